@@ -1,0 +1,47 @@
+# Everything runs inside .venv, which the first command makes. `make help` lists the commands.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-unit check format generate lock clean
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.ready ## make the virtual environment (about 2 minutes, once)
+
+$(VENV)/.ready: requirements.txt pyproject.toml
+	@PYTHON="$(PYTHON)" bash scripts/setup $(VENV)
+
+demo: setup ## the main job, live: a viral ramp, features go and come back (ARGS="--headless --report DIR")
+	@$(BIN)/brownout-demo $(ARGS)
+
+test: setup ## every test, on a real control plane
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-unit: setup ## the tests that need no cluster (seconds)
+	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m brownout.api.generate --check
+
+format: setup ## format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: setup ## write crds/ from the typed API
+	@$(BIN)/python -m brownout.api.generate
+
+lock: setup ## pin every dependency anew, with hashes, in requirements.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
+		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
+
+clean: ## remove the virtual environment and local outputs (the binaries' cache stays)
+	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis
