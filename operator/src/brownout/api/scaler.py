@@ -1,0 +1,228 @@
+"""InferenceScaler: the autoscaler of one workload in a pool."""
+
+from typing import Annotated, ClassVar, Literal
+
+from msgspec import Meta
+
+from brownout.api.schema import Column, Conditions, Label, Name, Object, Quantity, Query, Ref, Resource, Rule, Time
+
+Mode = Literal["Auto", "Advise", "Paused"]
+"""Auto writes; Advise decides and publishes, and writes nothing; Paused leaves everything as it is."""
+
+
+class ScaleTargetRef(Object, frozen=True, kw_only=True):
+    """Anything with a /scale subresource."""
+
+    api_version: Annotated[str, Meta(min_length=1, max_length=253)] = "apps/v1"
+    kind: Annotated[str, Meta(min_length=1, max_length=63)] = "Deployment"
+    name: Name
+
+
+class MetricTarget(Object, frozen=True, kw_only=True):
+    """AverageValue: per replica; Value: for the whole."""
+
+    type: Literal["AverageValue", "Value"] = "AverageValue"
+    value: Quantity
+
+
+class EngineMetric(Object, frozen=True, kw_only=True):
+    """A named query for a known inference engine's own metric names."""
+
+    pack: Literal["vllm", "sglang", "tgi", "triton", "brownout"]
+    signal: Label
+    labels: Annotated[dict[str, str], Meta(max_length=16)] = {}
+
+
+class Metric(Object, frozen=True, kw_only=True):
+    """One number from Prometheus.
+
+    Load: by the HPA's formula. Backlog: GPU-seconds of queued work. Objective: evidence of saturation, never arithmetic.
+    Busy: busy GPU-seconds a second of the whole workload, from which costs are learned.
+    """
+
+    rules: ClassVar = (
+        Rule("has(self.query) != has(self.engine)", "a metric has either query or engine; write exactly one of them"),
+        Rule(
+            "!(self.role in ['Load', 'Objective']) || has(self.target)",
+            "a Load or Objective metric needs a target; write target: {type: AverageValue, value: 700m}",
+        ),
+    )
+    name: Label
+    role: Literal["Load", "Backlog", "Objective", "Busy"] = "Load"
+    query: Query | None = None
+    engine: EngineMetric | None = None
+    target: MetricTarget | None = None
+
+
+class QueueSettings(Object, frozen=True, kw_only=True):
+    """A queue adds the rate that empties it in drainSeconds; order says how the server serves it."""
+
+    objective_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
+    drain_seconds: Annotated[int, Meta(ge=1, le=3600)] = 15
+    order: Literal["Tiered", "FIFO"] = "Tiered"
+
+
+class FlowSettings(Object, frozen=True, kw_only=True):
+    target_percent: Annotated[
+        int, Meta(ge=10, le=100, description="replicas are planned so that demand fills this much of them")
+    ] = 80
+
+
+class ColdStart(Object, frozen=True, kw_only=True):
+    """Declared at first, learned from the pods once there are some."""
+
+    expected_seconds: Annotated[int, Meta(ge=0, le=7200)] = 120
+    give_up_after_seconds: Annotated[int, Meta(ge=10, le=86400)] = 900
+
+
+class Forecast(Object, frozen=True, kw_only=True):
+    method: Literal["None", "Trend"] = "Trend"
+
+
+class ScalingPolicy(Object, frozen=True, kw_only=True):
+    type: Literal["Pods", "Percent"]
+    value: Annotated[int, Meta(ge=1, le=100_000)]
+    period_seconds: Annotated[int, Meta(ge=1, le=1800)]
+
+
+class ScalingRules(Object, frozen=True, kw_only=True):
+    """As in autoscaling/v2."""
+
+    stabilization_window_seconds: Annotated[int, Meta(ge=0, le=3600)] | None = None
+    select_policy: Literal["Max", "Min", "Disabled"] = "Max"
+    policies: Annotated[tuple[ScalingPolicy, ...], Meta(max_length=8)] = ()
+
+
+class Behavior(Object, frozen=True, kw_only=True):
+    """The shape and the defaults of autoscaling/v2: up at once, at most doubling or four pods in 15 s; down after 300 s."""
+
+    scale_up: ScalingRules = ScalingRules()
+    scale_down: ScalingRules = ScalingRules()
+
+
+class Stale(Object, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            "self.fallbackAfterSeconds >= self.afterSeconds",
+            "fallbackAfterSeconds is shorter than afterSeconds; write one that is at least as long",
+        ),
+    )
+    after_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
+    fallback_after_seconds: Annotated[int, Meta(ge=1, le=86400)] = 600
+    fallback_replicas: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+
+
+class InferenceScalerSpec(Object, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            "self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas; write minReplicas <= maxReplicas"
+        ),
+        Rule(
+            "!has(self.metrics) || self.metrics.all(m, self.metrics.exists_one(n, n.name == m.name))",
+            "two metrics share a name; give each its own",
+        ),
+    )
+    pool_ref: Ref
+    scale_target_ref: ScaleTargetRef
+    gpus_per_replica: (
+        Annotated[int, Meta(ge=1, le=1024, description="read from the pod template where there is one")] | None
+    ) = None
+    priority: Annotated[
+        int, Meta(ge=0, le=1000, description="who gets GPUs first when they are short; higher goes first")
+    ] = 50
+    mode: Mode = "Auto"
+    min_replicas: Annotated[int, Meta(ge=0, le=100_000)] = 1
+    max_replicas: Annotated[int, Meta(ge=1, le=100_000)] = 10
+    metrics: Annotated[tuple[Metric, ...], Meta(max_length=16)] = ()
+    flow: FlowSettings = FlowSettings()
+    queue: QueueSettings = QueueSettings()
+    cold_start: ColdStart = ColdStart()
+    forecast: Forecast = Forecast()
+    behavior: Behavior = Behavior()
+    stale: Stale = Stale()
+
+
+class ReplicaCounts(Object, frozen=True, kw_only=True):
+    """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows."""
+
+    desired: int = 0
+    current: int = 0
+    ready: int = 0
+    coming: int = 0
+    demanded: int = 0
+    obtainable: int = 0
+    floor: int = 0
+
+
+class DemandStatus(Object, frozen=True, kw_only=True):
+    """GPU-seconds a second, as text with two decimals; backlog in GPU-seconds."""
+
+    offered: str = ""
+    admitted: str = ""
+    backlog: str = ""
+    capacity: str = ""
+    shortfall: str = ""
+    leading_metric: str = ""
+
+
+class Learned(Object, frozen=True, kw_only=True):
+    """cost factor over what is declared, in percent; cold start from pod created to ready."""
+
+    cost_percent: int = 100
+    cost_error_percent: int = 0
+    cold_start_p50_seconds: int = 0
+    cold_start_p95_seconds: int = 0
+
+
+class ScaleDecision(Object, frozen=True, kw_only=True):
+    at: Time
+    from_replicas: int
+    to_replicas: int
+    rule: str
+    message: str
+
+
+class ScalerMemory(Object, frozen=True, kw_only=True):
+    """What must outlive a restart, written with decisions only. Times are Unix seconds as integers."""
+
+    saturated_since: Time = ""
+    deficit_since: Time = ""
+    closed_until: Time = ""
+    last_raised_at: Time = ""
+    last_lowered_at: Time = ""
+
+
+class InferenceScalerStatus(Object, frozen=True, kw_only=True):
+    observed_generation: int = 0
+    replicas: ReplicaCounts = ReplicaCounts()
+    saturation_percent: int = 0
+    limited_by: str = ""
+    demand: DemandStatus = DemandStatus()
+    learned: Learned = Learned()
+    coming_ready_at: Time = ""
+    summary: str = ""
+    decisions: tuple[ScaleDecision, ...] = ()
+    memory: ScalerMemory = ScalerMemory()
+    conditions: Conditions = ()
+
+
+INFERENCE_SCALER = Resource(
+    kind="InferenceScaler",
+    plural="inferencescalers",
+    short_names=("isc",),
+    spec=InferenceScalerSpec,
+    status=InferenceScalerStatus,
+    description="The autoscaler of one workload in a pool.",
+    columns=(
+        Column("Pool", ".spec.poolRef.name"),
+        Column("Mode", ".spec.mode", "string", "", 1),
+        Column("Ready", ".status.replicas.ready", "integer"),
+        Column("Coming", ".status.replicas.coming", "integer", "created and still loading"),
+        Column("Desired", ".status.replicas.desired", "integer"),
+        Column("Demanded", ".status.replicas.demanded", "integer", "what all offered demand would need"),
+        Column("Saturation%", ".status.saturationPercent", "integer"),
+        Column("Limited-By", ".status.limitedBy"),
+        Column("Why", ".status.summary", "string", "the rule that decided, on what numbers", 1),
+        Column("Age", ".metadata.creationTimestamp", "date"),
+    ),
+)
