@@ -1,0 +1,112 @@
+"""What is observed at one moment: typed objects as stored, and the facts beside them. Nothing in it is a decision.
+
+Times are seconds on the clock that also gives `now`: Unix time at the start of the process, advanced by the monotonic
+clock, so that a step of the wall clock changes no duration.
+"""
+
+from msgspec import Struct
+
+from brownout.api.override import FeatureOverrideSpec, FeatureOverrideStatus
+from brownout.api.policy import FeaturePolicySpec, FeaturePolicyStatus
+from brownout.api.pool import GPUPoolSpec, GPUPoolStatus
+from brownout.api.resources import InvalidObject, Key, Stored
+from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus
+from brownout.api.tier import UserTierSpec, UserTierStatus
+from brownout.decide.evidence import Evidence, Missing, Sample
+
+StoredPool = Stored[GPUPoolSpec, GPUPoolStatus]
+StoredScaler = Stored[InferenceScalerSpec, InferenceScalerStatus]
+StoredTier = Stored[UserTierSpec, UserTierStatus]
+StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
+StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
+
+
+class Audience(Struct, frozen=True, order=True):
+    """A tier and one of its cohorts; the remainder of a tier has the cohort ""."""
+
+    tier: str
+    cohort: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.tier}/{self.cohort}" if self.cohort else self.tier
+
+
+class Node(Struct, frozen=True, kw_only=True):
+    """GPUs of one schedulable, ready node: all of them, and those that pods of no scaler of the pool hold."""
+
+    name: str
+    gpus: int
+    gpus_of_others: int = 0
+
+
+class Quota(Struct, frozen=True, kw_only=True):
+    """A ResourceQuota's hard limit on the pool's GPUs, and what the quota's namespace uses beyond our scalers' pods."""
+
+    namespace: str
+    name: str
+    gpus: int
+    gpus_of_others: int = 0
+
+
+class Pool(Struct, frozen=True, kw_only=True):
+    """A pool and its sources of GPUs. A source that the spec names and that could not be read is Missing."""
+
+    stored: StoredPool
+    nodes: tuple[Node, ...] | Missing | None = None
+    quotas: tuple[Quota, ...] | Missing = ()
+
+
+class Pod(Struct, frozen=True, kw_only=True):
+    """One pod of a workload. `ready_at` is None while it loads; `failed` means it will not become ready as it is."""
+
+    name: str
+    created_at: float
+    ready_at: float | None = None
+    node: str | None = None
+    terminating: bool = False
+    failed: bool = False
+
+
+class Workload(Struct, frozen=True, kw_only=True):
+    """What stands behind scaleTargetRef: replicas as its spec says, GPUs of one replica, and its pods."""
+
+    replicas: int
+    gpus_per_replica: int
+    pods: tuple[Pod, ...] = ()
+
+
+class Scaler(Struct, frozen=True, kw_only=True):
+    """A scaler, its workload, and the last answer to each of its metrics by name."""
+
+    stored: StoredScaler
+    workload: Workload | Missing
+    metrics: dict[str, Evidence] = {}
+
+
+Rates = dict[Audience, Sample]
+"""Requests a second by tier and cohort. An audience that is absent has not been measured."""
+
+
+class Policy(Struct, frozen=True, kw_only=True):
+    """A policy and its demand."""
+
+    stored: StoredPolicy
+    offered: Rates | Missing
+    admitted: Rates | Missing
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """Everything one tick knows.
+
+    `namespaces` maps a namespace to its labels. `invalid` are objects that could not be decoded, by kind. `unseen` names
+    the kinds whose objects are not known: never listed, or gone all at once; nothing changes while there are any.
+    """
+
+    pools: dict[Key, Pool] = {}
+    scalers: dict[Key, Scaler] = {}
+    tiers: dict[Key, StoredTier] = {}
+    policies: dict[Key, Policy] = {}
+    overrides: dict[Key, StoredOverride] = {}
+    namespaces: dict[str, dict[str, str]] = {}
+    invalid: tuple[tuple[str, InvalidObject], ...] = ()
+    unseen: tuple[str, ...] = ()
