@@ -1,0 +1,61 @@
+"""`brownout`, also usable as `kubectl brownout`: one table of commands, each in a module of its own.
+
+A command's module is imported only when it is asked for, so that `brownout --help` and `brownout validate` do not pay for
+kopf, gRPC and aiohttp. A module has `register(subparsers)`: it adds its parser under the command's name, with the table's
+sentence as `help`, and sets `run`, a function from the parsed arguments to the exit code.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+
+class Command(NamedTuple):
+    """A command, and the module that has it."""
+
+    name: str
+    module: str
+    help: str
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
+    Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
+    Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
+    Command("status", "brownout.cli.status", "say what is taken from whom, and why"),
+)
+"""Every command, in the order in which help lists them. A new command is a line here and its module."""
+
+
+def parser(name: str | None) -> argparse.ArgumentParser:
+    """The whole parser, with the options of the named command alone; of the others only the name and its sentence."""
+    root = argparse.ArgumentParser(
+        prog="brownout",
+        description="Takes features from the tiers that can best do without them when the GPUs run out, and gives them back.",
+    )
+    root.add_argument("--version", action="version", version=f"brownout {version('brownout')}")
+    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        if command.name == name:
+            importlib.import_module(command.module).register(subparsers)
+        else:
+            subparsers.add_parser(command.name, help=command.help)
+    return root
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command. Returns its exit code: 0 done, 1 found something wrong, 2 could not be understood."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = next((word for word in words if not word.startswith("-")), None)
+    arguments = parser(name).parse_args(words)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return run(arguments)
+    except KeyboardInterrupt:
+        return 130
