@@ -76,9 +76,10 @@ class PoolMemory(Struct, frozen=True, kw_only=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """Immutable; a tick returns a new one."""
+    """Immutable; a tick returns a new one. `versions` are those of what each policy serves."""
 
     at: float | None = None
     cells: dict[CellKey, CellMemory] = {}
     scalers: dict[Key, ScalerMemory] = {}
     pools: dict[Key, PoolMemory] = {}
+    versions: dict[Key, int] = {}

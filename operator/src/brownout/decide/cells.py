@@ -1,0 +1,161 @@
+"""Cells and the ladder: who may lose what, in which order, and what it would save.
+
+A cell is one feature for one tier and cohort. It sits on a level: a variant, or a split between two neighbouring ones by a
+percentage. Each variant that a cell may still lose is a rung; all rungs of a pool in order are its ladder.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from brownout.api.policy import FeaturePolicySpec, TierEntry
+from brownout.api.resources import Key
+from brownout.api.schema import number
+from brownout.decide.links import Links
+from brownout.decide.outcome import CellKey, Level
+from brownout.decide.snapshot import Audience, Policy
+
+FIRST = Level(0)
+
+Costs = Mapping[Key, float]
+"""GPU-seconds for each request, by scaler."""
+
+
+class Cell(Struct, frozen=True, kw_only=True):
+    """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to."""
+
+    key: CellKey
+    mode: str
+    tier_priority: int
+    cohort_position: int
+    shed_order: int
+    lowest: int
+    always: bool
+    planned: bool
+    variants: tuple[str, ...]
+    costs: tuple[Costs, ...]
+    scalers: frozenset[Key]
+
+    def cost(self, level: Level, scaler: Key) -> float:
+        """Mean declared GPU-seconds for each request of this cell's users at a level."""
+        here = self.costs[level.variant].get(scaler, 0.0)
+        if level.percent == 100 or level.variant + 1 >= len(self.costs):
+            return here
+        lower = self.costs[level.variant + 1].get(scaler, 0.0)
+        return (here * level.percent + lower * (100 - level.percent)) / 100
+
+    @property
+    def floor(self) -> Level:
+        """The lowest level that the policy allows."""
+        return Level(self.lowest)
+
+    def name(self, level: Level) -> str:
+        """A level in words: `lite`, or `lite for 40 %, denied for the rest`."""
+        name = self.variants[level.variant]
+        if level.percent == 100:
+            return name
+        return f"{name} for {level.percent} %, {self.variants[level.variant + 1]} for the rest"
+
+
+class Rung(Struct, frozen=True, kw_only=True):
+    """One step of one cell from variant `step` to the next."""
+
+    cell: Cell
+    step: int
+
+    @property
+    def order(self) -> tuple[int, int, int, int, str]:
+        """Where it stands on the ladder: cheapest first."""
+        cell = self.cell
+        return (cell.tier_priority, cell.shed_order, self.step, cell.cohort_position, cell.key.policy.name)
+
+    def __str__(self) -> str:
+        cell = self.cell
+        return f"{cell.key}: {cell.variants[self.step]} -> {cell.variants[self.step + 1]}"
+
+
+def lower(level: Level, *, by_percent: int) -> Level:
+    """The level after taking the present variant from `by_percent` more of the cell's users."""
+    left = level.percent - by_percent
+    return Level(level.variant, left) if left > 0 else Level(level.variant + 1, 100)
+
+
+def raised(level: Level, *, by_percent: int) -> Level:
+    """The level after giving the next better variant to `by_percent` of the cell's users, up to all of them."""
+    if level.percent < 100:
+        return Level(level.variant, min(100, level.percent + by_percent))
+    return Level(level.variant - 1, min(100, by_percent)) if level.variant > 0 else level
+
+
+def clamp(level: Level, cell: Cell) -> Level:
+    """A remembered level as the policy allows it now: never below the lowest, never beyond the variants there are."""
+    if not cell.planned or cell.always:
+        return FIRST
+    if (level.variant, -level.percent) > (cell.lowest, -100):
+        return cell.floor
+    return Level(level.variant, min(100, max(1, level.percent)))
+
+
+def build_cells(links: Links) -> dict[CellKey, Cell]:
+    """Every cell of every usable policy: each listed tier that exists, cohort by cohort, the remainder last."""
+    cells: dict[CellKey, Cell] = {}
+    in_use = {s.stored.key for scalers in links.scalers_of.values() for s in scalers}
+    for policy in links.usable_policies:
+        for cell in _cells_of(policy, links, in_use):
+            cells[cell.key] = cell
+    return cells
+
+
+def _cells_of(policy: Policy, links: Links, in_use: set[Key]) -> Iterable[Cell]:
+    spec, key = policy.stored.spec, policy.stored.key
+    costs = tuple(_costs(spec, key.namespace, index, in_use) for index in range(len(spec.variants)))
+    scalers = frozenset(scaler for cost in costs for scaler in cost)
+    entries = {entry.tier_ref.name: entry for entry in spec.tiers}
+    for tier in links.tiers_of.get(key.namespace, ()):
+        entry = entries.get(tier.key.name)
+        if entry is None:
+            continue
+        cohorts = [cohort.name for cohort in tier.spec.cohorts] + [""]
+        for position, cohort in enumerate(cohorts):
+            yield Cell(
+                key=CellKey(key, Audience(tier.key.name, cohort)),
+                mode=spec.mode,
+                tier_priority=tier.spec.priority,
+                cohort_position=position,
+                shed_order=spec.shed_order,
+                lowest=_lowest(spec, entry),
+                always=entry.availability == "Always",
+                planned=entry.availability != "Never",
+                variants=tuple(variant.name for variant in spec.variants),
+                costs=costs,
+                scalers=scalers,
+            )
+
+
+def _costs(spec: FeaturePolicySpec, namespace: str, index: int, in_use: set[Key]) -> Costs:
+    costs: dict[Key, float] = {}
+    for cost in spec.variants[index].costs:
+        scaler = Key(namespace, cost.scaler)
+        if scaler in in_use:
+            costs[scaler] = costs.get(scaler, 0.0) + number(cost.gpu_seconds_per_request)
+    return costs
+
+
+def _lowest(spec: FeaturePolicySpec, entry: TierEntry) -> int:
+    if entry.availability == "Always":
+        return 0
+    names = [variant.name for variant in spec.variants]
+    return names.index(entry.lowest) if entry.lowest in names else len(names) - 1
+
+
+def ladder(cells: Iterable[Cell]) -> list[Rung]:
+    """All rungs of these cells, cheapest first: (tier priority, shedOrder, variant step, cohort position, policy name)."""
+    rungs = [
+        Rung(cell=cell, step=step) for cell in cells if cell.planned and not cell.always for step in range(cell.lowest)
+    ]
+    return sorted(rungs, key=lambda rung: rung.order)
+
+
+def taken(rung: Rung, level: Level) -> bool:
+    """Whether the rung is taken at this level, wholly or in part."""
+    return (level.variant, -level.percent) > (rung.step, -100)

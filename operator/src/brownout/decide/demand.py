@@ -1,0 +1,194 @@
+"""Demand of a scaler, as a flow in GPU-seconds a second (that is, in GPUs kept busy).
+
+Flow first: what users ask for, times what the best variant that they may have costs. A queue is worked off in a stated
+time, so 400 waiting behind ten replicas is a little more flow for a while, not forty times the load. Rates are counts, and
+counts are noisy: the flow is widened by its own counting noise, upwards where replicas are planned, downwards where
+something is taken from users.
+"""
+
+from collections.abc import Callable, Iterable
+from math import ceil, sqrt
+
+from msgspec import Struct
+
+from brownout.api.resources import Key
+from brownout.api.scaler import Metric
+from brownout.api.schema import number
+from brownout.decide.cells import FIRST, Cell
+from brownout.decide.evidence import Evidence, Missing, Sample, fresh
+from brownout.decide.outcome import Level
+from brownout.decide.snapshot import Policy, Scaler
+
+RATE_WINDOW_SECONDS = 30.0
+"""The window of the rates that we ask for; a rate r then counts r * 30 requests, give or take the root of that."""
+
+NOISE_Z = 1.0
+"""Standard deviations by which a flow is widened."""
+
+HPA_TOLERANCE = 0.1
+"""The HPA leaves replicas alone within 10 % of the target (Kubernetes, horizontal pod autoscaling, algorithm details)."""
+
+
+class Flow(Struct, frozen=True):
+    """GPU-seconds a second: the mean, and one standard deviation of its counting noise."""
+
+    mean: float = 0.0
+    noise: float = 0.0
+
+    @property
+    def upper(self) -> float:
+        return self.mean + NOISE_Z * self.noise
+
+    @property
+    def lower(self) -> float:
+        return max(0.0, self.mean - NOISE_Z * self.noise)
+
+
+class Demand(Struct, frozen=True, kw_only=True):
+    """What is known of a scaler's demand.
+
+    `offered`, `admitted`, `floor`: flows (floor: of what may never be taken), None without any flow evidence.
+    `backlog`: GPU-seconds waiting. `load_replicas`: what Load metrics ask for, by the HPA's formula. `missing`: sentences
+    of all that could not be read. `objective_ratio`: the worst objective over its target.
+    """
+
+    offered: Flow | None = None
+    admitted: Flow | None = None
+    floor: Flow | None = None
+    backlog: float | None = None
+    load_replicas: int | None = None
+    load_metric: str = ""
+    objective_ratio: float | None = None
+    busy: float | None = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def known(self) -> bool:
+        """Whether anything at all says how much is asked for."""
+        return self.offered is not None or self.load_replicas is not None or self.backlog is not None
+
+
+def flow_of(
+    cells: Iterable[Cell],
+    *,
+    scaler: Key,
+    rate: Callable[[Cell], float | None],
+    level: Callable[[Cell], Level],
+    factor: float,
+) -> Flow:
+    """The flow that cells bring to a scaler at their levels; `factor` corrects declared costs.
+
+    The noise of a sum of Poisson counts: each request weighs its cost, so the variance is the sum of rate * cost^2 / window.
+    """
+    mean = variance = 0.0
+    for cell in cells:
+        asked = rate(cell)
+        if not asked or not cell.planned:
+            continue
+        cost = cell.cost(level(cell), scaler) * factor
+        mean += asked * cost
+        variance += asked * cost * cost / RATE_WINDOW_SECONDS
+    return Flow(mean, sqrt(variance))
+
+
+def measure(
+    scaler: Scaler,
+    *,
+    cells: list[Cell],
+    policies: tuple[Policy, ...],
+    offered_rate: Callable[[Cell], float | None],
+    seen_rate: Callable[[Cell], float | None],
+    served: Callable[[Cell], Level],
+    factor: float,
+    ready: int,
+    now: float,
+) -> Demand:
+    """All that is known of a scaler's demand at this moment.
+
+    `offered_rate` remembers what a shed cell asked for; `seen_rate` is what is asked for now; `served` is the level that
+    users have.
+    """
+    key = scaler.stored.key
+    missing: list[str] = []
+    offered = admitted = floor = None
+    blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
+    missing += blind
+    if policies and len(blind) < len(policies):
+        offered = flow_of(cells, scaler=key, rate=offered_rate, level=lambda _: FIRST, factor=factor)
+        admitted = flow_of(cells, scaler=key, rate=seen_rate, level=served, factor=factor)
+        floor = flow_of(cells, scaler=key, rate=offered_rate, level=lambda cell: cell.floor, factor=factor)
+
+    backlog = load = objective = busy = None
+    load_metric = ""
+    for metric in scaler.stored.spec.metrics:
+        evidence = _evidence(scaler, metric, now)
+        if isinstance(evidence, Missing):
+            missing.append(f"metric {metric.name}: {evidence.message}")
+            continue
+        match metric.role:
+            case "Backlog":
+                backlog = (backlog or 0.0) + max(0.0, evidence.value)
+            case "Objective":
+                objective = max(objective or 0.0, _ratio(metric, evidence.value, ready))
+            case "Busy":
+                busy = (busy or 0.0) + max(0.0, evidence.value)
+            case "Load":
+                wanted = load_replicas(metric, evidence.value, ready=ready)
+                if load is None or wanted > load:
+                    load, load_metric = wanted, metric.name
+    return Demand(
+        offered=offered,
+        admitted=admitted,
+        floor=floor,
+        backlog=backlog,
+        load_replicas=load,
+        load_metric=load_metric,
+        objective_ratio=objective,
+        busy=busy,
+        missing=tuple(missing),
+    )
+
+
+def _evidence(scaler: Scaler, metric: Metric, now: float) -> Evidence:
+    found = scaler.metrics.get(metric.name, Missing("not asked yet"))
+    return fresh(found, now=now, within_seconds=scaler.stored.spec.stale.after_seconds)
+
+
+def _ratio(metric: Metric, value: float, ready: int) -> float:
+    target = number(metric.target.value) if metric.target else 0.0
+    if target <= 0:
+        return 0.0
+    per = max(1, ready) if metric.target and metric.target.type == "AverageValue" else 1
+    return max(0.0, value) / per / target
+
+
+def load_replicas(metric: Metric, value: float, *, ready: int) -> int:
+    """Replicas by the HPA's formula: ceil(ready * ratio), and `ready` within its tolerance of 10 %.
+
+    AverageValue compares the sum over the replicas with target * ready, so the result is ceil(value / target).
+    """
+    ratio = _ratio(metric, value, ready)
+    if abs(ratio - 1.0) <= HPA_TOLERANCE:
+        return ready
+    return ceil(max(1, ready) * ratio - 1e-9)
+
+
+def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percent: int, drain_seconds: int) -> int:
+    """Whole replicas that carry a flow at the target utilisation, work off the backlog, and satisfy Load metrics."""
+    wanted = demand.load_replicas or 0
+    extra = (demand.backlog or 0.0) / drain_seconds
+    if flow is not None:
+        wanted = max(wanted, ceil((flow / (target_percent / 100) + extra) / gpus - 1e-9))
+    elif demand.backlog is not None:
+        wanted = max(wanted, ceil(extra / gpus - 1e-9))
+    return wanted
+
+
+def rate_of(policy: Policy, cell: Cell, *, now: float, within_seconds: float) -> Sample | Missing | None:
+    """The offered rate of a cell: a sample, Missing where the query failed, None where nobody has asked yet."""
+    if isinstance(policy.offered, Missing):
+        return policy.offered
+    sample = policy.offered.get(cell.key.audience)
+    if sample is None:
+        return None
+    return fresh(sample, now=now, within_seconds=within_seconds)

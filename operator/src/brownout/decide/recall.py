@@ -1,0 +1,120 @@
+"""Memory read back from status, when a process starts. A restart reverses nothing."""
+
+from datetime import UTC, datetime
+
+from brownout.api.policy import CellStatus
+from brownout.api.reasons import Reason
+from brownout.api.scaler import InferenceScalerStatus
+from brownout.decide.cells import Cell, clamp, ladder, taken
+from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScaleDecided, ScalerMemory
+from brownout.decide.outcome import CellKey, Level
+from brownout.decide.snapshot import Audience, Snapshot
+
+
+def moment(text: str, *, now: float) -> float | None:
+    """A stored time in seconds, None where there is none or it cannot be read; never in the future, so no age is below 0."""
+    try:
+        return min(now, datetime.fromisoformat(text).timestamp()) if text else None
+    except ValueError:
+        return None
+
+
+def deadline(text: str) -> float | None:
+    """A stored time that may lie in the future."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
+
+
+def rfc3339(at: float) -> str:
+    """Seconds as the text that status holds, in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def recall(snapshot: Snapshot, now: float) -> Memory:
+    """The memory that status holds of every object in the snapshot."""
+    cells: dict[CellKey, CellMemory] = {}
+    for key, policy in snapshot.policies.items():
+        names = [variant.name for variant in policy.stored.spec.variants]
+        for line in policy.stored.status.cells:
+            cells[CellKey(key, Audience(line.tier, line.cohort))] = recall_cell(line, names, now=now)
+    last_shed = max((c.last_shed_at for c in cells.values() if c.last_shed_at is not None), default=None)
+    return Memory(
+        cells=cells,
+        scalers={key: recall_scaler(scaler.stored.status, now=now) for key, scaler in snapshot.scalers.items()},
+        pools={
+            key: PoolMemory(
+                last_shed_at=last_shed,
+                saturated_since=moment(pool.stored.status.saturation.since, now=now),
+                last_rung=pool.stored.status.ladder.last,
+            )
+            for key, pool in snapshot.pools.items()
+        },
+        versions={key: policy.stored.status.version for key, policy in snapshot.policies.items()},
+    )
+
+
+def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory:
+    """One cell's line. A variant that the spec no longer has is the last one: what is not known is not given away."""
+    known = line.variant in names
+    since = moment(line.since, now=now)
+    try:
+        shed_rate = float(line.offered_before) if line.offered_before else None
+    except ValueError:
+        shed_rate = None
+    return CellMemory(
+        level=Level(names.index(line.variant), line.percent) if known else Level(len(names) - 1),
+        reason=Reason(line.reason) if line.reason in set(Reason) else Reason.SERVED,
+        message=line.message,
+        since=now if since is None else since,
+        last_shed_at=moment(line.last_shed_at, now=now),
+        last_step_at=since,
+        dwell_seconds=float(line.dwell_seconds),
+        direction=line.direction,
+        reversals=tuple(at for text in line.reversals if (at := moment(text, now=now)) is not None),
+        shed_rate=shed_rate,
+        shed_rate_at=moment(line.last_shed_at, now=now) or now,
+    )
+
+
+def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
+    """One scaler's memory: what it decided, what it learned, what it waits for."""
+    since = moment(status.memory.saturated_since, now=now)
+    learned = status.learned
+    return ScalerMemory(
+        saturated=since is not None,
+        saturated_since=since,
+        deficit_since=moment(status.memory.deficit_since, now=now),
+        closed_until=deadline(status.memory.closed_until) or 0.0,
+        cost_factor=learned.cost_percent / 100 if learned.cost_percent else 1.0,
+        cost_error=learned.cost_error_percent / 100,
+        cold_starts=(float(learned.cold_start_p50_seconds),) * 3 if learned.cold_start_p50_seconds else (),
+        decisions=tuple(
+            ScaleDecided(
+                at=moment(d.at, now=now) or now,
+                from_replicas=d.from_replicas,
+                to_replicas=d.to_replicas,
+                rule=Reason(d.rule) if d.rule in set(Reason) else Reason.STEADY,
+                message=d.message,
+            )
+            for d in status.decisions
+        ),
+    )
+
+
+def place_on_ladder(cell: Cell, others: dict[CellKey, Cell], memory: dict[CellKey, CellMemory]) -> Level:
+    """Where a cell without memory belongs: as far down as its neighbours on the ladder are.
+
+    Its rungs that stand before the highest rung taken by others of the same workloads are taken; in a pool where nothing is
+    shed that is none. A restored backup or a replaced object would otherwise hand out the first variant in a shortage.
+    """
+    related = [c for key, c in others.items() if key in memory and c.scalers & cell.scalers and c.mode == "Auto"]
+    reached = max(
+        (rung.order for c in related for rung in ladder([c]) if taken(rung, memory[c.key].level)),
+        default=None,
+    )
+    if reached is None or cell.mode != "Auto":
+        return Level(0)
+    steps = [rung.step for rung in ladder([cell]) if rung.order < reached]
+    return clamp(Level(max(steps) + 1), cell) if steps else Level(0)

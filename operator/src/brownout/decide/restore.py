@@ -1,0 +1,221 @@
+"""The restore gate: a cell comes back only if what it would bring fits.
+
+Shedding lowers the load that caused it, so a threshold alone would restore at once, saturate again and oscillate. We
+therefore ask what the load *would be* with the cell back, at the rate at which its users asked before, or ask still.
+"""
+
+from collections.abc import Callable, Mapping
+
+from msgspec import Struct
+
+from brownout.api.policy import Restore
+from brownout.api.reasons import Reason
+from brownout.api.resources import Key
+from brownout.decide.cells import FIRST, Cell, raised
+from brownout.decide.memory import CellMemory
+from brownout.decide.outcome import Level
+from brownout.decide.view import ScalerView
+
+LEAST_PART_PERCENT = 5
+AGAIN_WITHIN_SECONDS = 900.0
+"""A cell that is shed again this soon after it came back doubles its dwell."""
+
+LONGEST_DWELL_SECONDS = 1800.0
+QUIET_SECONDS = 3600.0
+"""A cell that was whole for this long starts with a short dwell again."""
+
+BUDGET_SECONDS = 3600.0
+
+
+class Candidate(Struct, frozen=True, kw_only=True):
+    """A cell that is not whole, and all that the gate asks of it.
+
+    `rate`: requests a second that all of its users would ask for, None where it was never measured. `stale`: why its demand
+    cannot be seen, if so. `load`: the flow that each of its scalers is to carry already, restored cells of this tick
+    included; `waiting`: scalers that a cell before it in the order waits for.
+    """
+
+    cell: Cell
+    level: Level
+    memory: CellMemory
+    settings: Restore
+    reversals_per_hour: int
+    restore_percent: int
+    rate: float | None
+    stale: str
+    views: Mapping[Key, ScalerView]
+    load: Mapping[Key, float]
+    waiting: Mapping[Key, str]
+
+
+class Refusal(Struct, frozen=True, kw_only=True):
+    """Why a cell does not come back now; `until` where the end of the wait is known."""
+
+    reason: Reason
+    message: str
+    until: float | None = None
+
+
+Rule = Callable[[Candidate, float], Refusal | None]
+
+
+def evidence_is_fresh(c: Candidate, now: float) -> Refusal | None:
+    if c.stale:
+        return Refusal(reason=Reason.STALE_EVIDENCE, message=f"what cannot be seen is not restored: {c.stale}")
+    for view in c.views.values():
+        if view.demand.missing:
+            return Refusal(
+                reason=Reason.STALE_EVIDENCE,
+                message=f"what cannot be seen is not restored: {view.key.name}: {view.demand.missing[0]}",
+            )
+    return None
+
+
+def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
+    for view in c.views.values():
+        if view.saturated:
+            return Refusal(
+                reason=Reason.STILL_SATURATED,
+                message=f"{view.key.name} is {100 * (view.saturation or 0):.0f} % full",
+                until=view.supply.coming_ready_at,
+            )
+    return None
+
+
+def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
+    shed_at = c.memory.last_shed_at
+    dwell = max(float(c.settings.after_seconds), c.memory.dwell_seconds)
+    if shed_at is not None and now - shed_at < dwell:
+        return Refusal(
+            reason=Reason.DWELL,
+            message=f"shed {now - shed_at:.0f} s ago; it stays for {dwell:.0f} s",
+            until=shed_at + dwell,
+        )
+    return None
+
+
+def last_step_is_done(c: Candidate, now: float) -> Refusal | None:
+    step_at = c.memory.last_step_at
+    if step_at is not None and now - step_at < c.settings.step_seconds:
+        return Refusal(
+            reason=Reason.STEP,
+            message=f"the last step was {now - step_at:.0f} s ago; the next is after {c.settings.step_seconds} s",
+            until=step_at + c.settings.step_seconds,
+        )
+    return None
+
+
+def flips_are_left(c: Candidate, now: float) -> Refusal | None:
+    recent = [at for at in c.memory.reversals if now - at < BUDGET_SECONDS]
+    if c.memory.direction != "Restore" and len(recent) >= c.reversals_per_hour:
+        return Refusal(
+            reason=Reason.REVERSALS,
+            message=f"it changed direction {len(recent)} times within the hour, and {c.reversals_per_hour} are allowed",
+            until=min(recent) + BUDGET_SECONDS,
+        )
+    return None
+
+
+def nobody_is_before_it(c: Candidate, now: float) -> Refusal | None:
+    for key in c.views:
+        if key in c.waiting:
+            return Refusal(reason=Reason.DOES_NOT_FIT, message=f"{c.waiting[key]} comes back first on {key.name}")
+    return None
+
+
+def something_is_ready(c: Candidate, now: float) -> Refusal | None:
+    """Where flows are known the step is sized to fit; here only what cannot fit at all."""
+    for view in c.views.values():
+        if view.supply.ready == 0 and view.supply.replicas > 0:
+            return Refusal(
+                reason=Reason.DOES_NOT_FIT,
+                message=f"{view.key.name} has no replica ready",
+                until=view.supply.coming_ready_at,
+            )
+    return None
+
+
+GATE: tuple[Rule, ...] = (
+    evidence_is_fresh,  # what cannot be seen is not restored
+    workloads_are_calm,  # nothing is added to what is full
+    dwell_is_over,  # a cell that was just shed stays shed for a while
+    last_step_is_done,  # between two parts there is time to see what the first one did
+    flips_are_left,  # an oscillating load may not buy flips without end
+    nobody_is_before_it,  # last shed, first back, on each workload
+    something_is_ready,  # a workload without a replica restores nobody
+)
+
+
+def restore_gate(candidate: Candidate, now: float) -> Refusal | None:
+    """The first rule that objects, or None: then `step_that_fits` says how much may come back."""
+    for rule in GATE:
+        if refusal := rule(candidate, now):
+            return refusal
+    return None
+
+
+def step_that_fits(c: Candidate) -> Level | Refusal:
+    """The next level up, as large a step as fits below restorePercent of ready capacity; at least 5 %.
+
+    A cell that was never measured comes back by its least step, and is measured before the next.
+    """
+    largest = LEAST_PART_PERCENT if c.rate is None else c.settings.step_percent
+    for percent in range(largest, LEAST_PART_PERCENT - 1, -LEAST_PART_PERCENT):
+        target = raised(c.level, by_percent=percent)
+        if all(_brought(c, target, key) <= _room(c, key) + 1e-9 for key in c.views):
+            return target
+    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=5), k))
+    view = c.views[key]
+    return Refusal(
+        reason=Reason.DOES_NOT_FIT,
+        message=(
+            f"5 % more of it would bring {key.name} to "
+            f"{c.load[key] + _brought(c, raised(c.level, by_percent=5), key):.1f} of {view.supply.capacity:.0f} ready GPUs, "
+            f"beyond {c.restore_percent} %"
+        ),
+        until=view.supply.coming_ready_at,
+    )
+
+
+def _brought(c: Candidate, target: Level, key: Key) -> float:
+    """Flow that a scaler would carry more with the cell at `target`."""
+    more = c.cell.cost(target, key) - c.cell.cost(c.level, key)
+    return (c.rate or 0.0) * more * c.views[key].memory.cost_factor
+
+
+def _room(c: Candidate, key: Key) -> float:
+    """Flow that a scaler may still take: restorePercent of ready capacity, less what it carries and its backlog's share."""
+    view = c.views[key]
+    backlog = max(0.0, (view.demand.backlog or 0.0) - view.supply.capacity) / view.spec.queue.drain_seconds
+    return view.supply.capacity * c.restore_percent / 100 - c.load[key] - backlog
+
+
+def brought(c: Candidate, target: Level) -> dict[Key, float]:
+    """What the restored part adds to each scaler's flow, for the cells after it in the same tick."""
+    return {key: _brought(c, target, key) for key in c.views}
+
+
+def remembered_rate(memory: CellMemory, seen: float | None, *, now: float, remember_seconds: float) -> float | None:
+    """What all of a cell's users would ask for.
+
+    For a cell that is not whole: the greater of what is seen and what was seen before it was shed, decayed
+    over `rememberSeconds`, for a hidden button stops asking. None: never measured.
+    """
+    if memory.level == FIRST or memory.shed_rate is None:
+        return seen
+    age = max(0.0, now - memory.shed_rate_at)
+    before = memory.shed_rate * max(0.0, 1.0 - age / remember_seconds)
+    return max(before, seen or 0.0)
+
+
+def next_dwell(memory: CellMemory, *, after_seconds: float, now: float) -> float:
+    """The dwell that a shed starts: doubled for a cell that came back less than 15 minutes ago, up to 30 minutes."""
+    usual = max(after_seconds, 1.0)
+    if memory.direction == "Restore" and memory.last_step_at is not None:
+        away = now - memory.last_step_at
+        if away < AGAIN_WITHIN_SECONDS:
+            return min(max(usual, LONGEST_DWELL_SECONDS), 2 * max(usual, memory.dwell_seconds))
+        if away < QUIET_SECONDS:
+            return max(usual, memory.dwell_seconds)
+        return usual
+    return max(usual, memory.dwell_seconds) if memory.direction == "Shed" else usual

@@ -1,0 +1,58 @@
+"""Whether a workload is saturated: its integral beyond full, so that a moment's burst is not a shortage.
+
+10 % over for 30 s, or 100 % over for 3 s, is the same excess.
+"""
+
+from msgspec import structs
+
+from brownout.decide.demand import Demand
+from brownout.decide.memory import ScalerMemory
+
+FULL = 1.0
+CALM = 0.97
+"""Shedding brings a scaler to 97 % of ready; at or below, it is no longer saturated."""
+
+NOTHING_READY = 2.0
+"""The saturation of a workload that is asked for something and has nothing ready: twice full."""
+
+MOST = 9.99
+OBJECTIVE_COUNTS_FROM = 0.9
+OBJECTIVE_EXCESS = 1.1
+LONGEST_STEP_SECONDS = 10.0
+"""A loop that was away for longer has not seen what happened in between."""
+
+
+def saturation_of(demand: Demand, *, capacity: float, drain_seconds: int) -> float | None:
+    """Admitted flow over ready capacity, plus backlog beyond a second's worth over (drain time x ready capacity).
+
+    The flow counts by its lower bound: what may be noise is not held against users. An objective over its target says
+    "10 % over" where the flow is close to full or not known: it is evidence, never arithmetic. None: nothing is known.
+    """
+    if demand.admitted is None and demand.backlog is None and demand.objective_ratio is None:
+        return None
+    flow = demand.admitted.lower if demand.admitted is not None else 0.0
+    if capacity <= 0:
+        return NOTHING_READY if flow > 0 or (demand.backlog or 0) > 0 else 0.0
+    waiting = max(0.0, (demand.backlog or 0.0) - capacity)
+    ratio = flow / capacity + waiting / (drain_seconds * capacity)
+    breached = demand.objective_ratio is not None and demand.objective_ratio > 1
+    if breached and (ratio >= OBJECTIVE_COUNTS_FROM or (demand.admitted is None and demand.backlog is None)):
+        ratio = max(ratio, OBJECTIVE_EXCESS)
+    return min(MOST, ratio)
+
+
+def follow(
+    memory: ScalerMemory, ratio: float | None, *, elapsed: float, enter_excess: float, now: float
+) -> ScalerMemory:
+    """Advance the integral by `elapsed` seconds. Without evidence nothing changes: saturation is neither entered nor left."""
+    if ratio is None:
+        return memory
+    step = min(LONGEST_STEP_SECONDS, max(0.0, elapsed))
+    excess = max(0.0, memory.excess + (ratio - FULL) * step)
+    if memory.saturated:
+        if ratio <= CALM:
+            return structs.replace(memory, excess=0.0, saturated=False, saturated_since=None)
+        return structs.replace(memory, excess=min(excess, enter_excess))
+    if ratio > FULL and excess >= enter_excess:
+        return structs.replace(memory, excess=enter_excess, saturated=True, saturated_since=now)
+    return structs.replace(memory, excess=excess)

@@ -1,0 +1,158 @@
+"""From what demand asks for to what is written: who holds replicas up, and how fast they may change.
+
+The HPA's stabilization window and behavior, with its defaults, so that nobody who knows it is surprised; and before them the
+rules that only this loop can know: replicas of a workload stay until its own features are back, and while anything about its
+demand cannot be seen.
+"""
+
+from collections.abc import Callable
+
+from msgspec import Struct, structs
+
+from brownout.api.reasons import Reason
+from brownout.api.scaler import Behavior, ScalingPolicy, ScalingRules
+from brownout.decide.memory import Change, Recommendation, ScalerMemory
+from brownout.decide.view import ScalerView
+
+DEFAULT_UP = (
+    ScalingPolicy(type="Percent", value=100, period_seconds=15),
+    ScalingPolicy(type="Pods", value=4, period_seconds=15),
+)
+DEFAULT_DOWN = (ScalingPolicy(type="Percent", value=100, period_seconds=15),)
+DEFAULT_DOWN_WINDOW_SECONDS = 300
+"""autoscaling/v2's defaults (Kubernetes, HorizontalPodAutoscaler, default behavior)."""
+
+
+class Objection(Struct, frozen=True):
+    """Why replicas do not go down now."""
+
+    reason: Reason
+    message: str
+
+
+class Lowering(Struct, frozen=True, kw_only=True):
+    """A proposal to go down. `shed` names this scaler's cells that are not back; `carried` is the offered flow, upper bound."""
+
+    view: ScalerView
+    to: int
+    shed: tuple[str, ...]
+    restore_percent: int
+
+
+def everything_is_seen(p: Lowering) -> Objection | None:
+    if p.view.demand.missing:
+        return Objection(Reason.HELD, f"nothing is lowered while evidence is missing: {p.view.demand.missing[0]}")
+    return None
+
+
+def own_cells_are_back(p: Lowering) -> Objection | None:
+    if p.shed:
+        return Objection(Reason.OWN_CELLS_SHED, f"replicas stay until its own features are back: {p.shed[0]}")
+    return None
+
+
+def survivors_carry_it(p: Lowering) -> Objection | None:
+    demand, supply = p.view.demand, p.view.supply
+    if demand.offered is None:
+        return None
+    left = min(supply.ready, p.to) * supply.gpus
+    bound = left * p.restore_percent / 100
+    load = demand.offered.upper + max(0.0, (demand.backlog or 0.0) - left) / p.view.spec.queue.drain_seconds
+    if load > bound + 1e-9:
+        return Objection(
+            Reason.SURVIVORS_CANNOT_CARRY,
+            f"{p.to} replicas could not carry {load:.1f} GPUs of load below {p.restore_percent} %",
+        )
+    return None
+
+
+LOWER: tuple[Callable[[Lowering], Objection | None], ...] = (
+    everything_is_seen,  # missing is never zero
+    own_cells_are_back,  # pool-wide this would dead-lock: two workloads waiting for each other's GPUs
+    survivors_carry_it,  # what is left carries all of it
+)
+
+
+def may_lower(proposal: Lowering) -> Objection | None:
+    """The first rule that objects to going down."""
+    for rule in LOWER:
+        if objection := rule(proposal):
+            return objection
+    return None
+
+
+def stabilized(
+    memory: ScalerMemory, *, wanted: int, current: int, behavior: Behavior, now: float
+) -> tuple[int, ScalerMemory]:
+    """The recommendation after the stabilization windows, as autoscaling/v2 has them: down only to the highest of the window.
+
+    The window starts filled with the replicas that are there, so that a restart lowers nothing.
+    """
+    down = behavior.scale_down.stabilization_window_seconds
+    down = DEFAULT_DOWN_WINDOW_SECONDS if down is None else down
+    up = behavior.scale_up.stabilization_window_seconds or 0
+    longest = max(down, up)
+    history = memory.recommendations or (Recommendation(now, current),)
+    history = (*(r for r in history if now - r.at <= longest), Recommendation(now, wanted))
+    highest = max(r.replicas for r in history if now - r.at <= down)
+    lowest = min(r.replicas for r in history if now - r.at <= up)
+    result = current
+    if current < lowest:
+        result = lowest
+    elif current > highest:
+        result = highest
+    return result, structs.replace(memory, recommendations=_compact(history))
+
+
+def _compact(history: tuple[Recommendation, ...]) -> tuple[Recommendation, ...]:
+    """The same history without the middle of runs of one number: what a window's extremes need, and no more."""
+    kept: list[Recommendation] = []
+    for i, point in enumerate(history):
+        inner = 0 < i < len(history) - 1
+        if inner and history[i - 1].replicas == point.replicas == history[i + 1].replicas:
+            continue
+        kept.append(point)
+    return tuple(kept)
+
+
+def limited(memory: ScalerMemory, *, wanted: int, current: int, behavior: Behavior, now: float) -> int:
+    """`wanted` as far as behavior's rates allow within their periods."""
+    if wanted > current:
+        return min(wanted, _bound(memory, behavior.scale_up, DEFAULT_UP, current=current, sign=1, now=now))
+    if wanted < current:
+        return max(wanted, _bound(memory, behavior.scale_down, DEFAULT_DOWN, current=current, sign=-1, now=now))
+    return wanted
+
+
+def _bound(
+    memory: ScalerMemory,
+    rules: ScalingRules,
+    defaults: tuple[ScalingPolicy, ...],
+    *,
+    current: int,
+    sign: int,
+    now: float,
+) -> int:
+    if rules.select_policy == "Disabled":
+        return current
+    bounds = []
+    for policy in rules.policies or defaults:
+        recent = sum(c.delta for c in memory.changes if now - c.at < policy.period_seconds and c.delta * sign > 0)
+        start = current - recent
+        if policy.type == "Pods":
+            bounds.append(start + sign * policy.value)
+        elif sign > 0:
+            bounds.append(-(-start * (100 + policy.value) // 100))
+        else:
+            bounds.append(start * max(0, 100 - policy.value) // 100)
+    widest = max(bounds) if (sign > 0) == (rules.select_policy == "Max") else min(bounds)
+    return max(widest, current) if sign > 0 else max(0, min(widest, current))
+
+
+def note_change(memory: ScalerMemory, *, delta: int, now: float, behavior: Behavior) -> ScalerMemory:
+    """Remember a change for as long as a policy may count it."""
+    longest = max(
+        (p.period_seconds for rules in (behavior.scale_up, behavior.scale_down) for p in rules.policies), default=15
+    )
+    kept = tuple(c for c in memory.changes if now - c.at < max(15, longest))
+    return structs.replace(memory, changes=(*kept, Change(now, delta)) if delta else kept)

@@ -1,0 +1,157 @@
+"""Down the ladder: just enough, from the cheap end, and only what relieves what is short.
+
+Shedding answers *ready* replicas alone: counting those that are due soon made protection three times slower in the first
+study. A workload is short when it is saturated, and also when its GPUs are about to go to a more important one that is:
+then its own users lose what those GPUs carried before the GPUs leave, not after. As many rungs are taken at once as bring
+admitted flow to 97 % of what is left, the last one in part.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import ceil
+
+from msgspec import Struct
+
+from brownout.api.reasons import Reason
+from brownout.api.resources import Key
+from brownout.decide.cells import Cell, Rung, lower
+from brownout.decide.outcome import CellKey, Level
+from brownout.decide.view import ScalerView
+
+TARGET = 0.97
+"""Admitted flow is brought to this share of ready capacity."""
+
+BACKLOG_SECONDS = 60.0
+"""Backlog that must also go counts as the flow that empties it in a minute."""
+
+LEAST_PART_PERCENT = 5
+"""Parts of a cell are whole multiples of this."""
+
+
+class Shortage(Struct, frozen=True, kw_only=True):
+    """A scaler that has too much: `excess` flow above the target, None where only a step at a time can be taken.
+
+    `message` says on what numbers; it reaches users' status unchanged.
+    """
+
+    scaler: Key
+    excess: float | None
+    reason: Reason
+    message: str
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A cell taken down to `level`. `advised` only: the policy is in mode Advise, and nothing is taken."""
+
+    cell: Cell
+    level: Level
+    reason: Reason
+    message: str
+    advised: bool = False
+
+
+def saturated_shortage(view: ScalerView) -> Shortage:
+    """What a saturated scaler has beyond 97 % of its ready capacity, backlog included."""
+    capacity, admitted = view.supply.capacity, view.demand.admitted
+    full = f"{view.key.name} is {100 * (view.saturation or 0.0):.0f} % full"
+    if admitted is None:
+        message = f"{full}: {view.supply.ready} ready replicas do not meet its queue or objective"
+        return Shortage(scaler=view.key, excess=None, reason=Reason.CAPACITY, message=message)
+    waiting = max(0.0, (view.demand.backlog or 0.0) - capacity) / BACKLOG_SECONDS
+    queued = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
+    return Shortage(
+        scaler=view.key,
+        excess=max(0.0, admitted.mean + waiting - TARGET * capacity),
+        reason=Reason.CAPACITY,
+        message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{queued}",
+    )
+
+
+def leaving_shortage(view: ScalerView, *, share: int, to: ScalerView) -> Shortage | None:
+    """What a scaler must let go of before it falls to its share, so that the difference can go to one that is pressed."""
+    admitted = view.demand.admitted
+    if admitted is None:
+        return None
+    keeps = share * view.supply.gpus
+    gone = min(view.supply.replicas, view.supply.ready) * view.supply.gpus - keeps
+    return Shortage(
+        scaler=view.key,
+        excess=max(0.0, admitted.mean - TARGET * keeps),
+        reason=Reason.MAKES_ROOM,
+        message=f"{to.key.name} is {100 * (to.saturation or 0.0):.0f} % full and comes first: {gone} GPUs of {view.key.name} go to it",
+    )
+
+
+def shed(
+    rungs: Sequence[Rung],
+    shortages: Sequence[Shortage],
+    *,
+    levels: Mapping[CellKey, Level],
+    rates: Mapping[CellKey, float | None],
+    factors: Mapping[Key, float],
+) -> list[Taken]:
+    """The rungs to take now, in the order of the ladder; one entry for each cell that changes.
+
+    `levels`: where each cell sits; `rates`: requests a second that its users ask for now. Neither `lowest` nor an `Always`
+    cell is ever passed: the ladder has no such rung.
+    """
+    by_scaler = {s.scaler: s for s in shortages}
+    excess = {s.scaler: s.excess for s in shortages}
+    at: dict[CellKey, Level] = {}
+    result: dict[CellKey, Taken] = {}
+    for rung in rungs:
+        cell = rung.cell
+        level = at.get(cell.key, levels[cell.key])
+        if level.variant != rung.step:
+            continue
+        saved = _saved(rung, level, rates.get(cell.key), factors)
+        part, scaler = _needed(rung, saved, excess)
+        if scaler is None:
+            continue
+        percent = _whole_parts(level, part)
+        target = lower(level, by_percent=percent)
+        if cell.mode == "Auto":
+            at[cell.key] = target
+            _account(excess, saved, percent / level.percent)
+        why = by_scaler[scaler]
+        result[cell.key] = Taken(
+            cell=cell, level=target, reason=why.reason, message=why.message, advised=cell.mode == "Advise"
+        )
+    return list(result.values())
+
+
+def _saved(rung: Rung, level: Level, rate: float | None, factors: Mapping[Key, float]) -> dict[Key, float]:
+    """Flow that taking the whole rung saves each scaler; negative where the next variant costs another one more.
+
+    A cell that nobody asks for saves nothing, and is left alone.
+    """
+    asked = (rate or 0.0) * level.percent / 100
+    here, below = rung.cell.costs[rung.step], rung.cell.costs[rung.step + 1]
+    return {
+        key: asked * (here.get(key, 0.0) - below.get(key, 0.0)) * factors.get(key, 1.0) for key in {**here, **below}
+    }
+
+
+def _needed(rung: Rung, saved: Mapping[Key, float], excess: Mapping[Key, float | None]) -> tuple[float, Key | None]:
+    """The part of a rung that is needed (0 to 1), and the scaler that needs most of it."""
+    part, needy = 0.0, None
+    for key, flow in saved.items():
+        over = excess.get(key, 0.0)
+        if over is None:
+            if rung.cell.costs[rung.step].get(key, 0.0) > 0:
+                return 1.0, key
+        elif over > 1e-9 and flow > 1e-9 and over / flow > part:
+            part, needy = over / flow, key
+    return min(1.0, part), needy
+
+
+def _account(excess: dict[Key, float | None], saved: Mapping[Key, float], share: float) -> None:
+    """Book what a rung saves. Where no flow is known one rung is one step: the rest waits for the next."""
+    for key, flow in saved.items():
+        over = excess.get(key, 0.0)
+        excess[key] = 0.0 if over is None else over - flow * share
+
+
+def _whole_parts(level: Level, part: float) -> int:
+    """`part` of the level's users in percent, upwards to a multiple of 5."""
+    percent = LEAST_PART_PERCENT * ceil(level.percent * part / LEAST_PART_PERCENT - 1e-9)
+    return max(1, min(level.percent, percent))

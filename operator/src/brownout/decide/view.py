@@ -1,0 +1,82 @@
+"""One scaler as the rules see it: what serves now, what is coming, what is asked of it."""
+
+from msgspec import Struct
+
+from brownout.api.resources import Key
+from brownout.api.scaler import InferenceScalerSpec
+from brownout.decide.demand import Demand
+from brownout.decide.learn import cold_start_seconds
+from brownout.decide.memory import ScalerMemory
+from brownout.decide.snapshot import Pod, Scaler, Workload
+
+
+class Supply(Struct, frozen=True, kw_only=True):
+    """Replicas of a workload: `ready` serve, `coming` load (the first is expected at `coming_ready_at`), `dead` are given up."""
+
+    replicas: int
+    gpus: int
+    ready: int
+    coming: int
+    dead: int
+    coming_ready_at: float | None
+    by_node: dict[str, int]
+
+    @property
+    def capacity(self) -> float:
+        """GPU-seconds a second of what is ready now."""
+        return float(self.ready * self.gpus)
+
+
+def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemory, *, now: float) -> Supply:
+    """Count a workload's replicas. A pod that failed, or loads for longer than giveUpAfterSeconds, is given up: dead."""
+    alive = [pod for pod in workload.pods if not pod.terminating]
+    ready = [pod for pod in alive if pod.ready_at is not None and not pod.failed]
+    loading = [pod for pod in alive if pod.ready_at is None or pod.failed]
+    dead = [pod for pod in loading if _given_up(pod, spec, now)]
+    coming = max(0, max(workload.replicas, len(alive)) - len(ready) - len(dead))
+    expected = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
+    due = [max(now, pod.created_at + expected) for pod in loading if not _given_up(pod, spec, now)]
+    nodes: dict[str, int] = {}
+    for pod in alive:
+        if pod.node is not None:
+            nodes[pod.node] = nodes.get(pod.node, 0) + 1
+    return Supply(
+        replicas=workload.replicas,
+        gpus=spec.gpus_per_replica or workload.gpus_per_replica,
+        ready=len(ready),
+        coming=coming,
+        dead=len(dead),
+        coming_ready_at=min(due) if due else (now + expected if coming else None),
+        by_node=nodes,
+    )
+
+
+def _given_up(pod: Pod, spec: InferenceScalerSpec, now: float) -> bool:
+    return now - pod.created_at > spec.cold_start.give_up_after_seconds
+
+
+class ScalerView(Struct, frozen=True, kw_only=True):
+    """Everything the rules need of one scaler. `saturation` is a ratio (1 is full), None where it cannot be known."""
+
+    scaler: Scaler
+    supply: Supply
+    demand: Demand
+    memory: ScalerMemory
+    saturation: float | None = None
+    saturated: bool = False
+    demanded: int = 0
+    forecast: int | None = None
+    floor: int = 0
+
+    @property
+    def key(self) -> Key:
+        return self.scaler.stored.key
+
+    @property
+    def spec(self) -> InferenceScalerSpec:
+        return self.scaler.stored.spec
+
+    @property
+    def blind(self) -> bool:
+        """Nothing at all is known of its demand."""
+        return not self.demand.known
