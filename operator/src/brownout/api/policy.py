@@ -97,11 +97,11 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
             "two variants share a name; give each its own",
         ),
         Rule(
-            "self.tiers.all(t, !has(t.lowest) || self.variants.exists(v, v.name == t.lowest))",
+            "!has(self.tiers) || self.tiers.all(t, !has(t.lowest) || self.variants.exists(v, v.name == t.lowest))",
             "lowest names no variant of this policy; write one of the names under variants",
         ),
         Rule(
-            "self.tiers.all(t, self.tiers.exists_one(u, u.tierRef.name == t.tierRef.name))",
+            "!has(self.tiers) || self.tiers.all(t, self.tiers.exists_one(u, u.tierRef.name == t.tierRef.name))",
             "a tier is listed twice; list each tier once",
         ),
         Rule(

@@ -103,7 +103,7 @@ class Behavior(Object, frozen=True, kw_only=True):
 class Stale(Object, frozen=True, kw_only=True):
     rules: ClassVar = (
         Rule(
-            "self.fallbackAfterSeconds >= self.afterSeconds",
+            "!has(self.afterSeconds) || !has(self.fallbackAfterSeconds) || self.fallbackAfterSeconds >= self.afterSeconds",
             "fallbackAfterSeconds is shorter than afterSeconds; write one that is at least as long",
         ),
     )
