@@ -92,6 +92,8 @@ class Reason(StrEnum):
     """It has changed direction too often in the last hour."""
     DOES_NOT_FIT = "DoesNotFit"
     """What it would bring back does not fit below restorePercent of ready capacity."""
+    WAITS = "Waits"
+    """Another cell comes back first, or its workload's GPUs go elsewhere."""
     STALE_EVIDENCE = "StaleEvidence"
     """What cannot be seen is not restored."""
     STILL_SATURATED = "StillSaturated"
@@ -104,6 +106,9 @@ class Reason(StrEnum):
     """The policy gives this tier no part in the feature."""
     RECOVERED_MEMORY = "RecoveredMemory"
     """The cell had no memory in a saturated pool; it took its place on the ladder."""
+
+    PODS_NOT_READY = "PodsNotReady"
+    """Pods of the workload did not become ready within giveUpAfterSeconds."""
 
     # Pools
     SATURATED = "Saturated"

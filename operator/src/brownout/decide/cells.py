@@ -91,7 +91,7 @@ def clamp(level: Level, cell: Cell) -> Level:
     """A remembered level as the policy allows it now: never below the lowest, never beyond the variants there are."""
     if not cell.planned or cell.always:
         return FIRST
-    if (level.variant, -level.percent) > (cell.lowest, -100):
+    if level.depth > cell.floor.depth:
         return cell.floor
     return Level(level.variant, min(100, max(1, level.percent)))
 
@@ -158,4 +158,4 @@ def ladder(cells: Iterable[Cell]) -> list[Rung]:
 
 def taken(rung: Rung, level: Level) -> bool:
     """Whether the rung is taken at this level, wholly or in part."""
-    return (level.variant, -level.percent) > (rung.step, -100)
+    return level.depth > Level(rung.step).depth

@@ -76,10 +76,11 @@ class PoolMemory(Struct, frozen=True, kw_only=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """Immutable; a tick returns a new one. `versions` are those of what each policy serves."""
+    """Immutable; a tick returns a new one. `served` is the level that users of each cell had, `versions` count its changes."""
 
     at: float | None = None
     cells: dict[CellKey, CellMemory] = {}
     scalers: dict[Key, ScalerMemory] = {}
     pools: dict[Key, PoolMemory] = {}
+    served: dict[CellKey, Level] = {}
     versions: dict[Key, int] = {}

@@ -17,7 +17,7 @@ class CellKey(Struct, frozen=True, order=True):
         return f"{self.policy.name} for {self.audience}"
 
 
-class Level(Struct, frozen=True, order=True):
+class Level(Struct, frozen=True):
     """Where a cell sits: `percent` of its users on the variant with this index, the others on the next one.
 
     Index 0 is the best variant. The lowest level of a variant that has a next one is 1 percent; 100 is all of them.
@@ -25,6 +25,11 @@ class Level(Struct, frozen=True, order=True):
 
     variant: int
     percent: int = 100
+
+    @property
+    def depth(self) -> tuple[int, int]:
+        """How far down: the greater, the less users have."""
+        return (self.variant, -self.percent)
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

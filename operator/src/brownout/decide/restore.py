@@ -32,7 +32,7 @@ class Candidate(Struct, frozen=True, kw_only=True):
 
     `rate`: requests a second that all of its users would ask for, None where it was never measured. `stale`: why its demand
     cannot be seen, if so. `load`: the flow that each of its scalers is to carry already, restored cells of this tick
-    included; `waiting`: scalers that a cell before it in the order waits for.
+    included; `waiting`: scalers on which it must wait, and the sentence that says what for.
     """
 
     cell: Cell
@@ -119,7 +119,7 @@ def flips_are_left(c: Candidate, now: float) -> Refusal | None:
 def nobody_is_before_it(c: Candidate, now: float) -> Refusal | None:
     for key in c.views:
         if key in c.waiting:
-            return Refusal(reason=Reason.DOES_NOT_FIT, message=f"{c.waiting[key]} comes back first on {key.name}")
+            return Refusal(reason=Reason.WAITS, message=c.waiting[key])
     return None
 
 
@@ -164,7 +164,7 @@ def step_that_fits(c: Candidate) -> Level | Refusal:
         target = raised(c.level, by_percent=percent)
         if all(_brought(c, target, key) <= _room(c, key) + 1e-9 for key in c.views):
             return target
-    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=5), k))
+    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=LEAST_PART_PERCENT), k))
     view = c.views[key]
     return Refusal(
         reason=Reason.DOES_NOT_FIT,

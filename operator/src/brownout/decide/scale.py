@@ -1,8 +1,8 @@
 """From what demand asks for to what is written: who holds replicas up, and how fast they may change.
 
 The HPA's stabilization window and behavior, with its defaults, so that nobody who knows it is surprised; and before them the
-rules that only this loop can know: replicas of a workload stay until its own features are back, and while anything about its
-demand cannot be seen.
+rules that only this loop can know: replicas of a workload stay until its own features are back, and until what is left
+carries all that is asked for.
 """
 
 from collections.abc import Callable
@@ -31,18 +31,12 @@ class Objection(Struct, frozen=True):
 
 
 class Lowering(Struct, frozen=True, kw_only=True):
-    """A proposal to go down. `shed` names this scaler's cells that are not back; `carried` is the offered flow, upper bound."""
+    """A proposal to go down. `shed` names this scaler's cells that are not back."""
 
     view: ScalerView
     to: int
     shed: tuple[str, ...]
     restore_percent: int
-
-
-def everything_is_seen(p: Lowering) -> Objection | None:
-    if p.view.demand.missing:
-        return Objection(Reason.HELD, f"nothing is lowered while evidence is missing: {p.view.demand.missing[0]}")
-    return None
 
 
 def own_cells_are_back(p: Lowering) -> Objection | None:
@@ -67,7 +61,6 @@ def survivors_carry_it(p: Lowering) -> Objection | None:
 
 
 LOWER: tuple[Callable[[Lowering], Objection | None], ...] = (
-    everything_is_seen,  # missing is never zero
     own_cells_are_back,  # pool-wide this would dead-lock: two workloads waiting for each other's GPUs
     survivors_carry_it,  # what is left carries all of it
 )

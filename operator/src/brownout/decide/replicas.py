@@ -1,0 +1,275 @@
+"""Replicas of every scaler of a pool: what each wants, what the pool can give, and which rule had the last word."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct, structs
+
+from brownout.api.reasons import Reason
+from brownout.api.resources import Key
+from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import ScaleDecided, ScalerMemory
+from brownout.decide.scale import Lowering, limited, may_lower, note_change, stabilized
+from brownout.decide.snapshot import StoredPool
+from brownout.decide.view import ScalerView
+
+REMEMBERED_DECISIONS = 5
+
+
+class Wish(Struct, frozen=True, kw_only=True):
+    """What one scaler wants by itself: `demanded` for all of its demand within its bounds; `keep`, what it does not give up."""
+
+    view: ScalerView
+    demanded: int
+    keep: int
+    rule: Reason
+    message: str
+    limited_by: str
+    memory: ScalerMemory
+
+
+class Decided(Struct, frozen=True, kw_only=True):
+    """One scaler's replicas, and the share of the pool that it would have if GPUs could be dealt anew."""
+
+    view: ScalerView
+    replicas: int
+    obtainable: int
+    ideal: int
+    demanded: int
+    floor: int
+    rule: Reason
+    message: str
+    limited_by: str
+    memory: ScalerMemory
+
+
+def wish(view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float) -> Wish:
+    """A scaler's own wish, before others are heard."""
+    spec, current = view.spec, view.supply.replicas
+    if spec.mode == "Paused":
+        return _stay(view, Reason.PAUSED, "mode: Paused", now=now)
+    if view.blind:
+        return _blind(view, now)
+    wanted, rule, message = _demanded(view)
+    bounded = min(max(wanted, spec.min_replicas), spec.max_replicas)
+    limited_by = ""
+    if bounded < wanted:
+        rule, limited_by = Reason.MAX_REPLICAS, "maxReplicas"
+        message = f"{message}; maxReplicas is {spec.max_replicas}"
+    elif bounded > wanted:
+        rule, message = Reason.MIN_REPLICAS, f"{message}; minReplicas is {spec.min_replicas}"
+    if view.demand.missing and bounded < current <= spec.max_replicas:
+        return _stay(
+            view, Reason.HELD, f"nothing is lowered while evidence is missing: {view.demand.missing[0]}", now=now
+        )
+    steady, memory = stabilized(view.memory, wanted=bounded, current=current, behavior=spec.behavior, now=now)
+    if bounded >= current:
+        return Wish(
+            view=view, demanded=bounded, keep=current, rule=rule, message=message, limited_by=limited_by, memory=memory
+        )
+    keep, why, words = _lowered(view, steady, bounded, shed=shed, restore_percent=restore_percent, now=now)
+    return Wish(
+        view=view,
+        demanded=bounded,
+        keep=keep,
+        rule=why or rule,
+        message=words or message,
+        limited_by=limited_by,
+        memory=memory,
+    )
+
+
+def _stay(view: ScalerView, rule: Reason, message: str, *, now: float) -> Wish:
+    """Replicas stay; the stabilization window remembers that they did."""
+    current = view.supply.replicas
+    _, memory = stabilized(view.memory, wanted=current, current=current, behavior=view.spec.behavior, now=now)
+    return Wish(view=view, demanded=current, keep=current, rule=rule, message=message, limited_by="", memory=memory)
+
+
+def _blind(view: ScalerView, now: float) -> Wish:
+    """Nothing is known: hold; after a long while rise to what was declared safe, never fall."""
+    stale, current = view.spec.stale, view.supply.replicas
+    blind_for = now - (view.memory.blind_since or now)
+    why = (
+        view.demand.missing[0]
+        if view.demand.missing
+        else "spec.metrics is empty, and no policy's costs name this scaler"
+    )
+    safe = stale.fallback_replicas
+    if safe is not None and blind_for >= stale.fallback_after_seconds and safe > current:
+        message = f"nothing is known for {blind_for:.0f} s: {why}; fallbackReplicas is {safe}"
+        held = _stay(view, Reason.FALLBACK, message, now=now)
+        return structs.replace(held, demanded=min(safe, view.spec.max_replicas))
+    return _stay(view, Reason.HELD, f"replicas stay as they are: {why}", now=now)
+
+
+def _demanded(view: ScalerView) -> tuple[int, Reason, str]:
+    """Replicas for all of the demand, pods that were given up made good elsewhere, and the words for it."""
+    demand, spec = view.demand, view.spec
+    wanted, rule = view.demanded, Reason.DEMAND
+    if demand.offered is not None:
+        words = f"{demand.offered.mean:.1f} GPUs of load are asked for"
+        if demand.backlog:
+            words += f", {demand.backlog:.0f} GPU-seconds wait"
+        words += f", replicas are planned {spec.flow.target_percent} % full"
+    elif demand.load_metric:
+        words = f"metric {demand.load_metric} asks for {demand.load_replicas} replicas"
+    else:
+        words = f"{demand.backlog or 0:.0f} GPU-seconds wait, to be worked off in {spec.queue.drain_seconds} s"
+    if view.forecast is not None and view.forecast > wanted:
+        wanted, rule = view.forecast, Reason.FORECAST
+        words += f"; by the time a new replica is ready it will be {view.forecast} replicas' worth"
+    if view.supply.dead:
+        wanted += view.supply.dead
+        words += (
+            f"; {view.supply.dead} that did not become ready in {spec.cold_start.give_up_after_seconds} s are made good"
+        )
+    return wanted, rule, words
+
+
+def _lowered(
+    view: ScalerView, steady: int, wanted: int, *, shed: tuple[str, ...], restore_percent: int, now: float
+) -> tuple[int, Reason | None, str]:
+    """How far a scaler goes down by itself, and the rule that stopped it on the way, if one did."""
+    current = view.supply.replicas
+    if objection := may_lower(Lowering(view=view, to=wanted, shed=shed, restore_percent=restore_percent)):
+        return current, objection.reason, objection.message
+    if steady >= current:
+        return current, Reason.STABILIZATION, f"{wanted} would do, and was not enough within the stabilization window"
+    keep = limited(view.memory, wanted=steady, current=current, behavior=view.spec.behavior, now=now)
+    if keep > steady:
+        return keep, Reason.BEHAVIOR, f"{wanted} would do; behavior.scaleDown allows {current - keep} fewer now"
+    if steady > wanted:
+        return keep, Reason.STABILIZATION, f"{wanted} would do; {steady} were needed within the stabilization window"
+    return keep, None, ""
+
+
+def decide_replicas(
+    wishes: Sequence[Wish], gpus: GPUs | Missing, pool: StoredPool, *, pressed: frozenset[Key], now: float
+) -> list[Decided]:
+    """Deal the pool's GPUs out. Where the pool's GPUs cannot be read nobody rises, and nobody falls."""
+    if isinstance(gpus, Missing):
+        return [_held(w, f"the pool's GPUs cannot be read: {gpus.message}") for w in wishes]
+    claims = [_claim(w, pressed=w.view.key in pressed, now=now) for w in wishes]
+    by_key = {claim.key: claim for claim in claims}
+    keep = {claim.key: claim.keep for claim in claims}
+    granted, ideal = share(claims, gpus, keep=keep), share(claims, gpus)
+    settings = pool.spec.reclaim
+
+    since: dict[Key, float | None] = {}
+    for w in wishes:
+        key = w.view.key
+        short = is_short(by_key[key], granted=granted[key], ideal=ideal[key], percent=settings.deficit_percent)
+        since[key] = (w.memory.deficit_since or now) if short else None
+    ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
+    lost: dict[Key, int] = {}
+    won: frozenset[Key] = frozenset()
+    if ripe:
+        kept = reclaim(claims, gpus, short=ripe)
+        lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
+        if lost:
+            after = share(claims, gpus, keep=kept)
+            won = frozenset(key for key in ripe if after[key] > granted[key])
+            granted, keep = after, kept
+    return [
+        _decided(
+            w,
+            granted=granted[w.view.key],
+            keep=keep[w.view.key],
+            ideal=ideal[w.view.key],
+            taken_by=sorted(won)[0] if w.view.key in lost and won else None,
+            memory=structs.replace(
+                w.memory,
+                deficit_since=None if w.view.key in won else since[w.view.key],
+                closed_until=now + settings.hold_seconds if w.view.key in won else w.memory.closed_until,
+            ),
+            gpus=gpus,
+            now=now,
+        )
+        for w in wishes
+    ]
+
+
+def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
+    spec = w.view.spec
+    acts = spec.mode == "Auto"
+    floor = min(max(w.view.floor, spec.min_replicas), spec.max_replicas)
+    return Claim(
+        key=w.view.key,
+        gpus=w.view.supply.gpus,
+        priority=spec.priority,
+        minimum=spec.min_replicas if acts else w.keep,
+        floor=floor,
+        demanded=w.demanded if acts else w.view.supply.replicas,
+        keep=w.keep if acts else w.view.supply.replicas,
+        by_node=w.view.supply.by_node,
+        pressed=pressed,
+        closed=not acts or now < w.memory.closed_until,
+    )
+
+
+def _held(w: Wish, message: str) -> Decided:
+    current = w.view.supply.replicas
+    return Decided(
+        view=w.view,
+        replicas=current,
+        obtainable=current,
+        ideal=current,
+        demanded=w.demanded,
+        floor=w.view.floor,
+        rule=Reason.HELD,
+        message=message,
+        limited_by="",
+        memory=w.memory,
+    )
+
+
+def _decided(
+    w: Wish,
+    *,
+    granted: int,
+    keep: int,
+    ideal: int,
+    taken_by: Key | None,
+    memory: ScalerMemory,
+    gpus: GPUs,
+    now: float,
+) -> Decided:
+    view, current, spec = w.view, w.view.supply.replicas, w.view.spec
+    rule, message, limited_by = w.rule, w.message, w.limited_by
+    if spec.mode == "Advise":
+        granted = w.demanded if w.demanded > current else w.keep
+    replicas = max(granted, keep)
+    if taken_by is not None and spec.mode == "Auto":
+        rule, message = (
+            Reason.RECLAIMED,
+            f"{current - keep} replicas go to {taken_by.name}, which is short of its share",
+        )
+    elif granted < w.demanded and replicas >= current:
+        rule, limited_by = Reason.POOL_EXHAUSTED, gpus.limited_by
+        message = (
+            f"{w.message}: {w.demanded} replicas; the pool's {gpus.total} GPUs ({gpus.limited_by}) leave {replicas}"
+        )
+    if replicas > current:
+        bound = limited(view.memory, wanted=replicas, current=current, behavior=spec.behavior, now=now)
+        if bound < replicas:
+            rule, message = Reason.BEHAVIOR, f"{message}; behavior.scaleUp allows {bound} now"
+            replicas = bound
+    if replicas == current and rule in (Reason.DEMAND, Reason.FORECAST):
+        rule = Reason.STEADY
+    if replicas != current and spec.mode == "Auto":
+        memory = note_change(memory, delta=replicas - current, now=now, behavior=spec.behavior)
+        decision = ScaleDecided(at=now, from_replicas=current, to_replicas=replicas, rule=rule, message=message)
+        memory = structs.replace(memory, decisions=(*memory.decisions, decision)[-REMEMBERED_DECISIONS:])
+    return Decided(
+        view=view,
+        replicas=replicas,
+        obtainable=max(granted, keep),
+        ideal=ideal,
+        demanded=w.demanded,
+        floor=view.floor,
+        rule=rule,
+        message=message,
+        limited_by=limited_by,
+        memory=memory,
+    )

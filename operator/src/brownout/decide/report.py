@@ -1,0 +1,343 @@
+"""The plan in full: every decision with its numbers, its conditions and its words. Decides nothing."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct
+
+from brownout.api.reasons import Condition, Reason
+from brownout.api.resources import Key
+from brownout.decide.arbitrate import GPUs
+from brownout.decide.cells import FIRST, Cell, ladder, taken
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import CellMemory, Memory, PoolMemory
+from brownout.decide.outcome import (
+    CellKey,
+    CellPlan,
+    FlowView,
+    HolderView,
+    Level,
+    Note,
+    ObjectPlan,
+    Plan,
+    PolicyPlan,
+    PoolPlan,
+    ScalePlan,
+    Verdict,
+)
+from brownout.decide.replicas import Decided
+from brownout.decide.restore import Refusal
+from brownout.decide.scene import Scene, covers, override_ends
+from brownout.decide.shed import Shortage, Taken
+from brownout.decide.snapshot import Policy, Pool, StoredOverride
+
+
+class PoolOutcome(Struct, frozen=True, kw_only=True):
+    """What was decided of one pool's replicas, and what is short in it."""
+
+    pool: Pool
+    gpus: GPUs | Missing
+    decided: tuple[Decided, ...]
+    shortages: tuple[Shortage, ...]
+    taken: tuple[Taken, ...]
+    memory: PoolMemory
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """What the rules decided. `cells` after this tick; `refused` the gate's refusals; `before` the memory it started from."""
+
+    scene: Scene
+    outcomes: tuple[PoolOutcome, ...]
+    cells: Mapping[CellKey, CellMemory]
+    refused: Mapping[CellKey, Refusal]
+    versions: Mapping[Key, int]
+    before: Memory
+
+
+def describe(r: Report) -> Plan:
+    """Put a report into words."""
+    scalers = {d.view.key: _scaler(r, d) for o in r.outcomes for d in o.decided}
+    for key, scaler in r.scene.snapshot.scalers.items():
+        if key not in scalers:
+            scalers[key] = _unusable_scaler(r, key, scaler.workload)
+    policies = {key: _policy(r, policy) for key, policy in r.scene.snapshot.policies.items()}
+    pools = {o.pool.stored.key: _pool(r, o, scalers) for o in r.outcomes}
+    return Plan(
+        at=r.scene.now,
+        scalers=scalers,
+        policies=policies,
+        pools=pools,
+        tiers={key: _tier(r, key) for key in r.scene.snapshot.tiers},
+        overrides={key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()},
+        notes=tuple(_notes(r, scalers, policies, pools)),
+    )
+
+
+def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str = "") -> Verdict:
+    return Verdict(type=kind, status=status, reason=reason, message=message)
+
+
+def _scaler(r: Report, d: Decided) -> ScalePlan:
+    view = d.view
+    demand, supply = view.demand, view.supply
+    write = view.spec.mode == "Auto" and d.replicas != supply.replicas
+    rule = Reason.ADVISE if view.spec.mode == "Advise" else d.rule
+    message = d.message
+    if view.spec.mode == "Advise":
+        message = f"mode: Advise; would write {d.replicas} replicas: {d.message}"
+    return ScalePlan(
+        key=view.key,
+        current=supply.replicas,
+        replicas=d.replicas,
+        write=write,
+        rule=rule,
+        message=message,
+        ready=supply.ready,
+        coming=supply.coming,
+        demanded=d.demanded,
+        obtainable=d.obtainable,
+        floor=d.floor,
+        limited_by=d.limited_by,
+        flow=FlowView(
+            offered=demand.offered.mean if demand.offered else None,
+            admitted=demand.admitted.mean if demand.admitted else None,
+            backlog=demand.backlog,
+            capacity=supply.capacity,
+            leading_metric=demand.load_metric if demand.offered is None else "flow",
+        ),
+        saturation_percent=round(100 * (view.saturation or 0.0)),
+        saturated=view.saturated,
+        coming_ready_at=supply.coming_ready_at,
+        verdicts=_scaler_verdicts(r, d),
+    )
+
+
+def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
+    view, missing = d.view, d.view.demand.missing
+    limited = bool(d.limited_by)
+    held = d.rule is Reason.HELD
+    verdicts = [
+        r.scene.links.ready["InferenceScaler", view.key],
+        _verdict(
+            Condition.METRICS_AVAILABLE,
+            not missing,
+            Reason.MISSING if missing else Reason.AVAILABLE,
+            "; ".join(missing),
+        ),
+        _verdict(
+            Condition.SCALING_LIMITED,
+            limited,
+            d.rule if limited else Reason.STEADY,
+            f"{d.demanded} replicas are demanded, limited by {d.limited_by}" if limited else "",
+        ),
+        _verdict(
+            Condition.SATURATED,
+            view.saturated,
+            Reason.SATURATED if view.saturated else Reason.NOT_SATURATED,
+        ),
+        _verdict(Condition.HELD, held, Reason.HELD if held else Reason.AVAILABLE, d.message if held else ""),
+    ]
+    if view.supply.dead:
+        verdicts[0] = _verdict(
+            Condition.READY,
+            False,
+            Reason.PODS_NOT_READY,
+            f"{view.supply.dead} pods did not become ready within coldStart.giveUpAfterSeconds "
+            f"({view.spec.cold_start.give_up_after_seconds}); look at their events and logs",
+        )
+    return tuple(verdicts)
+
+
+def _unusable_scaler(r: Report, key: Key, workload: object) -> ScalePlan:
+    current = getattr(workload, "replicas", 0)
+    ready = r.scene.links.ready.get(("InferenceScaler", key))
+    return ScalePlan(
+        key=key,
+        current=current,
+        replicas=current,
+        write=False,
+        rule=ready.reason if ready else Reason.INVALID,
+        message=ready.message if ready else "",
+        verdicts=(ready,) if ready else (),
+    )
+
+
+def _policy(r: Report, policy: Policy) -> PolicyPlan:
+    key = policy.stored.key
+    own = [cell for cell in r.scene.cells.values() if cell.key.policy == key]
+    advice = {step.cell.key: step for o in r.outcomes for step in o.taken if step.advised}
+    cells = tuple(_cell(r, cell, advice[cell.key].level if cell.key in advice else None) for cell in own)
+    below = [c for c in cells if c.level != FIRST or c.overridden_to]
+    shedding = [c for c in cells if c.level != FIRST]
+    missing = policy.offered.message if isinstance(policy.offered, Missing) else ""
+    verdicts = [r.scene.links.ready["FeaturePolicy", key]]
+    if own:
+        verdicts += [
+            _verdict(
+                Condition.METRICS_AVAILABLE, not missing, Reason.MISSING if missing else Reason.AVAILABLE, missing
+            ),
+            _verdict(
+                Condition.SHEDDING,
+                bool(shedding),
+                Reason.CAPACITY if shedding else Reason.SERVED,
+                f"{len(shedding)} of {len(cells)} cells have less than {cells[0].variant_name if not shedding else own[0].variants[0]}"
+                if shedding
+                else "",
+            ),
+            _verdict(
+                Condition.OVERRIDDEN,
+                any(c.overridden_to for c in cells),
+                Reason.OVERRIDE if any(c.overridden_to for c in cells) else Reason.SERVED,
+            ),
+            _verdict(Condition.HELD, bool(missing), Reason.MISSING if missing else Reason.AVAILABLE, missing),
+        ]
+    return PolicyPlan(
+        key=key,
+        cells=cells,
+        version=r.versions.get(key, policy.stored.status.version),
+        summary="; ".join(f"{c.key.audience}: {c.overridden_to or _served_words(r, c)}" for c in below) or "all",
+        verdicts=tuple(verdicts),
+    )
+
+
+def _served_words(r: Report, plan: CellPlan) -> str:
+    return r.scene.cells[plan.key].name(plan.level)
+
+
+def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
+    memory, refusal = r.cells[cell.key], r.refused.get(cell.key)
+    override = r.scene.overridden.get(cell.key)
+    reason, message, expected = memory.reason, memory.message, None
+    if override is not None:
+        reason = Reason.OVERRIDE
+        message = f"FeatureOverride {override.key.name}: {override.spec.reason}"
+        expected = override_ends(override)
+    elif not cell.planned:
+        reason, message = Reason.PLAN, "availability: Never"
+    elif advised is not None:
+        reason, message = Reason.ADVISE, f"mode: Advise; would go to {cell.name(advised)}"
+    elif refusal is not None:
+        expected = refusal.until
+    return CellPlan(
+        key=cell.key,
+        level=memory.level,
+        previous=r.scene.memory[cell.key].level,
+        variant_name=cell.variants[memory.level.variant],
+        reason=reason,
+        message=message,
+        since=memory.since,
+        expected_return=expected,
+        overridden_to=override.spec.variant if override is not None else "",
+    )
+
+
+def _pool(r: Report, o: PoolOutcome, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
+    key = o.pool.stored.key
+    own = {d.view.key for d in o.decided}
+    cells = [c for c in r.scene.cells.values() if c.scalers & own]
+    rungs = ladder(cells)
+    down = [rung for rung in rungs if taken(rung, r.cells[rung.cell.key].level)]
+    upcoming = next((rung for rung in rungs if not taken(rung, r.cells[rung.cell.key].level)), None)
+    worst = max(o.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
+    saturated = worst is not None and worst.view.saturated
+    unreadable = o.gpus.message if isinstance(o.gpus, Missing) else ""
+    holders = tuple(
+        HolderView(
+            scaler=d.view.key,
+            gpus=(d.view.supply.ready + d.view.supply.coming + d.view.supply.dead) * d.view.supply.gpus,
+            ready=d.view.supply.ready,
+            coming=d.view.supply.coming,
+        )
+        for d in o.decided
+    )
+    words = next((s.message for s in o.shortages if worst and s.scaler == worst.view.key), "")
+    return PoolPlan(
+        key=key,
+        capacity=None if isinstance(o.gpus, Missing) else o.gpus.total,
+        limited_by="" if isinstance(o.gpus, Missing) else o.gpus.limited_by,
+        granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in o.decided),
+        held=sum(h.gpus for h in holders),
+        holders=holders,
+        saturation_percent=round(100 * (worst.view.saturation or 0.0)) if worst else 0,
+        saturated_by=worst.view.key.name if worst and saturated else "",
+        saturated_since=o.memory.saturated_since,
+        saturation_message=words,
+        rungs_taken=len(down),
+        rungs_total=len(rungs),
+        next_rung=str(upcoming) if upcoming else "",
+        last_rung=o.memory.last_rung,
+        verdicts=(
+            r.scene.links.ready["GPUPool", key],
+            _verdict(
+                Condition.SATURATED,
+                saturated,
+                Reason.SATURATED if saturated else Reason.NOT_SATURATED,
+                f"{worst.view.key} is saturated" if worst and saturated else "",
+            ),
+            _verdict(Condition.SHEDDING, bool(down), Reason.CAPACITY if down else Reason.SERVED),
+            _verdict(Condition.HELD, bool(unreadable), Reason.MISSING if unreadable else Reason.AVAILABLE, unreadable),
+        ),
+    )
+
+
+def _tier(r: Report, key: Key) -> ObjectPlan:
+    order = [t.key for t in r.scene.links.tiers_of.get(key.namespace, ())]
+    verdict = r.scene.links.ready.get(("UserTier", key))
+    return ObjectPlan(
+        key=key, verdicts=(verdict,) if verdict else (), tried=order.index(key) + 1 if key in order else 0
+    )
+
+
+def _override(r: Report, override: StoredOverride) -> ObjectPlan:
+    key, spec = override.key, override.spec
+    policy = r.scene.snapshot.policies.get(Key(key.namespace, spec.policy_ref.name))
+    covered = [cell for cell in r.scene.cells.values() if covers(override, cell.key)]
+    active = [cell for cell in covered if r.scene.overridden.get(cell.key) == override]
+    ends = override_ends(override)
+    expired = r.scene.now >= ends
+    where = f"FeatureOverride {key}: spec"
+    problem = ""
+    if policy is None:
+        there = ", ".join(sorted(k.name for k in r.scene.snapshot.policies if k.namespace == key.namespace)) or "none"
+        problem = f"{where}.policyRef.name: no FeaturePolicy {spec.policy_ref.name!r} in {key.namespace}; write one that exists ({there})"
+    elif spec.variant not in (known := [v.name for v in policy.stored.spec.variants]):
+        problem = f"{where}.variant: FeaturePolicy {policy.stored.key.name} has no variant {spec.variant!r}; write one of {', '.join(known)}"
+    elif not covered:
+        problem = f"{where}.cells: no cell of FeaturePolicy {policy.stored.key.name} matches; write a tier (and cohort) that it lists"
+    state = "Expired" if expired else "Invalid" if problem else "Active" if active else "Superseded"
+    reason = Reason.NOT_FOUND if problem else Reason.ACCEPTED
+    return ObjectPlan(
+        key=key,
+        verdicts=(
+            _verdict(Condition.READY, not problem, reason, problem),
+            _verdict(Condition.EXPIRED, expired, Reason.EXPIRED if expired else Reason.ACTIVE),
+        ),
+        state=state,
+        cells=len(active),
+    )
+
+
+def _notes(
+    r: Report, scalers: Mapping[Key, ScalePlan], policies: Mapping[Key, PolicyPlan], pools: Mapping[Key, PoolPlan]
+) -> Iterable[Note]:
+    """A changed decision each: what an Event says of it."""
+    for key, scaler in scalers.items():
+        if scaler.write:
+            message = f"{scaler.current} -> {scaler.replicas} replicas: {scaler.message}"
+            yield Note(kind="InferenceScaler", key=key, reason=scaler.rule, message=message)
+    for key, policy in policies.items():
+        for cell in policy.cells:
+            if cell.changed and r.scene.cells[cell.key].mode == "Auto":
+                names = r.scene.cells[cell.key]
+                message = (
+                    f"{cell.key.audience}: {names.name(cell.previous)} -> {names.name(cell.level)}: {cell.message}"
+                )
+                down = cell.level.depth > cell.previous.depth
+                yield Note(kind="FeaturePolicy", key=key, reason=cell.reason, message=message, warning=down)
+    for outcome in r.outcomes:
+        key = outcome.pool.stored.key
+        was = r.before.pools.get(key)
+        saturated = pools[key].saturated_since is not None
+        if saturated != (was is not None and was.saturated_since is not None):
+            reason = Reason.SATURATED if saturated else Reason.NOT_SATURATED
+            message = pools[key].saturation_message or "every scaler carries what it admits"
+            yield Note(kind="GPUPool", key=key, reason=reason, message=message, warning=saturated)

@@ -1,0 +1,213 @@
+"""Plans as the status that people read: pure, one function for each kind.
+
+Numbers are rounded: status explains a decision, live values are metrics.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from brownout.api.override import FeatureOverrideStatus
+from brownout.api.policy import CellStatus, FeaturePolicyStatus
+from brownout.api.pool import GPUPoolStatus, Holder, LadderPosition, PoolGPUs, PoolSaturation
+from brownout.api.scaler import (
+    DemandStatus,
+    InferenceScalerStatus,
+    Learned,
+    ReplicaCounts,
+    ScaleDecision,
+    ScalerMemory,
+)
+from brownout.api.schema import Condition, Conditions
+from brownout.api.tier import UserTierStatus
+from brownout.decide import memory as remembered
+from brownout.decide.learn import cold_start_seconds
+from brownout.decide.outcome import CellPlan, ObjectPlan, PolicyPlan, PoolPlan, ScalePlan, Verdict
+from brownout.decide.recall import rfc3339
+from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
+
+LONGEST_MESSAGE = 1024
+
+
+def body(status: msgspec.Struct) -> dict[str, Any]:
+    """A status as JSON values, without empty texts, so that a time that is not known is absent."""
+    pruned = _prune(msgspec.to_builtins(status))
+    assert isinstance(pruned, dict)
+    return pruned
+
+
+def _prune(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _prune(item) for key, item in value.items() if item != "" and item is not None}
+    if isinstance(value, list | tuple):
+        return [_prune(item) for item in value]
+    return value
+
+
+def conditions(verdicts: Iterable[Verdict], *, stored: Conditions, generation: int, now: float) -> Conditions:
+    """Verdicts as conditions; lastTransitionTime is kept while a condition's status stays."""
+    before = {condition.type: condition for condition in stored}
+    result = []
+    for verdict in verdicts:
+        status = "Unknown" if verdict.status is None else str(verdict.status)
+        old = before.get(str(verdict.type))
+        kept = old.last_transition_time if old is not None and old.status == status else ""
+        result.append(
+            Condition(
+                type=str(verdict.type),
+                status=status,
+                reason=str(verdict.reason),
+                message=verdict.message[:LONGEST_MESSAGE],
+                last_transition_time=kept or rfc3339(now),
+                observed_generation=generation,
+            )
+        )
+    return tuple(result)
+
+
+def _time(at: float | None) -> str:
+    return "" if at is None else rfc3339(at)
+
+
+def _decimal(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def scaler_status(
+    plan: ScalePlan, memory: remembered.ScalerMemory, stored: StoredScaler, now: float
+) -> InferenceScalerStatus:
+    """A scaler's status: counts, demand, what was learned, the last decisions."""
+    flow, expected = plan.flow, stored.spec.cold_start.expected_seconds
+    learned = bool(memory.cold_starts)
+    shortfall = None if flow.admitted is None else max(0.0, flow.admitted - flow.capacity)
+    return InferenceScalerStatus(
+        observed_generation=stored.generation,
+        replicas=ReplicaCounts(
+            desired=plan.replicas,
+            current=plan.current,
+            ready=plan.ready,
+            coming=plan.coming,
+            demanded=plan.demanded,
+            obtainable=plan.obtainable,
+            floor=plan.floor,
+        ),
+        saturation_percent=plan.saturation_percent,
+        limited_by=plan.limited_by,
+        demand=DemandStatus(
+            offered=_decimal(flow.offered),
+            admitted=_decimal(flow.admitted),
+            backlog=_decimal(flow.backlog),
+            capacity=_decimal(flow.capacity),
+            shortfall=_decimal(shortfall),
+            leading_metric=flow.leading_metric,
+        ),
+        learned=Learned(
+            cost_percent=round(100 * memory.cost_factor),
+            cost_error_percent=round(100 * memory.cost_error),
+            cold_start_p50_seconds=round(cold_start_seconds(memory, expected=expected)) if learned else 0,
+            cold_start_p95_seconds=round(cold_start_seconds(memory, expected=expected, quantile=0.95))
+            if learned
+            else 0,
+        ),
+        coming_ready_at=_time(plan.coming_ready_at),
+        summary=f"{plan.rule}: {plan.message}",
+        decisions=tuple(
+            ScaleDecision(
+                at=rfc3339(d.at),
+                from_replicas=d.from_replicas,
+                to_replicas=d.to_replicas,
+                rule=str(d.rule),
+                message=d.message,
+            )
+            for d in memory.decisions
+        ),
+        memory=ScalerMemory(
+            saturated_since=_time(memory.saturated_since),
+            deficit_since=_time(memory.deficit_since),
+            closed_until=_time(memory.closed_until or None),
+        ),
+        conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),
+    )
+
+
+def policy_status(plan: PolicyPlan, memory: remembered.Memory, stored: StoredPolicy, now: float) -> FeaturePolicyStatus:
+    """A policy's status: a line for each cell, and what it must remember through a restart."""
+    return FeaturePolicyStatus(
+        observed_generation=stored.generation,
+        version=plan.version,
+        summary=plan.summary,
+        cells=tuple(_cell(cell, memory.cells[cell.key]) for cell in plan.cells),
+        conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),
+    )
+
+
+def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
+    audience = plan.key.audience
+    return CellStatus(
+        tier=audience.tier,
+        cohort=audience.cohort,
+        variant=plan.variant_name,
+        percent=plan.level.percent,
+        reason=str(plan.reason),
+        message=plan.message,
+        since=rfc3339(plan.since),
+        expected_return=_time(plan.expected_return),
+        last_shed_at=_time(memory.last_shed_at),
+        dwell_seconds=round(memory.dwell_seconds),
+        offered_before="" if memory.shed_rate is None else f"{memory.shed_rate:.3f}",
+        reversals=tuple(rfc3339(at) for at in memory.reversals),
+        direction=memory.direction,
+    )
+
+
+def pool_status(plan: PoolPlan, stored: StoredPool, now: float) -> GPUPoolStatus:
+    """A pool's status: GPUs and who holds them, saturation, the place on the ladder."""
+    capacity = stored.status.gpus.capacity if plan.capacity is None else plan.capacity
+    return GPUPoolStatus(
+        observed_generation=stored.generation,
+        gpus=PoolGPUs(
+            capacity=capacity,
+            granted=plan.granted,
+            held=plan.held,
+            free=max(0, capacity - plan.held),
+            limited_by=plan.limited_by,
+        ),
+        holders=tuple(
+            Holder(namespace=h.scaler.namespace, scaler=h.scaler.name, gpus=h.gpus, ready=h.ready, coming=h.coming)
+            for h in plan.holders
+        ),
+        saturation=PoolSaturation(
+            percent=plan.saturation_percent,
+            scaler=plan.saturated_by,
+            message=plan.saturation_message,
+            since=_time(plan.saturated_since),
+        ),
+        ladder=LadderPosition(
+            taken=plan.rungs_taken,
+            total=plan.rungs_total,
+            position=f"{plan.rungs_taken}/{plan.rungs_total}",
+            next=plan.next_rung,
+            last=plan.last_rung,
+        ),
+        conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),
+    )
+
+
+def tier_status(plan: ObjectPlan, stored: StoredTier, now: float) -> UserTierStatus:
+    """A tier's status: its place in the order in which tiers are tried."""
+    return UserTierStatus(
+        observed_generation=stored.generation,
+        tried=plan.tried,
+        conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),
+    )
+
+
+def override_status(plan: ObjectPlan, stored: StoredOverride, now: float) -> FeatureOverrideStatus:
+    """An override's status: whether it is in force, and for how many cells."""
+    return FeatureOverrideStatus(
+        observed_generation=stored.generation,
+        state=plan.state,
+        cells=plan.cells,
+        conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),
+    )
