@@ -1,0 +1,115 @@
+"""What a cell is served, and why: the plan first, then a person's word, then what status says, within what the tier may have."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from brownout.api.override import MAX_OVERRIDE_SECONDS, FeatureOverrideSpec, FeatureOverrideStatus
+from brownout.api.policy import FeaturePolicySpec, FeaturePolicyStatus, TierEntry
+from brownout.api.resources import Stored
+
+Policy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
+Override = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
+
+CAPACITY, PLAN, OVERRIDE = "capacity", "plan", "override"
+"""Why somebody is denied, as it stands in the name of the denial; a denied cohort is named itself."""
+
+
+class Share(msgspec.Struct, frozen=True):
+    """`percent` of a cell's users get `variant`, the others `otherwise`."""
+
+    variant: str
+    percent: int = 100
+    otherwise: str = ""
+
+
+def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Override]) -> Share:
+    """The share of one cell.
+
+    The plan comes before a person's word: an override acts on the cells of a policy, and a tier that is not listed, or Never,
+    has none. `overrides` are those in force for this policy, the newest first.
+    """
+    spec = policy.spec
+    last = len(spec.variants) - 1
+    entry = next((entry for entry in spec.tiers if entry.tier_ref.name == tier), None)
+    if entry is None or entry.availability == "Never":
+        return Share(_named(policy, last, PLAN))
+    for override in overrides:
+        if _covers(override, tier, cohort):
+            return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
+    if spec.mode == "Advise":
+        return Share(spec.variants[0].name)
+    return _as_status_says(policy, entry, cohort)
+
+
+def _as_status_says(policy: Policy, entry: TierEntry, cohort: str) -> Share:
+    """What the loop last decided. Steps count from 0, the best variant; the tier never falls below `lowest`."""
+    tier = entry.tier_ref.name
+    cell = next((cell for cell in policy.status.cells if (cell.tier, cell.cohort) == (tier, cohort)), None)
+    if cell is None:
+        return Share(policy.spec.variants[0].name)
+    lowest = _lowest(policy, entry)
+    step = _step(policy, cell.variant)
+    upper, lower = min(step, lowest), min(step + 1, lowest)
+    why = cohort.replace("-", "_") or CAPACITY
+    percent = max(0, min(100, cell.percent))
+    if upper == lower or percent == 100:
+        return Share(_named(policy, upper, why))
+    if percent == 0:
+        return Share(_named(policy, lower, why))
+    return Share(_named(policy, upper, why), percent, _named(policy, lower, why))
+
+
+def _lowest(policy: Policy, entry: TierEntry) -> int:
+    if entry.availability == "Always":
+        return 0
+    return len(policy.spec.variants) - 1 if entry.lowest is None else _step(policy, entry.lowest)
+
+
+def _step(policy: Policy, variant: str) -> int:
+    """The place of a variant; the last where the policy does not know it."""
+    names = [known.name for known in policy.spec.variants]
+    return names.index(variant) if variant in names else len(names) - 1
+
+
+def _named(policy: Policy, step: int, why: str) -> str:
+    """A variant's name; the denial's says why."""
+    name = policy.spec.variants[step].name
+    return f"{name}_{why}" if step == len(policy.spec.variants) - 1 else name
+
+
+def denials(policy: Policy, cohorts: Iterable[str]) -> tuple[str, ...]:
+    """Every name that the denial can have, in one order."""
+    whys = (CAPACITY, PLAN, OVERRIDE, *sorted({cohort.replace("-", "_") for cohort in cohorts}))
+    return tuple(_named(policy, len(policy.spec.variants) - 1, why) for why in whys)
+
+
+def ends_at(override: Override) -> float:
+    """Unix seconds at which an override is over: at `expireTime`, at most seven days after creation.
+
+    A time that cannot be read is over already: a person's word is never for ever.
+    """
+    try:
+        moment = datetime.fromisoformat(override.spec.expire_time)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(moment.timestamp(), override.created_at + MAX_OVERRIDE_SECONDS)
+
+
+def in_force(overrides: Iterable[Override], now: float) -> tuple[Override, ...]:
+    """The overrides that are not over at `now` (Unix seconds), the newest first."""
+    return tuple(
+        sorted(
+            (override for override in overrides if ends_at(override) > now),
+            key=lambda override: (override.created_at, override.key.name),
+            reverse=True,
+        )
+    )
+
+
+def _covers(override: Override, tier: str, cohort: str) -> bool:
+    cells = override.spec.cells
+    return not cells or any(cell.tier == tier and cell.cohort in (None, cohort) for cell in cells)

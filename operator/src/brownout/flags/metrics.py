@@ -1,0 +1,78 @@
+"""What the flag server says of itself to Prometheus. Labels are never taken from a client."""
+
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+
+
+class Metrics:
+    """One registry for each server, so that two in one process do not collide."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self.sync_age = Gauge(
+            "brownout_flags_sync_age_seconds",
+            "Seconds since the API server was last heard, of the kind that waits longest; -1 before the first time.",
+            registry=self.registry,
+        )
+        self.sync_errors = Counter(
+            "brownout_flags_sync_errors_total", "Failed LISTs and WATCHes.", ["kind"], registry=self.registry
+        )
+        self.missing = Gauge(
+            "brownout_flags_kind_missing",
+            "1 where all objects of a kind have gone and the last known ones are served.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.unreadable = Counter(
+            "brownout_flags_unreadable_objects_total",
+            "Objects that could not be read; their last readable state is served.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.sets = Gauge("brownout_flags_sets", "Flag sets that are served.", registry=self.registry)
+        self.set_info = Gauge(
+            "brownout_flags_set_info", "The version of each set.", ["namespace", "version"], registry=self.registry
+        )
+        self.renders = Counter(
+            "brownout_flags_renders_total",
+            "Renderings: changed, unchanged or failed.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.snapshot_errors = Counter(
+            "brownout_flags_snapshot_errors_total",
+            "Snapshots that could not be read or written.",
+            ["operation"],
+            registry=self.registry,
+        )
+        self.evaluations = Counter(
+            "brownout_flags_evaluations_total",
+            "OFREP requests by outcome: ok, not_modified, or the error code in lower case.",
+            ["endpoint", "outcome"],
+            registry=self.registry,
+        )
+        self.streams = Gauge("brownout_flags_streams", "Open flagd sync streams.", registry=self.registry)
+        self.sent = Counter("brownout_flags_sets_sent_total", "Sets sent on sync streams.", registry=self.registry)
+
+
+class Heard:
+    """When the API server was last heard about each part of each kind, in monotonic seconds."""
+
+    def __init__(self) -> None:
+        self._at: dict[object, float | None] = {}
+
+    def expect(self, part: object) -> None:
+        self._at.setdefault(part, None)
+
+    def now(self, part: object) -> None:
+        self._at[part] = time.monotonic()
+
+    def age_seconds(self) -> float | None:
+        """Seconds since the part that waits longest was heard; None where one never was."""
+        moments = list(self._at.values())
+        if not moments or None in moments:
+            return None
+        return max(0.0, time.monotonic() - min(moment for moment in moments if moment is not None))

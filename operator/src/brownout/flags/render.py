@@ -1,0 +1,127 @@
+"""Objects to one flag set in flagd's format: pure, and the same bytes for the same objects, so that replicas agree.
+
+Every protocol carries this one set. The denial is a variant with a value and never `state: DISABLED`, for which clients would
+serve the code's own default, often true.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from brownout.flags.audience import REMAINDER, Logic, Tier, by_audience, in_order
+from brownout.flags.cells import Override, Policy, Share, denials, ends_at, in_force, serve
+
+AUDIENCE = "brownout.audience"
+"""The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
+
+NOBODY = "nobody"
+"""The audience where a namespace has no tiers."""
+
+
+class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
+    """A namespace's flags.
+
+    document: JSON in flagd's format. version: a hash of its content. changes_at: Unix seconds at which the same objects make
+    another set, because an override ends; None where none is in force.
+    """
+
+    namespace: str
+    document: str
+    version: str
+    changes_at: float | None = None
+
+
+def render(
+    namespace: str, *, policies: Iterable[Policy], tiers: Iterable[Tier], overrides: Iterable[Override], now: float
+) -> FlagSet:
+    """The flag set of a namespace at `now` (Unix seconds).
+
+    Where two policies claim a flag key the older one keeps it. A policy cannot claim the reserved key.
+    """
+    known_tiers = in_order(tiers)
+    standing = in_force(overrides, now)
+    flags: dict[str, Any] = {AUDIENCE: _audience_flag(known_tiers)}
+    for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.key.name)):
+        words = [override for override in standing if override.spec.policy_ref.name == policy.key.name]
+        flags.setdefault(policy.spec.flag_key, _feature_flag(policy, known_tiers, words))
+    content = {"flags": flags, "metadata": {"flagSetId": namespace}}
+    version = hashlib.sha256(_canonical(content)).hexdigest()[:16]
+    content["metadata"]["version"] = version
+    return FlagSet(
+        namespace=namespace,
+        document=_canonical(content).decode(),
+        version=version,
+        changes_at=min((ends_at(override) for override in standing), default=None),
+    )
+
+
+def _canonical(content: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(content, order="deterministic")
+
+
+def _feature_flag(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override]) -> dict[str, Any]:
+    def outcome(tier: Tier, cohort: str) -> Logic:
+        share = serve(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
+        return _split(share, policy.spec.flag_key)
+
+    variants = {variant.name: variant.value for variant in policy.spec.variants}
+    last = policy.spec.variants[-1]
+    cohorts = [cohort.name for tier in tiers for cohort in tier.spec.cohorts]
+    variants |= dict.fromkeys(denials(policy, cohorts), last.value)
+    return _flag(variants, by_audience(tiers, outcome), otherwise=f"{last.name}_plan", metadata=_metadata(policy))
+
+
+def _audience_flag(tiers: tuple[Tier, ...]) -> dict[str, Any]:
+    variants: dict[str, Any] = {NOBODY: {"tier": "", "cohort": REMAINDER, "priority": 0}}
+    for tier in tiers:
+        for cohort in (REMAINDER, *(cohort.name for cohort in tier.spec.cohorts)):
+            value = {"tier": tier.key.name, "cohort": cohort, "priority": tier.spec.priority}
+            variants[_audience_name(tier, cohort)] = value
+    return _flag(variants, by_audience(tiers, _audience_name), otherwise=NOBODY, metadata={})
+
+
+def _audience_name(tier: Tier, cohort: str) -> str:
+    """`free`, or `free.new-accounts`. A tier's name may have dots and never an underscore, a cohort's has neither."""
+    name = tier.key.name.replace(".", "_")
+    return f"{name}.{cohort}" if cohort else name
+
+
+def _flag(variants: dict[str, Any], rule: Logic | None, *, otherwise: str, metadata: dict[str, Any]) -> dict[str, Any]:
+    """A flag; `otherwise` is served if the rule came to nothing, which is to fail closed."""
+    flag: dict[str, Any] = {"state": "ENABLED", "variants": variants, "defaultVariant": otherwise, "metadata": metadata}
+    if isinstance(rule, str):
+        flag["defaultVariant"] = rule
+    elif rule is not None:
+        flag["targeting"] = rule
+    return flag
+
+
+def _split(share: Share, flag_key: str) -> Logic:
+    """A share as JsonLogic: sticky by `targetingKey`, and the better variant first.
+
+    `fractional` hands out the hash space in the order of its buckets. With the better variant in front a higher percentage
+    moves the border outwards: it only ever adds users. The flag's key is hashed along, so that it is not always the same
+    users who wait. Without a targetingKey there is nothing to stick to: the lower variant.
+    """
+    if share.percent == 100:
+        return share.variant
+    user = {"var": "targetingKey"}
+    buckets = [[share.variant, share.percent], [share.otherwise, 100 - share.percent]]
+    return {"if": [{"!!": user}, {"fractional": [{"cat": [flag_key, user]}, *buckets]}, share.otherwise]}
+
+
+def _metadata(policy: Policy) -> dict[str, Any]:
+    """Words for users, and where the flag comes from. Strings, numbers and booleans only.
+
+    `notice` is the denial's in the default locale, that of the first notice; `notice_<locale>` in the others; those for a
+    lesser variant begin with `notice_degraded`.
+    """
+    metadata: dict[str, Any] = {"policy": policy.key.name, "policyVersion": policy.status.version}
+    for notice in policy.spec.notices:
+        key = "notice" if notice.when == "Denied" else "notice_degraded"
+        if notice.locale == policy.spec.notices[0].locale:
+            metadata.setdefault(key, notice.text)
+        metadata.setdefault(f"{key}_{notice.locale}", notice.text)
+    return metadata

@@ -1,0 +1,188 @@
+"""Objects in, sets out: hears what the watches say, renders what changed, puts it on the board and on disk.
+
+One task renders. However many events come, it looks once at what is believed then; it also looks when an override ends or
+something that had disappeared is to be believed, so that neither needs the operator or the API server.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from brownout.api.override import FEATURE_OVERRIDE
+from brownout.api.policy import FEATURE_POLICY
+from brownout.api.resources import InvalidObject, Key
+from brownout.api.tier import USER_TIER
+from brownout.flags.beliefs import KINDS, Beliefs
+from brownout.flags.board import Board
+from brownout.flags.metrics import Heard, Metrics
+from brownout.flags.render import FlagSet, render
+from brownout.flags.snapshot import Objects, Writer, read
+from brownout.flags.watch import Found, Part
+
+LONGEST_NAP_SECONDS = 5.0
+"""Wall clocks jump: the end of an override is looked for at least this often."""
+
+log = logging.getLogger(__name__)
+
+
+class Service:
+    """The listener of every watch, and the one that publishes."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        metrics: Metrics,
+        namespaces: Sequence[str],
+        snapshot_dir: Path | None,
+        empty_believed_after: float,
+    ) -> None:
+        self.board = board
+        self.metrics = metrics
+        self.heard_from = Heard()
+        self.parts = [Part(kind, namespace) for kind in KINDS for namespace in namespaces or [""]]
+        self._namespaces = list(namespaces)
+        self._snapshot_dir = snapshot_dir
+        self._beliefs = Beliefs(empty_believed_after=empty_believed_after)
+        self._awake = asyncio.Event()
+        self._rendered: dict[str, tuple[Objects, float | None]] = {}
+        self._restored = False
+        self._lost: set[Part] = set()
+        self.writer = Writer(snapshot_dir, self._snapshot_failed) if snapshot_dir else None
+        for part in self.parts:
+            self._beliefs.expect(part.resource.plural, part.namespace)
+            self.heard_from.expect(part)
+            metrics.missing.labels(part.resource.plural).set(0)
+        metrics.sync_age.set_function(lambda: -1.0 if (age := self.heard_from.age_seconds()) is None else age)
+
+    # What the watches say
+
+    def listed(self, part: Part, objects: list[Found]) -> None:
+        self.heard(part)
+        for invalid in self._beliefs.kinds[part.resource.plural].replace(part.namespace, objects, time.monotonic()):
+            self._unreadable(part, invalid)
+        log.info("listed", extra={"kind": part.resource.plural, "namespace": part.namespace, "objects": len(objects)})
+        self._awake.set()
+
+    def changed(self, part: Part, found: Found) -> None:
+        if isinstance(found, InvalidObject):
+            self._unreadable(part, found)
+        self._beliefs.kinds[part.resource.plural].put(found)
+        self._awake.set()
+
+    def deleted(self, part: Part, key: Key) -> None:
+        self._beliefs.kinds[part.resource.plural].drop(key, time.monotonic())
+        self._awake.set()
+
+    def heard(self, part: Part) -> None:
+        self.heard_from.now(part)
+        if part in self._lost:
+            self._lost.remove(part)
+            log.info("API server back", extra={"kind": part.resource.plural, "namespace": part.namespace})
+
+    def lost(self, part: Part, reason: str) -> None:
+        self._beliefs.kinds[part.resource.plural].lost(time.monotonic())
+        self.metrics.sync_errors.labels(part.resource.plural).inc()
+        if part not in self._lost:
+            self._lost.add(part)
+            extra = {"kind": part.resource.plural, "namespace": part.namespace, "reason": reason}
+            log.warning("API server lost, serving what is known", extra=extra)
+
+    def _unreadable(self, part: Part, invalid: InvalidObject) -> None:
+        self.metrics.unreadable.labels(part.resource.plural).inc()
+        log.error("object cannot be read, its last readable state stays", extra={"reason": invalid.message})
+
+    # What is made of it
+
+    def restore(self) -> None:
+        """Serve what is on disk, until the API server has been heard."""
+        if self._snapshot_dir is None:
+            return
+        self._snapshot_dir.mkdir(parents=True, exist_ok=True)
+        found = read(self._snapshot_dir, namespaces=self._namespaces, failed=partial(self._snapshot_failed, "read"))
+        for plural, objects in found.items():
+            self._beliefs.remember(plural, objects)
+        self._restored = any(found.values())
+        if self._restored:
+            self.publish()
+            log.info("serving from the snapshot", extra={"namespaces": self.board.namespaces()})
+
+    def publish(self) -> float:
+        """Bring the board up to date. Returns seconds until it is to be looked at again."""
+        judge_again = self._beliefs.judge(time.monotonic())
+        for plural, kind in self._beliefs.kinds.items():
+            self.metrics.missing.labels(plural).set(kind.missing)
+        if not self._beliefs.listed and not self._restored:
+            return LONGEST_NAP_SECONDS
+        now = time.time()
+        changes = [self._render(namespace, objects, now) for namespace, objects in self._by_namespace().items()]
+        if self._beliefs.listed:
+            self.board.completed()
+        moments = [LONGEST_NAP_SECONDS, *(at - now for at in changes if at is not None)]
+        if judge_again is not None:
+            moments.append(judge_again - time.monotonic())
+        return max(0.0, min(moments))
+
+    def _by_namespace(self) -> dict[str, Objects]:
+        """What is believed, by namespace and kind. A namespace that has been served goes on being served.
+
+        Before the kinds have been listed only what the snapshot has: of another namespace nothing is known, not even nothing.
+        """
+        believed = {kind.plural: self._beliefs.by_namespace(kind.plural) for kind in KINDS}
+        namespaces = {*believed[FEATURE_POLICY.plural], *believed[USER_TIER.plural]}
+        if self._beliefs.listed:
+            namespaces |= {*self._namespaces, *self.board.namespaces()}
+        return {
+            namespace: {plural: found.get(namespace, []) for plural, found in believed.items()}
+            for namespace in sorted(namespaces)
+        }
+
+    def _render(self, namespace: str, objects: Objects, now: float) -> float | None:
+        """Render and publish one namespace, if need be. Returns when its set changes by itself (Unix seconds)."""
+        before, changes_at = self._rendered.get(namespace, (None, None))
+        if before == objects and (changes_at is None or now < changes_at):
+            return changes_at
+        try:
+            flag_set = render(
+                namespace,
+                policies=objects[FEATURE_POLICY.plural],
+                tiers=objects[USER_TIER.plural],
+                overrides=objects[FEATURE_OVERRIDE.plural],
+                now=now,
+            )
+            changed = self.board.publish(flag_set)
+        except Exception:  # one namespace's trouble is not another's, and the last good set goes on being served
+            self.metrics.renders.labels("failed").inc()
+            log.exception("a namespace could not be rendered, its last set stays", extra={"namespace": namespace})
+            return None
+        self._rendered[namespace] = (objects, flag_set.changes_at)
+        self.metrics.renders.labels("changed" if changed else "unchanged").inc()
+        if changed:
+            self._say(flag_set)
+        if self.writer is not None and self._beliefs.listed:
+            self.writer.keep(namespace, objects)
+        return flag_set.changes_at
+
+    def _say(self, flag_set: FlagSet) -> None:
+        self.metrics.set_info.clear()
+        for namespace, version in self.board.versions().items():
+            self.metrics.set_info.labels(namespace, version).set(1)
+        self.metrics.sets.set(len(self.board.namespaces()))
+        log.info("serving", extra={"namespace": flag_set.namespace, "version": flag_set.version})
+
+    def _snapshot_failed(self, operation: str, sentence: str) -> None:
+        self.metrics.snapshot_errors.labels(operation).inc()
+        log.error("snapshot", extra={"operation": operation, "reason": sentence})
+
+    async def run(self) -> None:
+        """Publish whenever something may have changed. Ends only by being cancelled."""
+        while True:
+            self._awake.clear()
+            nap = self.publish()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(nap):
+                    await self._awake.wait()

@@ -1,0 +1,166 @@
+"""LIST and WATCH of the kinds that flags are made of: the plainest form that survives.
+
+A watch is renewed every minute from where it ended, so that a connection that died in silence is noticed; a resourceVersion
+that the API server no longer has (410) means to list again; every other failure means to wait, longer each time and never in
+step with the other replicas, and to go on. The client is made anew after a failure: tokens, certificates and addresses change.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+import aiohttp
+import msgspec
+from kubernetes.aio import client, config
+from kubernetes.aio.client.exceptions import ApiException
+
+from brownout.api.resources import InvalidObject, Key, Stored, decode
+from brownout.api.schema import GROUP, VERSION, Resource
+
+RENEW_SECONDS = 60
+ANSWER_SECONDS = 30
+"""How long the API server may take to begin an answer."""
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 15.0
+
+log = logging.getLogger(__name__)
+
+Found = Stored[Any, Any] | InvalidObject
+
+
+class Part(NamedTuple):
+    """What one watch covers: a kind, in one namespace or, with an empty name, in all."""
+
+    resource: Resource
+    namespace: str
+
+
+class Listener(Protocol):
+    """Who is told. Nothing here waits."""
+
+    def listed(self, part: Part, objects: list[Found]) -> None: ...
+    def changed(self, part: Part, found: Found) -> None: ...
+    def deleted(self, part: Part, key: Key) -> None: ...
+    def heard(self, part: Part) -> None: ...
+    def lost(self, part: Part, reason: str) -> None: ...
+
+
+class _ExpiredError(Exception):
+    """The API server no longer has this resourceVersion."""
+
+
+async def connect(kubeconfig: str | None) -> client.ApiClient:
+    """A client from a kubeconfig, or from inside the cluster where none is given.
+
+    Raises kubernetes.aio.config.ConfigException where there is neither, or what is there cannot be read.
+    """
+    configuration = client.Configuration()
+    if kubeconfig:
+        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
+    else:
+        config.load_incluster_config(client_configuration=configuration)
+    return client.ApiClient(configuration)
+
+
+async def watch(
+    part: Part, *, kubeconfig: str | None, listener: Listener, jitter: Callable[[], float] = random.random
+) -> None:
+    """Tell `listener` of one part for ever. Ends only by being cancelled."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            async with await connect(kubeconfig) as api:
+                async for _ in _follow(part, api, listener):
+                    pause = FIRST_PAUSE_SECONDS
+        except Exception as error:  # whatever it is, serving goes on and so does trying
+            listener.lost(part, _sentence(error))
+        await asyncio.sleep(pause * (0.5 + jitter()))
+        pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+
+async def _follow(part: Part, api: client.ApiClient, listener: Listener) -> AsyncIterator[None]:
+    """List, then watch, renewing the watch; yields whenever the API server has been heard. Ends where a LIST is needed."""
+    version = await _list(part, api, listener)
+    yield
+    while True:
+        try:
+            async for event in _events(part, api, version):
+                version = event["object"]["metadata"]["resourceVersion"]
+                _tell(part, event, listener)
+                yield
+        except _ExpiredError:
+            return
+        listener.heard(part)
+        yield
+
+
+def _tell(part: Part, event: dict[str, Any], listener: Listener) -> None:
+    listener.heard(part)
+    match event["type"]:
+        case "ADDED" | "MODIFIED":
+            listener.changed(part, _decoded(part, event["object"]))
+        case "DELETED":
+            meta = event["object"]["metadata"]
+            listener.deleted(part, Key(meta.get("namespace", ""), meta["name"]))
+
+
+async def _list(part: Part, api: client.ApiClient, listener: Listener) -> str:
+    async with await _request(part, api) as response:
+        if response.status != 200:
+            raise ApiException(status=response.status, reason=response.reason)
+        body = msgspec.json.decode(await response.read())
+    listener.listed(part, [_decoded(part, item) for item in body.get("items", [])])
+    version: str = body["metadata"]["resourceVersion"]
+    return version
+
+
+async def _events(part: Part, api: client.ApiClient, version: str) -> AsyncIterator[dict[str, Any]]:
+    query = {
+        "watch": True,
+        "resource_version": version,
+        "allow_watch_bookmarks": True,
+        "timeout_seconds": RENEW_SECONDS,
+    }
+    async with await _request(part, api, **query) as response:
+        if response.status == 410:
+            raise _ExpiredError
+        if response.status != 200:
+            raise ApiException(status=response.status, reason=response.reason)
+        async for line in response.content:
+            event = msgspec.json.decode(line)
+            if event["type"] == "ERROR":
+                if event["object"].get("code") == 410:
+                    raise _ExpiredError
+                raise ApiException(status=event["object"].get("code"), reason=event["object"].get("message"))
+            yield event
+
+
+async def _request(part: Part, api: client.ApiClient, **query: Any) -> aiohttp.ClientResponse:
+    """A GET of the collection; its status is still to be looked at, and the body to be read."""
+    objects = client.CustomObjectsApi(api)
+    what: dict[str, Any] = {
+        "group": GROUP,
+        "version": VERSION,
+        "plural": part.resource.plural,
+        "_request_timeout": float(RENEW_SECONDS + 15),
+    }
+    if part.namespace:
+        get, what["namespace"] = objects.list_namespaced_custom_object_without_preload_content, part.namespace
+    else:
+        get = objects.list_cluster_custom_object_without_preload_content
+    async with asyncio.timeout(ANSWER_SECONDS):
+        response: aiohttp.ClientResponse = await get(**what, **query)
+    return response
+
+
+def _decoded(part: Part, body: dict[str, Any]) -> Found:
+    created = body["metadata"].get("creationTimestamp") or "1970-01-01T00:00:00Z"
+    return decode(part.resource, body, datetime.fromisoformat(created).timestamp())
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, ApiException):
+        return f"{error.status} {error.reason}"
+    return f"{type(error).__name__}: {error}"
