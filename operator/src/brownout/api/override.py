@@ -13,22 +13,27 @@ class CellRef(Object, frozen=True, kw_only=True):
     """A tier, and a cohort of it; without a cohort all of the tier."""
 
     tier: Name
-    cohort: Label | None = None
+    cohort: Annotated[Label, Meta(description="none means the whole tier")] | None = None
 
 
 class FeatureOverrideSpec(Object, frozen=True, kw_only=True):
     rules: ClassVar = (Rule("self == oldSelf", "an override cannot be changed; delete it and write a new one"),)
-    policy_ref: Ref
+    policy_ref: Annotated[Ref, Meta(description="the FeaturePolicy of this namespace that is overridden")]
     cells: Annotated[tuple[CellRef, ...], Meta(max_length=64, description="none means all cells of the policy")] = ()
-    variant: Label
-    expire_time: Time
-    reason: Annotated[str, Meta(min_length=1, max_length=500)]
+    variant: Annotated[Label, Meta(description="what these cells get, one of the policy's variants")]
+    expire_time: Annotated[
+        Time,
+        Meta(description="when the override ends, at most 7 days after its creation, such as 2026-11-22T20:00:00Z"),
+    ]
+    reason: Annotated[
+        str, Meta(min_length=1, max_length=500, description="why, for whoever looks next; users do not see it")
+    ]
 
 
 class FeatureOverrideStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
-    state: str = ""
-    cells: int = 0
+    state: Annotated[str, Meta(description="Active, Superseded, Expired or Invalid")] = ""
+    cells: Annotated[int, Meta(description="cells that the override decides now")] = 0
     conditions: Conditions = ()
 
 

@@ -18,29 +18,41 @@ from brownout.api.schema import (
     Resource,
     Rule,
     Time,
-    schema_extra,
 )
+
+PROMETHEUS_LABEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
 
 
 class Cost(Object, frozen=True, kw_only=True):
     """What one request of a variant costs a workload, in GPU-seconds, as declared; a learned factor corrects it."""
 
-    scaler: Name
-    gpu_seconds_per_request: Quantity
+    scaler: Annotated[Name, Meta(description="an InferenceScaler of this namespace")]
+    gpu_seconds_per_request: Annotated[Quantity, Meta(description='GPU-seconds, such as 12, "0.5" or 700m')]
 
 
 class Variant(Object, frozen=True, kw_only=True):
+    """One quality of the feature. Call the last one `denied`, not `off`, which YAML reads as a boolean."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.costs) || self.costs.all(c, self.costs.exists_one(d, d.scaler == c.scaler))",
+            "a variant names a scaler twice; write one cost for each scaler",
+            ".costs",
+        ),
+    )
     name: Label
-    value: Annotated[dict[str, Any], schema_extra(x_kubernetes_preserve_unknown_fields=True)] = {}
-    costs: Annotated[tuple[Cost, ...], Meta(max_length=8)] = ()
+    value: Annotated[dict[str, Any], Meta(max_length=64, description="what clients get, verbatim")] = {}
+    costs: Annotated[tuple[Cost, ...], Meta(max_length=8, description="what one request takes from each workload")] = ()
 
 
 class Quota(Object, frozen=True, kw_only=True):
     """Units for each user and period."""
 
     limit: Annotated[int, Meta(ge=0, le=1_000_000)]
-    period: Literal["Day"] = "Day"
-    when_unavailable: Literal["Allow", "Deny"] = "Allow"
+    period: Annotated[Literal["Day"], Meta(description="a UTC day")] = "Day"
+    when_unavailable: Annotated[
+        Literal["Allow", "Deny"], Meta(description="what users get while their use cannot be counted")
+    ] = "Allow"
 
 
 class TierEntry(Object, frozen=True, kw_only=True):
@@ -54,7 +66,7 @@ class TierEntry(Object, frozen=True, kw_only=True):
     )
     tier_ref: Ref
     availability: Literal["Always", "Auto", "Never"] = "Auto"
-    lowest: Label | None = None
+    lowest: Annotated[Label, Meta(description="the last variant that this tier may be shed to")] | None = None
     quota: Quota | None = None
 
 
@@ -62,32 +74,41 @@ class DemandQuery(Object, frozen=True, kw_only=True):
     """One series for each tier and cohort, in requests a second."""
 
     query: Query
-    tier_label: Annotated[str, Meta(min_length=1, max_length=63)] = "tier"
-    cohort_label: Annotated[str, Meta(min_length=1, max_length=63)] = "cohort"
+    tier_label: Annotated[str, Meta(min_length=1, max_length=63, pattern=PROMETHEUS_LABEL)] = "tier"
+    cohort_label: Annotated[
+        str,
+        Meta(min_length=1, max_length=63, pattern=PROMETHEUS_LABEL, description="empty in a series: the tier's rest"),
+    ] = "cohort"
 
 
 class Demand(Object, frozen=True, kw_only=True):
     """Where the rates are read; both default to the reference server's names."""
 
-    offered: DemandQuery | None = None
-    admitted: DemandQuery | None = None
-    remember_seconds: Annotated[int, Meta(ge=1, le=86400)] = 3600
+    offered: Annotated[DemandQuery, Meta(description="what users asked for")] | None = None
+    admitted: Annotated[DemandQuery, Meta(description="what was let through")] | None = None
+    remember_seconds: Annotated[
+        int, Meta(ge=1, le=86400, description="how long the demand from before a shed is remembered; it decays")
+    ] = 3600
 
 
 class Restore(Object, frozen=True, kw_only=True):
-    """Dwell after the last shed, then in parts."""
+    """How what was taken comes back: after a dwell, then in parts."""
 
-    after_seconds: Annotated[int, Meta(ge=0, le=86400)] = 120
-    step_percent: Annotated[int, Meta(ge=5, le=100)] = 50
-    step_seconds: Annotated[int, Meta(ge=0, le=3600)] = 30
+    after_seconds: Annotated[int, Meta(ge=0, le=86400, description="the least time after the cell's last shed")] = 120
+    step_percent: Annotated[int, Meta(ge=5, le=100, description="the greatest share of a cell's users in one step")] = (
+        50
+    )
+    step_seconds: Annotated[int, Meta(ge=0, le=3600, description="the least time between two steps")] = 30
 
 
 class Notice(Object, frozen=True, kw_only=True):
     """Words for users, chosen by locale; the first notice's locale is the default."""
 
     locale: Annotated[str, Meta(min_length=2, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] = "en"
-    when: Literal["Denied", "Degraded"] = "Denied"
-    text: Annotated[str, Meta(min_length=1, max_length=500)]
+    when: Annotated[
+        Literal["Denied", "Degraded"], Meta(description="Denied: on the last variant. Degraded: between first and last")
+    ] = "Denied"
+    text: Annotated[str, Meta(min_length=1, max_length=500, description="plain text, as users read it")]
 
 
 class FeaturePolicySpec(Object, frozen=True, kw_only=True):
@@ -95,22 +116,36 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
         Rule(
             "self.variants.all(v, self.variants.exists_one(w, w.name == v.name))",
             "two variants share a name; give each its own",
+            ".variants",
         ),
         Rule(
             "!has(self.tiers) || self.tiers.all(t, !has(t.lowest) || self.variants.exists(v, v.name == t.lowest))",
             "lowest names no variant of this policy; write one of the names under variants",
+            ".tiers",
         ),
         Rule(
             "!has(self.tiers) || self.tiers.all(t, self.tiers.exists_one(u, u.tierRef.name == t.tierRef.name))",
             "a tier is listed twice; list each tier once",
+            ".tiers",
         ),
         Rule(
             "!has(self.variants[size(self.variants) - 1].costs) || size(self.variants[size(self.variants) - 1].costs) == 0",
             "the last variant is the denial and costs nothing; remove its costs, or add a variant such as {name: denied} after it",
+            ".variants",
+        ),
+        Rule(
+            "!has(self.notices) || self.notices.all(n, self.notices.exists_one(m, m.locale == n.locale && m.when == n.when))",
+            "two notices have the same locale and when; write one text for each",
+            ".notices",
         ),
     )
-    flag_key: FlagKey
-    mode: Mode = "Auto"
+    flag_key: Annotated[FlagKey, Meta(description="the flag's key, as OpenFeature clients ask for it; one policy each")]
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="Auto: shed and restore. Advise: say what would change, and serve the first variant. Paused: cells stay as they are"
+        ),
+    ] = "Auto"
     variants: Annotated[
         tuple[Variant, ...], Meta(min_length=2, max_length=8, description="best first; the last is the denial")
     ]
@@ -141,8 +176,8 @@ class CellStatus(Object, frozen=True, kw_only=True):
 
 class FeaturePolicyStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
-    version: int = 0
-    summary: str = ""
+    version: Annotated[int, Meta(description="rises only when what is served changes")] = 0
+    summary: Annotated[str, Meta(description="what is taken from whom, in one line")] = ""
     cells: tuple[CellStatus, ...] = ()
     conditions: Conditions = ()
 

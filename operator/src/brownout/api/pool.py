@@ -4,10 +4,20 @@ from typing import Annotated, ClassVar
 
 from msgspec import Meta
 
-from brownout.api.schema import Column, Conditions, Name, Object, Percent, Ref, Resource, Rule, Time
+from brownout.api.schema import Column, Conditions, Label, Name, Object, Percent, Ref, Resource, Rule, Time
 
 
 class LabelSelectorRequirement(Object, frozen=True, kw_only=True):
+    rules: ClassVar = (
+        Rule(
+            "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
+            "In and NotIn need values; write values: [h100]",
+        ),
+        Rule(
+            "self.operator in ['In', 'NotIn'] || !has(self.values) || size(self.values) == 0",
+            "Exists and DoesNotExist take no values; remove them, or write operator: In",
+        ),
+    )
     key: Annotated[str, Meta(min_length=1, max_length=317)]
     operator: Annotated[str, Meta(extra_json_schema={"enum": ["In", "NotIn", "Exists", "DoesNotExist"]})]
     values: Annotated[tuple[Annotated[str, Meta(max_length=63)], ...], Meta(max_length=64)] = ()
@@ -16,7 +26,7 @@ class LabelSelectorRequirement(Object, frozen=True, kw_only=True):
 class LabelSelector(Object, frozen=True, kw_only=True):
     """Kubernetes' label selector. Empty selects everything."""
 
-    match_labels: dict[str, str] = {}
+    match_labels: Annotated[dict[str, Annotated[str, Meta(max_length=63)]], Meta(max_length=64)] = {}
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Meta(max_length=32)] = ()
 
 
@@ -31,13 +41,15 @@ class NodeCapacity(Object, frozen=True, kw_only=True):
         ]
         | None
     ) = None
-    provision_seconds: Annotated[int, Meta(ge=0, le=86400)] = 420
+    provision_seconds: Annotated[
+        int, Meta(ge=0, le=86400, description="how long the node autoscaler takes to add a node")
+    ] = 420
 
 
 class QuotaRef(Object, frozen=True, kw_only=True):
     """A ResourceQuota whose GPUs bound the pool."""
 
-    namespace: Name
+    namespace: Label
     name: Name
 
 
@@ -49,18 +61,27 @@ class Capacity(Object, frozen=True, kw_only=True):
             "has(self.nodes) || has(self.gpus) || (has(self.quotas) && size(self.quotas) > 0)",
             "capacity names no source of GPUs; write at least one of nodes, quotas or gpus",
         ),
+        Rule(
+            "!has(self.quotas) || self.quotas.all(q, self.quotas.exists_one(r, r.__namespace__ == q.__namespace__ && r.name == q.name))",
+            "a quota is listed twice; list each quota once",
+            ".quotas",
+        ),
     )
     nodes: NodeCapacity | None = None
-    quotas: Annotated[tuple[QuotaRef, ...], Meta(max_length=64)] = ()
-    gpus: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    quotas: Annotated[
+        tuple[QuotaRef, ...], Meta(max_length=64, description="ResourceQuotas; of each namespace the least, added up")
+    ] = ()
+    gpus: (
+        Annotated[int, Meta(ge=0, le=1_000_000, description="a number of GPUs, where there is nothing to count")] | None
+    ) = None
 
 
 class PrometheusSource(Object, frozen=True, kw_only=True):
     """Whom to ask. The secret (in the operator's namespace) may hold url, bearer, username, password, ca.crt and headers."""
 
-    secret_ref: Ref | None = None
+    secret_ref: Annotated[Ref, Meta(description="none means the operator's own Prometheus")] | None = None
     namespace_parameter: Annotated[
-        str, Meta(max_length=63, description="query parameter that carries the namespace, for multi-tenant proxies")
+        str, Meta(max_length=63, description="the query parameter that carries the namespace, for multi-tenant proxies")
     ] = ""
 
 
@@ -75,22 +96,37 @@ class SaturationSettings(Object, frozen=True, kw_only=True):
 
 class SheddingSettings(Object, frozen=True, kw_only=True):
     step_seconds: Annotated[int, Meta(ge=0, le=600, description="least time between two steps down the ladder")] = 10
-    max_reversals_per_cell_per_hour: Annotated[int, Meta(ge=1, le=60)] = 4
+    max_reversals_per_cell_per_hour: Annotated[
+        int, Meta(ge=1, le=60, description="changes of direction; the budget delays restoring, never shedding")
+    ] = 4
 
 
 class ReclaimSettings(Object, frozen=True, kw_only=True):
     """When GPUs that one scaler holds above its share move to another that is short."""
 
-    deficit_percent: Percent = 10
-    after_seconds: Annotated[int, Meta(ge=0, le=3600)] = 60
+    deficit_percent: Annotated[
+        Percent,
+        Meta(description="the least deficit, of what the scaler that is short should have, and at least a replica"),
+    ] = 10
+    after_seconds: Annotated[int, Meta(ge=0, le=3600, description="how long the deficit must last")] = 60
     hold_seconds: Annotated[
         int, Meta(ge=0, le=86400, description="the opposite direction stays closed for this long")
     ] = 600
 
 
 class GPUPoolSpec(Object, frozen=True, kw_only=True):
-    namespace_selector: LabelSelector = LabelSelector()
-    resource_name: Annotated[str, Meta(min_length=1, max_length=253)] = "nvidia.com/gpu"
+    namespace_selector: Annotated[
+        LabelSelector, Meta(description="namespaces whose scalers may use the pool; none means all")
+    ] = LabelSelector()
+    resource_name: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            max_length=253,
+            pattern=r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+            description="the extended resource that pods ask for",
+        ),
+    ] = "nvidia.com/gpu"
     capacity: Capacity
     prometheus: PrometheusSource = PrometheusSource()
     saturation: SaturationSettings = SaturationSettings()

@@ -21,6 +21,13 @@ class ScaleTargetRef(Object, frozen=True, kw_only=True):
 class MetricTarget(Object, frozen=True, kw_only=True):
     """AverageValue: per replica; Value: for the whole."""
 
+    rules: ClassVar = (
+        Rule(
+            "type(self.value) == int ? int(self.value) > 0 : !string(self.value).matches('^[0.]+[mkMG]?$')",
+            "a target of 0 can never be met; write a value above 0, such as 700m",
+            ".value",
+        ),
+    )
     type: Literal["AverageValue", "Value"] = "AverageValue"
     value: Quantity
 
@@ -29,8 +36,11 @@ class EngineMetric(Object, frozen=True, kw_only=True):
     """A named query for a known inference engine's own metric names."""
 
     pack: Literal["vllm", "sglang", "tgi", "triton", "brownout"]
-    signal: Label
-    labels: Annotated[dict[str, str], Meta(max_length=16)] = {}
+    signal: Annotated[Label, Meta(description="which of the pack's queries, such as kv-cache")]
+    labels: Annotated[
+        dict[str, Annotated[str, Meta(max_length=253)]],
+        Meta(max_length=16, description="labels that pick this workload's series, such as model_name: flux"),
+    ] = {}
 
 
 class Metric(Object, frozen=True, kw_only=True):
@@ -46,6 +56,14 @@ class Metric(Object, frozen=True, kw_only=True):
             "!(self.role in ['Load', 'Objective']) || has(self.target)",
             "a Load or Objective metric needs a target; write target: {type: AverageValue, value: 700m}",
         ),
+        Rule(
+            "self.role in ['Load', 'Objective'] || !has(self.target)",
+            "a Backlog or Busy metric has no target; remove it (queue.drainSeconds says how fast a backlog goes)",
+        ),
+        Rule(
+            "self.role != 'Objective' || !has(self.target) || self.target.type == 'Value'",
+            "an Objective is compared as it is, not per replica; write target: {type: Value, value: ...}",
+        ),
     )
     name: Label
     role: Literal["Load", "Backlog", "Objective", "Busy"] = "Load"
@@ -57,9 +75,13 @@ class Metric(Object, frozen=True, kw_only=True):
 class QueueSettings(Object, frozen=True, kw_only=True):
     """A queue adds the rate that empties it in drainSeconds; order says how the server serves it."""
 
-    objective_seconds: Annotated[int, Meta(ge=1, le=3600)] = 5
-    drain_seconds: Annotated[int, Meta(ge=1, le=3600)] = 15
-    order: Literal["Tiered", "FIFO"] = "Tiered"
+    objective_seconds: Annotated[int, Meta(ge=1, le=3600, description="how long a request may wait")] = 5
+    drain_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="replicas are planned to empty the queue in this time")
+    ] = 15
+    order: Annotated[
+        Literal["Tiered", "FIFO"], Meta(description="Tiered: by tier priority. FIFO: first in, first out")
+    ] = "Tiered"
 
 
 class FlowSettings(Object, frozen=True, kw_only=True):
@@ -69,17 +91,30 @@ class FlowSettings(Object, frozen=True, kw_only=True):
 
 
 class ColdStart(Object, frozen=True, kw_only=True):
-    """Declared at first, learned from the pods once there are some."""
+    """From a pod's creation until it is ready: declared at first, learned from the pods once there are some."""
 
+    rules: ClassVar = (
+        Rule(
+            "!has(self.expectedSeconds) || !has(self.giveUpAfterSeconds) || self.giveUpAfterSeconds >= self.expectedSeconds",
+            "giveUpAfterSeconds is shorter than expectedSeconds; write one that is at least as long",
+            ".giveUpAfterSeconds",
+        ),
+    )
     expected_seconds: Annotated[int, Meta(ge=0, le=7200)] = 120
-    give_up_after_seconds: Annotated[int, Meta(ge=10, le=86400)] = 900
+    give_up_after_seconds: Annotated[
+        int, Meta(ge=10, le=86400, description="a pod that is not ready by then is planned elsewhere")
+    ] = 900
 
 
 class Forecast(Object, frozen=True, kw_only=True):
+    """Trend: demand's slope, over the cold start. It may raise the plan, never lower it."""
+
     method: Literal["None", "Trend"] = "Trend"
 
 
 class ScalingPolicy(Object, frozen=True, kw_only=True):
+    """At most `value` pods or percent in `periodSeconds`."""
+
     type: Literal["Pods", "Percent"]
     value: Annotated[int, Meta(ge=1, le=100_000)]
     period_seconds: Annotated[int, Meta(ge=1, le=1800)]
@@ -101,28 +136,43 @@ class Behavior(Object, frozen=True, kw_only=True):
 
 
 class Stale(Object, frozen=True, kw_only=True):
+    """What to do while metrics are missing. Missing is never zero."""
+
     rules: ClassVar = (
         Rule(
             "!has(self.afterSeconds) || !has(self.fallbackAfterSeconds) || self.fallbackAfterSeconds >= self.afterSeconds",
             "fallbackAfterSeconds is shorter than afterSeconds; write one that is at least as long",
+            ".fallbackAfterSeconds",
         ),
     )
-    after_seconds: Annotated[int, Meta(ge=1, le=3600)] = 60
-    fallback_after_seconds: Annotated[int, Meta(ge=1, le=86400)] = 600
-    fallback_replicas: Annotated[int, Meta(ge=0, le=100_000)] | None = None
+    after_seconds: Annotated[int, Meta(ge=1, le=3600, description="a sample older than this is missing")] = 60
+    fallback_after_seconds: Annotated[
+        int, Meta(ge=1, le=86400, description="every metric missing for so long raises to fallbackReplicas")
+    ] = 600
+    fallback_replicas: (
+        Annotated[int, Meta(ge=0, le=100_000, description="only ever raises; none means hold for ever")] | None
+    ) = None
 
 
 class InferenceScalerSpec(Object, frozen=True, kw_only=True):
     rules: ClassVar = (
         Rule(
-            "self.minReplicas <= self.maxReplicas", "minReplicas is above maxReplicas; write minReplicas <= maxReplicas"
+            "self.minReplicas <= self.maxReplicas",
+            "minReplicas is above maxReplicas; write minReplicas <= maxReplicas",
+            ".minReplicas",
+        ),
+        Rule(
+            "!has(self.stale.fallbackReplicas) || self.stale.fallbackReplicas <= self.maxReplicas",
+            "stale.fallbackReplicas is above maxReplicas; write fallbackReplicas <= maxReplicas",
+            ".stale.fallbackReplicas",
         ),
         Rule(
             "!has(self.metrics) || self.metrics.all(m, self.metrics.exists_one(n, n.name == m.name))",
             "two metrics share a name; give each its own",
+            ".metrics",
         ),
     )
-    pool_ref: Ref
+    pool_ref: Annotated[Ref, Meta(description="the GPUPool; its namespaceSelector must select this namespace")]
     scale_target_ref: ScaleTargetRef
     gpus_per_replica: (
         Annotated[int, Meta(ge=1, le=1024, description="read from the pod template where there is one")] | None
@@ -130,10 +180,15 @@ class InferenceScalerSpec(Object, frozen=True, kw_only=True):
     priority: Annotated[
         int, Meta(ge=0, le=1000, description="who gets GPUs first when they are short; higher goes first")
     ] = 50
-    mode: Mode = "Auto"
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="Auto: scale. Advise: decide and publish, and write nothing. Paused: replicas stay as they are"
+        ),
+    ] = "Auto"
     min_replicas: Annotated[int, Meta(ge=0, le=100_000)] = 1
     max_replicas: Annotated[int, Meta(ge=1, le=100_000)] = 10
-    metrics: Annotated[tuple[Metric, ...], Meta(max_length=16)] = ()
+    metrics: Annotated[tuple[Metric, ...], Meta(max_length=16, description="the most demanding one counts")] = ()
     flow: FlowSettings = FlowSettings()
     queue: QueueSettings = QueueSettings()
     cold_start: ColdStart = ColdStart()

@@ -14,7 +14,11 @@ API_VERSION = f"{GROUP}/{VERSION}"
 
 
 class Rule(NamedTuple):
-    """A CEL rule on an object; `message` says what to write instead."""
+    """A CEL rule on an object; `message` says what to write instead.
+
+    A rule must hold for what is absent too (`!has(self.x) || ...`): the API server also tries it on a parent's
+    `default: {}` alone, before the defaults inside it are filled in.
+    """
 
     rule: str
     message: str
@@ -76,14 +80,24 @@ Quantity = Annotated[
     Meta(
         extra_json_schema={
             "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maxLength": 32,
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G)?$",
         }
     ),
 ]
 """A non-negative number without floats: 8, "0.5", "700m"."""
 
-Time = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-"""A moment as RFC 3339 text in UTC, such as 2026-11-22T20:00:00Z."""
+Time = Annotated[
+    str,
+    Meta(
+        extra_json_schema={
+            "format": "date-time",
+            "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$",
+        }
+    ),
+]
+"""A moment as RFC 3339 text with its zone, such as 2026-11-22T20:00:00Z."""
 
 Percent = Annotated[int, Meta(ge=0, le=100)]
 

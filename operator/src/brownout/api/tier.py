@@ -23,18 +23,33 @@ class Match(Object, frozen=True, kw_only=True):
             "!(self.operator in ['YoungerThan', 'OlderThan']) || has(self.seconds)",
             "YoungerThan and OlderThan need seconds; write seconds: 604800 for a week",
         ),
+        Rule(
+            "self.operator in ['In', 'NotIn'] || !has(self.values) || size(self.values) == 0",
+            "values are for In and NotIn; remove them, or write operator: In",
+        ),
+        Rule(
+            "self.operator in ['YoungerThan', 'OlderThan'] || !has(self.seconds)",
+            "seconds is for YoungerThan and OlderThan; remove it, or write operator: YoungerThan",
+        ),
     )
-    key: Annotated[str, Meta(min_length=1, max_length=100)]
+    key: Annotated[str, Meta(min_length=1, max_length=100, description="an attribute of the evaluation context")]
     operator: Literal["In", "NotIn", "Exists", "DoesNotExist", "YoungerThan", "OlderThan"]
-    values: Annotated[tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=64)] = ()
-    seconds: Annotated[int, Meta(ge=1, le=3_155_760_000)] | None = None
+    values: Annotated[
+        tuple[Annotated[str, Meta(max_length=253)], ...], Meta(max_length=64, description="for In and NotIn")
+    ] = ()
+    seconds: (
+        Annotated[
+            int, Meta(ge=1, le=3_155_760_000, description="for YoungerThan and OlderThan: the age that parts them")
+        ]
+        | None
+    ) = None
 
 
 class Cohort(Object, frozen=True, kw_only=True):
     """A named part of a tier that is shed before the rest."""
 
     name: Label
-    match: Annotated[tuple[Match, ...], Meta(min_length=1, max_length=8)]
+    match: Annotated[tuple[Match, ...], Meta(min_length=1, max_length=8, description="all must hold")]
 
 
 class UserTierSpec(Object, frozen=True, kw_only=True):
@@ -48,12 +63,12 @@ class UserTierSpec(Object, frozen=True, kw_only=True):
     match: Annotated[
         tuple[Match, ...], Meta(max_length=8, description="all must hold; none makes this the default tier")
     ] = ()
-    cohorts: Annotated[tuple[Cohort, ...], Meta(max_length=8)] = ()
+    cohorts: Annotated[tuple[Cohort, ...], Meta(max_length=8, description="shed first to last, before the rest")] = ()
 
 
 class UserTierStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
-    tried: int = 0
+    tried: Annotated[int, Meta(description="place in the order in which tiers are tried; 1 is first")] = 0
     conditions: Conditions = ()
 
 
