@@ -1,0 +1,153 @@
+"""The door: every ask passes here once, is counted, judged by the flags, and refused or queued.
+
+When the flags change, everything that waits is judged again: what is denied now is cancelled and answered at once, what is degraded gets its cheaper work, and
+nobody loses a place. Work that runs is never cut.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any
+
+from openfeature.evaluation_context import EvaluationContext
+
+from brownout_inference import refusal
+from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.features import Ask, Feature
+from brownout_inference.identity import HeaderError, context_of
+from brownout_inference.metrics import Meters
+from brownout_inference.refusal import Refusal, RefusedError
+from brownout_inference.ticket import Ticket
+from brownout_inference.verdict import Verdict
+from brownout_inference.work import Work, declared_gpu_seconds
+
+Judge = Callable[[Feature, EvaluationContext], Verdict]
+
+
+class Phase(Enum):
+    """Where the server is in its life."""
+
+    LOADING = "loading"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+class Admission:
+    """Turns asks into tickets, and tickets into results."""
+
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        scheduler: Scheduler,
+        meters: Meters,
+        clock: Callable[[], float],
+        step_seconds: float,
+    ) -> None:
+        self.phase = Phase.LOADING
+        self._judge = judge
+        self._scheduler = scheduler
+        self._meters = meters
+        self._clock = clock
+        self._step_seconds = step_seconds
+
+    def admit(self, feature: Feature, ask: Ask, headers: Mapping[str, str], *, stream: bool = False) -> Ticket:
+        """Queues the ask of the user whom the headers name. Raises RefusedError."""
+        try:
+            context = context_of(headers)
+        except HeaderError as error:
+            raise RefusedError(refusal.bad_request(str(error), parameter=error.header)) from error
+        verdict = self._judge(feature, context)
+        tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
+        work = ask.work(feature, verdict.value)
+        if work.slots > (most := self._scheduler.max_batch):
+            detail = f"n is {work.slots}; this server makes at most {most} at once"
+            raise RefusedError(refusal.bad_request(detail, parameter="n"))
+        self._meters.offered(feature.name, tier, cohort)
+        if refused := self._objection(feature, verdict, headers):
+            self._meters.refused(feature.name, tier, cohort, refused.reason)
+            raise RefusedError(refused)
+        ticket = Ticket(
+            feature=feature.name,
+            verdict=verdict,
+            work=work,
+            cost=self._cost(work),
+            tier=tier,
+            cohort=cohort,
+            offered_at=self._clock(),
+            outcome=asyncio.get_running_loop().create_future(),
+            pieces=asyncio.Queue() if stream else None,
+            rejudge=lambda: self._judge(feature, context),
+            rework=lambda verdict: ask.work(feature, verdict.value),
+            accept_language=headers.get("Accept-Language", ""),
+        )
+        if not self._scheduler.submit(ticket):
+            wait = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
+            self._meters.refused(feature.name, tier, cohort, refusal.QUEUE_FULL)
+            raise RefusedError(refusal.queue_full(verdict, feature.name, wait_seconds=wait))
+        self._meters.admitted(feature.name, tier, cohort, verdict.variant)
+        return ticket
+
+    async def result(self, ticket: Ticket) -> Any:
+        """The engine's answer. Raises RefusedError; a caller that is cancelled gives the ticket's place back."""
+        cell = ticket.feature, ticket.tier, ticket.cohort
+        try:
+            result = await asyncio.shield(ticket.outcome)
+        except asyncio.CancelledError:
+            self._scheduler.abandon(ticket)
+            self._meters.failed(*cell, "client_gone")
+            raise
+        except RefusedError as refused:
+            if refused.refusal.reason == refusal.INTERRUPTED:
+                self._meters.failed(*cell, refusal.INTERRUPTED)
+            else:
+                self._meters.refused(*cell, refusal.CANCELLED)
+            raise
+        except EngineError as error:
+            self._meters.failed(*cell, "engine")
+            raise RefusedError(
+                refusal.unavailable(
+                    "engine_failed", "The model failed on this request; try again.", feature=ticket.feature
+                )
+            ) from error
+        self._meters.completed(*cell, ticket.verdict.variant, self._clock() - ticket.offered_at)
+        return result
+
+    def reconsider(self) -> None:
+        """Judges everything that waits again, after the flags have changed."""
+        queue = self._scheduler.queue
+        for ticket in queue:
+            verdict = ticket.rejudge()
+            if not verdict.enabled:
+                self._scheduler.abandon(ticket)
+                denied = refusal.denial(verdict, ticket.feature, accept_language=ticket.accept_language)
+                ticket.end_with(RefusedError(denied))
+                continue
+            ticket.verdict = verdict
+            ticket.work = ticket.rework(verdict)
+            ticket.cost = self._cost(ticket.work)
+            ticket.tier, ticket.cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
+        queue.reorder()
+
+    def interrupt(self) -> None:
+        """Ends everything with an answer that asks to try again: the grace period is over."""
+        self._scheduler.give_up(
+            RefusedError(refusal.unavailable(refusal.INTERRUPTED, "This server is stopping; try again."))
+        )
+
+    def _objection(self, feature: Feature, verdict: Verdict, headers: Mapping[str, str]) -> Refusal | None:
+        if self.phase is Phase.DRAINING:
+            return refusal.unavailable(refusal.DRAINING, "This server is stopping; try again.", feature=feature.name)
+        if self.phase is Phase.LOADING:
+            return refusal.unavailable(
+                refusal.NOT_READY,
+                "This server is still loading its model.",
+                feature=feature.name,
+                retry_after_seconds=5,
+            )
+        if not verdict.enabled:
+            return refusal.denial(verdict, feature.name, accept_language=headers.get("Accept-Language", ""))
+        return None
+
+    def _cost(self, work: Work) -> float:
+        return declared_gpu_seconds(work, step_seconds=self._step_seconds, max_batch=self._scheduler.max_batch)

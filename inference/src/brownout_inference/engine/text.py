@@ -1,0 +1,83 @@
+"""The language batch: each request has a state of its own, and one call of the network adds a character to all of them."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from brownout_inference.engine.interface import StepReport
+from brownout_inference.models.characters import END, CharacterModel, decode, empty_state, encode
+from brownout_inference.models.weights import CHARACTERS, load_into
+from brownout_inference.work import Continuation, TextWork, Work
+
+PROMPT_LENGTH = 128
+"""Characters of the prompt that are read, counted from its end: what the model remembers of more is not worth the time."""
+
+GREEDY_BELOW = 0.01
+"""A temperature below this takes the likeliest character."""
+
+
+@dataclass(eq=False)
+class _Request:
+    work: TextWork
+    random: torch.Generator
+    state: Tensor
+    last: int
+    prompt_tokens: int
+    tokens: list[int] = field(default_factory=list)
+
+
+class TextEngine:
+    """Continues texts. A piece is the character that was added; a result is a Continuation."""
+
+    def __init__(self) -> None:
+        self._network = load_into(CharacterModel(), CHARACTERS)
+        self._requests: dict[int, _Request] = {}
+
+    def warm_up(self) -> None:
+        self.join(-1, TextWork(prompt="warm", tokens=1, temperature=1.0))
+        self.step()
+
+    @torch.inference_mode()
+    def join(self, key: int, work: Work) -> None:
+        if not isinstance(work, TextWork):
+            raise TypeError(f"the language model cannot do {type(work).__name__}")
+        random = torch.Generator()
+        if work.seed is None:
+            random.seed()
+        else:
+            random.manual_seed(work.seed)
+        prompt = encode(work.prompt[-PROMPT_LENGTH:] + END)
+        _, state = self._network(torch.tensor([prompt[:-1]]), empty_state(1))
+        self._requests[key] = _Request(work, random, state, prompt[-1], len(prompt))
+
+    def leave(self, key: int) -> None:
+        self._requests.pop(key, None)
+
+    @torch.inference_mode()
+    def step(self) -> StepReport:
+        requests = list(self._requests.items())
+        if not requests:
+            return StepReport()
+        last = torch.tensor([[request.last] for _, request in requests])
+        scores, states = self._network(last, torch.cat([request.state for _, request in requests], dim=1))
+        pieces: dict[int, str] = {}
+        finished: dict[int, Continuation] = {}
+        for place, (key, request) in enumerate(requests):
+            request.state = states[:, place : place + 1]
+            request.last = _choose(scores[place, 0], request)
+            request.tokens.append(request.last)
+            pieces[key] = decode([request.last])
+            text = decode(request.tokens)
+            ended = text.endswith(END) and bool(text.strip())
+            if ended or len(request.tokens) == request.work.tokens:
+                finished[key] = Continuation(text, ended, request.prompt_tokens, len(request.tokens))
+                del self._requests[key]
+        return StepReport(pieces=pieces, finished=finished)
+
+
+def _choose(scores: Tensor, request: _Request) -> int:
+    if request.work.temperature < GREEDY_BELOW:
+        return int(scores.argmax())
+    likelihoods = torch.softmax(scores / request.work.temperature, dim=0)
+    return int(torch.multinomial(likelihoods, 1, generator=request.random))

@@ -1,0 +1,110 @@
+"""The features that a server answers for, and how a flag's value turns a request for one into work.
+
+A flag's value may say `steps`, `frames` and `maxTokens`. What it does not say comes from the feature; what it says wrongly (not a whole number, out of bounds) is
+treated as not said, because a typing error in a policy must not take a feature from everybody.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from brownout_inference.work import ImageWork, TextWork, Work
+
+MAX_STEPS = 64
+MAX_FRAMES = 32
+MAX_TOKENS = 512
+
+
+class Api(StrEnum):
+    """The endpoint under which a feature is asked for."""
+
+    IMAGES = "images"
+    VIDEOS = "videos"
+    CHAT = "chat"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feature:
+    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant."""
+
+    name: str
+    api: Api
+    flag_key: str
+    steps: int = 8
+    frames: int = 8
+    max_tokens: int = 64
+
+    def typical_work(self) -> Work:
+        """A plain request for this feature at its best: what its declared cost is computed from."""
+        if self.api is Api.CHAT:
+            return TextAsk(prompt="", max_tokens=None, temperature=1.0, seed=None).work(self, {})
+        return ImageAsk(prompt="", pictures=1, seed=None).work(self, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageAsk:
+    """What a user asked of the image model."""
+
+    prompt: str
+    pictures: int
+    seed: int | None
+
+    def work(self, feature: Feature, value: Mapping[str, Any]) -> ImageWork:
+        frames = _whole(value, "frames", feature.frames, MAX_FRAMES) if feature.api is Api.VIDEOS else 1
+        steps = _whole(value, "steps", feature.steps, MAX_STEPS)
+        return ImageWork(
+            digit=digit_in(self.prompt), pictures=self.pictures, frames=frames, steps_per_frame=steps, seed=self.seed
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextAsk:
+    """What a user asked of the language model; `max_tokens` None leaves the length to the feature."""
+
+    prompt: str
+    max_tokens: int | None
+    temperature: float
+    seed: int | None
+
+    def work(self, feature: Feature, value: Mapping[str, Any]) -> TextWork:
+        allowed = _whole(value, "maxTokens", MAX_TOKENS, MAX_TOKENS)
+        wanted = self.max_tokens if self.max_tokens is not None else feature.max_tokens
+        return TextWork(prompt=self.prompt, tokens=min(wanted, allowed), temperature=self.temperature, seed=self.seed)
+
+
+Ask = ImageAsk | TextAsk
+
+ANY_DIGIT = 10
+_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_DIGIT = re.compile(r"(?<!\d)(\d)(?!\d)|\b(" + "|".join(_WORDS) + r")s?\b", re.IGNORECASE)
+
+
+def digit_in(prompt: str) -> int:
+    """The last digit that a prompt names, as a numeral or an English word; ANY_DIGIT where it names none."""
+    found = _DIGIT.findall(prompt)
+    if not found:
+        return ANY_DIGIT
+    numeral, word = found[-1]
+    return int(numeral) if numeral else _WORDS.index(word.lower())
+
+
+def _whole(value: Mapping[str, Any], key: str, default: int, most: int) -> int:
+    said = value.get(key)
+    if isinstance(said, float) and said.is_integer():
+        said = int(said)  # numbers may have come through a protobuf Struct
+    if isinstance(said, bool) or not isinstance(said, int) or not 1 <= said <= most:
+        return default
+    return said
+
+
+BUILT_IN: Mapping[str, Feature] = {
+    feature.name: feature
+    for feature in (
+        Feature(name="image-generation", api=Api.IMAGES, flag_key="image-generation", steps=8),
+        Feature(name="video-generation", api=Api.VIDEOS, flag_key="video-generation", steps=4, frames=8),
+        Feature(name="chat", api=Api.CHAT, flag_key="chat", max_tokens=64),
+    )
+}
+"""What `--features` may name without a configuration file."""

@@ -1,0 +1,91 @@
+"""The flags, through the OpenFeature SDK and flagd's provider in process: evaluated here, synchronised from the flag server.
+
+Nothing of a request waits for the network. While the flag server is away the last flags that it sent serve on; before the first ones, everybody is served at
+their best as the unknown audience. The provider reports changes on threads of its own, from where they are handed to the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from openfeature import api
+from openfeature.contrib.provider.flagd import FlagdProvider
+from openfeature.contrib.provider.flagd.config import ResolverType
+from openfeature.evaluation_context import EvaluationContext
+from openfeature.event import EventDetails, ProviderEvent
+from openfeature.provider import ProviderStatus
+
+from brownout_inference.features import Feature
+from brownout_inference.settings import FlagSettings
+from brownout_inference.verdict import AUDIENCE_FLAG, Audience, Verdict, verdict_of
+
+log = logging.getLogger(__name__)
+
+DOMAIN = "brownout-inference"
+RETRY_MILLISECONDS = 500
+RETRY_MAX_MILLISECONDS = 2000
+GRACE_SECONDS = 1
+"""How long the provider waits before it calls a lost source an error. It keeps a thread for that long, which would hold up the end of the process."""
+
+
+class Flags:
+    """Evaluates flags for users, and calls `on_change` in the event loop whenever the set has changed."""
+
+    def __init__(self, settings: FlagSettings, *, on_change: Callable[[], None]) -> None:
+        self.received = False
+        """A set of flags has come at least once."""
+        self._settings = settings
+        self._flags_seen = False
+        self._unknown = Audience(tier="unknown", cohort="", priority=settings.unknown_priority)
+        self._on_change = on_change
+        self._loop = asyncio.get_running_loop()
+        self._client = api.get_client(domain=DOMAIN)
+
+    def start(self) -> None:
+        """Begins to synchronise; returns at once."""
+        self._client.add_handler(ProviderEvent.PROVIDER_CONFIGURATION_CHANGED, self._on_flags)
+        self._client.add_handler(ProviderEvent.PROVIDER_READY, self._on_ready)
+        self._client.add_handler(ProviderEvent.PROVIDER_STALE, self._on_stale)
+        provider = FlagdProvider(
+            host=self._settings.host,
+            port=self._settings.port,
+            selector=self._settings.selector,
+            resolver_type=ResolverType.IN_PROCESS,
+            retry_backoff_ms=RETRY_MILLISECONDS,
+            retry_backoff_max_ms=RETRY_MAX_MILLISECONDS,
+            retry_grace_period=GRACE_SECONDS,
+            sync_metadata_disabled=True,  # a deprecated call; what it would say comes with the flags
+        )
+        api.set_provider(provider, DOMAIN)
+
+    def verdict(self, feature: Feature, context: EvaluationContext) -> Verdict:
+        """What the flags say now about this feature for this user."""
+        return verdict_of(
+            self._client.get_object_details(feature.flag_key, {}, context),
+            self._client.get_object_details(AUDIENCE_FLAG, {}, context),
+            unknown=self._unknown,
+        )
+
+    def stop(self) -> None:
+        """Ends the synchronisation."""
+        api.shutdown()
+
+    def _on_flags(self, details: EventDetails) -> None:
+        log.info("flags: changed: %s", ", ".join(sorted(details.flags_changed or ())) or "nothing")
+        self._flags_seen = True
+        self._loop.call_soon_threadsafe(self._changed)
+
+    def _on_ready(self, _: EventDetails) -> None:
+        self._loop.call_soon_threadsafe(
+            self._changed
+        )  # before this the SDK answers with defaults, though flags are there
+
+    def _on_stale(self, details: EventDetails) -> None:
+        log.warning(
+            "flags: the source at %s:%d is away; the last known flags serve", self._settings.host, self._settings.port
+        )
+
+    def _changed(self) -> None:
+        if self._flags_seen and self._client.get_provider_status() is not ProviderStatus.NOT_READY:
+            self.received = True
+            self._on_change()

@@ -1,0 +1,1 @@
+"""HTTP: the subset of OpenAI's API that is served, health, and metrics."""

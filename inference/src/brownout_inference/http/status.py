@@ -1,0 +1,44 @@
+"""Liveness, readiness, the list of models, and the metrics page."""
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
+
+from brownout_inference import refusal
+from brownout_inference.admission import Phase
+from brownout_inference.http.context import SERVING
+from brownout_inference.refusal import RefusedError
+
+
+async def live(_: web.Request) -> web.Response:
+    """The process answers; while it loads and while it drains, too."""
+    return web.Response(text="live\n")
+
+
+async def ready(request: web.Request) -> web.Response:
+    """Ready after the warm-up, and with `--flags-required` after the first flags; not while draining."""
+    serving = request.app[SERVING]
+    phase = serving.admission.phase
+    if phase is Phase.SERVING and (serving.flags.received or not serving.settings.flags.required):
+        return web.Response(text="ready\n")
+    waiting_for = "flags" if phase is Phase.SERVING else phase.value
+    raise RefusedError(refusal.unavailable(refusal.NOT_READY, f"Not ready: {waiting_for}."))
+
+
+async def models(request: web.Request) -> web.Response:
+    """The one workload of this process."""
+    serving = request.app[SERVING]
+    names = [feature.name for feature in serving.settings.features]
+    model = {
+        "id": serving.settings.workload,
+        "object": "model",
+        "created": 0,
+        "owned_by": "brownout",
+        "features": names,
+    }
+    return web.json_response({"object": "list", "data": [model]})
+
+
+async def metrics(request: web.Request) -> web.Response:
+    """The metrics in Prometheus' text format."""
+    page = request.app[SERVING].meters.page()
+    return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -1,0 +1,124 @@
+"""The command line: `brownout-inference serve`."""
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from brownout_inference.settings import (
+    MODELS,
+    ConfigFile,
+    FlagSettings,
+    Settings,
+    SettingsError,
+    default_selector,
+    features_of,
+    from_environment,
+    read_config,
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status. Bad settings are one line on stderr, never a traceback."""
+    started = time.monotonic()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        settings = settings_from(parser().parse_args(arguments))
+        from brownout_inference.server import serve
+
+        asyncio.run(serve(settings, started=started))
+    except SettingsError as error:
+        print(f"brownout-inference: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"brownout-inference: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments; each says which environment variable stands for it."""
+    top = argparse.ArgumentParser(
+        prog="brownout-inference", description="Serves small models the way GPUs serve big ones."
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+    serve = commands.add_parser("serve", help="serve one workload")
+    add = serve.add_argument
+    add("--config", type=Path, help="a YAML or JSON file with features and numbers")
+    add("--workload", help="its name in metrics (default: the model's)")
+    add(
+        "--model", choices=sorted(MODELS), help="image or language (default: the workload's name, if it is one of them)"
+    )
+    add(
+        "--features",
+        help="comma-separated (default: those of --config); built in: image-generation, video-generation, chat",
+    )
+    add("--host", help="address to listen on [POD_IP] (default 127.0.0.1)")
+    add("--port", type=int, help="[PORT] (default 8000)")
+    add("--step-seconds", type=float, help="wall time that a step takes at least; 0 is unpaced (default 0.1)")
+    add("--max-batch", type=int, help="places in the batch (default 4)")
+    add("--queue-places", type=int, help="places in the queue for each tier (default 64)")
+    add("--grace-seconds", type=float, help="how long a drain may take (default 25)")
+    add("--flags-host", help="the flag server's sync address [FLAGD_HOST] (default 127.0.0.1)")
+    add("--flags-port", type=int, help="[FLAGD_SYNC_PORT] (default 8015)")
+    add("--flags-selector", help="which set of flags [FLAGD_SOURCE_SELECTOR] (default: the pod's namespace)")
+    add("--flags-required", action="store_true", help="not ready before the first flags have come")
+    add("--unknown-priority", type=int, default=-1, help="place in the queue of users of no known tier (default -1)")
+    return top
+
+
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """Puts command line, environment, file and defaults together. Raises SettingsError."""
+    file = read_config(arguments.config) if arguments.config else ConfigFile()
+    workload = arguments.workload or file.workload
+    model = arguments.model or file.model or (workload if workload in MODELS else None)
+    if model not in MODELS:
+        raise SettingsError(f"no model for workload {workload!r}; add --model image or --model language")
+    named = arguments.features.split(",") if arguments.features else list(file.features)
+    flags = FlagSettings(
+        host=arguments.flags_host or from_environment("FLAGD_HOST", "127.0.0.1"),
+        port=arguments.flags_port or from_environment("FLAGD_SYNC_PORT", 8015),
+        selector=arguments.flags_selector
+        or from_environment("FLAGD_SOURCE_SELECTOR", None)
+        or default_selector(os.environ),
+        required=arguments.flags_required,
+        unknown_priority=arguments.unknown_priority,
+    )
+    settings = Settings(
+        workload=workload or model,
+        model=model,
+        features=features_of([name.strip() for name in named if name.strip()], file.features, model),
+        host=arguments.host or from_environment("POD_IP", "127.0.0.1"),
+        port=_first(arguments.port, from_environment("PORT", 8000)),
+        step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),
+        max_batch=_first(arguments.max_batch, file.max_batch, 4),
+        queue_places=_first(arguments.queue_places, file.queue_places, 64),
+        grace_seconds=_first(arguments.grace_seconds, 25.0),
+        flags=flags,
+    )
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    for name, value, least in (
+        ("--step-seconds", settings.step_seconds, 0),
+        ("--max-batch", settings.max_batch, 1),
+        ("--queue-places", settings.queue_places, 1),
+        ("--grace-seconds", settings.grace_seconds, 0),
+    ):
+        if not value >= least:
+            raise SettingsError(f"{name} is {value}; write {least} or more")
+
+
+def _first(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The metrics, whose names are a contract: autoscaling and shedding are computed from them.
+
+A counter's first sample is already an increment, and `rate()` does not see what came before a first sample: the first request of a new (feature, tier,
+cohort) on a replica is missing from it. Tiers and cohorts come from the flags alone, never from a client, and past a bound they are
+counted as `other`.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+if TYPE_CHECKING:
+    from brownout_inference.engine.scheduler import Scheduler
+
+OTHER = "other"
+MAX_LABEL_VALUES = 32
+DURATION_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120)
+WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120)
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class LabelCap:
+    """Lets the first `most` values through and calls the rest `other`."""
+
+    def __init__(self, most: int = MAX_LABEL_VALUES) -> None:
+        self._most = most
+        self._known: set[str] = set()
+
+    def __call__(self, value: str) -> str:
+        if value in self._known:
+            return value
+        if len(self._known) >= self._most:
+            return OTHER
+        self._known.add(value)
+        return value
+
+
+class Meters:
+    """Every metric of one server, in a registry of its own."""
+
+    def __init__(self, workload: str) -> None:
+        self.workload = workload
+        self.registry = CollectorRegistry()
+        self._tier, self._cohort, self._variant = LabelCap(), LabelCap(), LabelCap()
+        cell = ["feature", "tier", "cohort"]
+
+        def counter(name: str, text: str, labels: list[str]) -> Counter:
+            return Counter(name, text, labels, registry=self.registry)
+
+        self._offered = counter("brownout_feature_offered", "Requests that users made, retries too", cell)
+        self._admitted = counter(
+            "brownout_feature_admitted", "Requests that were let into the queue", [*cell, "variant"]
+        )
+        self._refused = counter("brownout_feature_refused", "Requests that were turned away", [*cell, "reason"])
+        self._completed = counter(
+            "brownout_feature_completed", "Requests that were answered", [*cell, "variant", "workload"]
+        )
+        self._failed = counter("brownout_feature_failed", "Admitted requests without an answer", [*cell, "reason"])
+        self._duration = Histogram(
+            "brownout_feature_duration_seconds",
+            "From admission to the answer",
+            cell,
+            buckets=DURATION_BUCKETS,
+            registry=self.registry,
+        )
+        self._busy = counter(
+            "brownout_inference_gpu_busy_seconds", "Seconds in which the device ran steps", ["workload"]
+        )
+        self._wait = Histogram(
+            "brownout_inference_queue_wait_seconds",
+            "From admission to a place in the batch",
+            ["workload", "tier"],
+            buckets=WAIT_BUCKETS,
+            registry=self.registry,
+        )
+        self._load = Gauge(
+            "brownout_inference_load_seconds", "From start to ready", ["workload"], registry=self.registry
+        )
+        self._declared = Gauge(
+            "brownout_inference_declared_gpu_seconds",
+            "Declared cost of a plain request at the best variant",
+            ["workload", "feature"],
+            registry=self.registry,
+        )
+        self._busy.labels(workload)
+
+    def cell(self, tier: str, cohort: str) -> tuple[str, str]:
+        """The label values for a tier and a cohort."""
+        return self._tier(tier), self._cohort(cohort)
+
+    def offered(self, feature: str, tier: str, cohort: str) -> None:
+        self._offered.labels(feature, tier, cohort).inc()
+
+    def admitted(self, feature: str, tier: str, cohort: str, variant: str) -> None:
+        self._admitted.labels(feature, tier, cohort, self._variant(variant)).inc()
+
+    def refused(self, feature: str, tier: str, cohort: str, reason: str) -> None:
+        self._refused.labels(feature, tier, cohort, reason).inc()
+
+    def completed(self, feature: str, tier: str, cohort: str, variant: str, seconds: float) -> None:
+        self._completed.labels(feature, tier, cohort, self._variant(variant), self.workload).inc()
+        self._duration.labels(feature, tier, cohort).observe(seconds)
+
+    def failed(self, feature: str, tier: str, cohort: str, reason: str) -> None:
+        self._failed.labels(feature, tier, cohort, reason).inc()
+
+    def gpu_busy(self, seconds: float) -> None:
+        self._busy.labels(self.workload).inc(seconds)
+
+    def queue_wait(self, tier: str, seconds: float) -> None:
+        self._wait.labels(self.workload, tier).observe(max(0.0, seconds))
+
+    def loaded(self, seconds: float) -> None:
+        self._load.labels(self.workload).set(seconds)
+
+    def declared(self, feature: str, gpu_seconds: float) -> None:
+        self._declared.labels(self.workload, feature).set(gpu_seconds)
+
+    def watch(self, scheduler: "Scheduler") -> None:
+        """Reads queue and batch whenever metrics are asked for."""
+        self.registry.register(_QueueAndBatch(self.workload, scheduler))
+
+    def page(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class _QueueAndBatch(Collector):
+    """Looked up at the moment of the scrape, so that nothing has to be kept up to date in between."""
+
+    def __init__(self, workload: str, scheduler: "Scheduler") -> None:
+        self._workload = workload
+        self._scheduler = scheduler
+
+    def collect(self) -> Iterable[Metric]:
+        scheduler = self._scheduler
+        length = GaugeMetricFamily("brownout_inference_queue_length", "Requests that wait", labels=["workload", "tier"])
+        for tier, waiting in scheduler.queue.lengths.items():
+            length.add_metric([self._workload, tier], waiting)
+        yield length
+        for name, text, value in (
+            ("queue_gpu_seconds", "Declared cost of what waits", scheduler.queue.gpu_seconds()),
+            ("running", "Requests in the batch", scheduler.running),
+            ("batch_fill", "Share of the batch's places in use", scheduler.slots_in_use / scheduler.max_batch),
+        ):
+            gauge = GaugeMetricFamily(f"brownout_inference_{name}", text, labels=["workload"])
+            gauge.add_metric([self._workload], value)
+            yield gauge

@@ -1,0 +1,165 @@
+"""Answers that are not what was asked for: refusals and errors, in the words of RFC 9457 and of OpenAI's clients at once.
+
+A refusal is a value. Whoever sends it decides nothing: status, sentence and the time to wait are all in it.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from brownout_inference.verdict import Verdict
+
+QUEUE_FULL = "queue_full"
+CANCELLED = "cancelled"
+DRAINING = "draining"
+NOT_READY = "not_ready"
+INTERRUPTED = "interrupted"
+
+DENIALS = {
+    "denied_capacity": "there are not enough GPUs for it just now",
+    "denied_plan": "it is not part of this plan",
+    "denied_new_accounts": "it is paused for new accounts",
+    "denied_override": "an operator has switched it off for a time",
+}
+"""The names of last variants and the sentence for each where the policy has no notice; another name is reported as `denied`."""
+
+DEFAULT_RETRY_SECONDS = 30.0
+_ERROR_TYPES = {
+    400: "invalid_request_error",
+    403: "permission_error",
+    404: "invalid_request_error",
+    429: "rate_limit_error",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """An answer other than the one asked for. `reason` is what metrics and clients see; words are for people."""
+
+    status: int
+    reason: str
+    title: str
+    detail: str
+    feature: str = ""
+    tier: str = ""
+    variant: str = ""
+    locale: str = ""
+    retry_after_seconds: float | None = None
+    parameter: str | None = None
+
+    def body(self) -> dict[str, Any]:
+        """The problem+json members, OpenAI's `error` among them."""
+        named = {"feature": self.feature, "tier": self.tier, "variant": self.variant}
+        return {
+            "type": f"urn:brownout:problem:{self.reason.replace('_', '-')}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "reason": self.reason,
+            **{name: text for name, text in named.items() if text},
+            "error": {
+                "message": self.detail,
+                "type": _ERROR_TYPES.get(self.status, "server_error"),
+                "param": self.parameter,
+                "code": self.reason,
+            },
+        }
+
+    def headers(self) -> dict[str, str]:
+        """Retry-After in whole seconds, rounded up, and the language of the notice."""
+        headers = {}
+        if self.retry_after_seconds is not None:
+            headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_seconds)))
+        if self.locale:
+            headers["Content-Language"] = self.locale
+        return headers
+
+
+class RefusedError(Exception):
+    """Carries a refusal to whoever answers."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.detail)
+        self.refusal = refusal
+
+
+def denial(verdict: Verdict, feature: str, *, accept_language: str = "") -> Refusal:
+    """The refusal of a verdict that denies: 403 where waiting does not help (the plan), 503 with Retry-After otherwise."""
+    reason = verdict.variant if verdict.variant in DENIALS else "denied"
+    locale, notice = choose_notice(verdict.notices, accept_language)
+    wait = verdict.retry_after_seconds if verdict.retry_after_seconds is not None else DEFAULT_RETRY_SECONDS
+    return Refusal(
+        status=403 if reason == "denied_plan" else 503,
+        reason=reason,
+        title="Not part of this plan" if reason == "denied_plan" else "Paused",
+        detail=notice or f"{feature} is not served: {DENIALS.get(reason, 'it is switched off')}.",
+        feature=feature,
+        tier=verdict.audience.tier,
+        variant=verdict.variant,
+        locale=locale,
+        retry_after_seconds=None if reason == "denied_plan" else wait,
+    )
+
+
+def queue_full(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:
+    """429: every place in this tier's queue is taken; `wait_seconds` is how long what is ahead takes."""
+    return Refusal(
+        status=429,
+        reason=QUEUE_FULL,
+        title="Too many requests",
+        detail=f"The queue for {feature} is full; what is ahead takes about {math.ceil(wait_seconds)} s.",
+        feature=feature,
+        tier=verdict.audience.tier,
+        variant=verdict.variant,
+        retry_after_seconds=wait_seconds,
+    )
+
+
+def unavailable(reason: str, detail: str, *, feature: str = "", retry_after_seconds: float = 1.0) -> Refusal:
+    """503: this server cannot, another one or a later try can."""
+    return Refusal(
+        status=503,
+        reason=reason,
+        title="Unavailable",
+        detail=detail,
+        feature=feature,
+        retry_after_seconds=retry_after_seconds,
+    )
+
+
+def bad_request(
+    detail: str, *, parameter: str | None = None, status: int = 400, reason: str = "invalid_request"
+) -> Refusal:
+    """400 (or another 4xx): the request cannot be understood; `detail` says what to send instead."""
+    return Refusal(status=status, reason=reason, title="Bad request", detail=detail, parameter=parameter)
+
+
+def choose_notice(notices: Mapping[str, str], accept_language: str) -> tuple[str, str]:
+    """The (locale, text) that suits an Accept-Language header best; ('', default text) where none does.
+
+    A range matches a locale exactly or by its first subtag, as in lookup of RFC 4647; the default text stands for every language that has none.
+    """
+    for wanted in _preferred(accept_language):
+        candidate = wanted
+        while candidate:
+            if candidate in notices:
+                return candidate, notices[candidate]
+            candidate = candidate.rpartition("-")[0]
+        if wanted == "*":
+            break
+    return "", notices.get("", "")
+
+
+def _preferred(accept_language: str) -> list[str]:
+    weighted = []
+    for position, part in enumerate(accept_language.split(",")[:16]):
+        tag, _, parameter = part.strip().partition(";")
+        name, _, weight = parameter.strip().partition("=")
+        try:
+            quality = float(weight) if name.strip() == "q" else 1.0
+        except ValueError:
+            continue
+        if tag and quality > 0:
+            weighted.append((-quality, position, tag.strip().lower()))
+    return [tag for _, _, tag in sorted(weighted)]

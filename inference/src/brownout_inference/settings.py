@@ -1,0 +1,129 @@
+"""What a server is told when it starts: flags of the command line over environment variables over a configuration file over defaults."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from brownout_inference.features import BUILT_IN, Api, Feature
+
+SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
+"""The models, and the endpoints that each can serve."""
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names the setting, what was found and what to write."""
+
+
+class FlagSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where flags come from. `unknown_priority` is the place in the queue of users whose tier is not known."""
+
+    host: str = "127.0.0.1"
+    port: int = 8015
+    selector: str | None = None
+    required: bool = False
+    unknown_priority: int = -1
+
+
+class FeatureEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """One feature in a configuration file; what is left out comes from the built-in feature of that name, or from the defaults."""
+
+    api: Api | None = None
+    flag_key: str | None = None
+    steps: int | None = None
+    frames: int | None = None
+    max_tokens: int | None = None
+
+
+class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The file that `--config` names, YAML or JSON."""
+
+    workload: str | None = None
+    model: str | None = None
+    features: dict[str, FeatureEntry] = {}
+    step_seconds: float | None = None
+    max_batch: int | None = None
+    queue_places: int | None = None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take."""
+
+    workload: str
+    model: str
+    features: tuple[Feature, ...]
+    host: str
+    port: int
+    step_seconds: float
+    max_batch: int
+    queue_places: int
+    grace_seconds: float
+    flags: FlagSettings
+
+
+def read_config(path: Path) -> ConfigFile:
+    """Reads a configuration file. Raises SettingsError."""
+    try:
+        return msgspec.yaml.decode(path.read_bytes(), type=ConfigFile)
+    except OSError as error:
+        raise SettingsError(f"--config {path}: {error.strerror or error}") from error
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise SettingsError(f"--config {path}: {error}") from error
+
+
+def features_of(names: list[str], entries: Mapping[str, FeatureEntry], model: str) -> tuple[Feature, ...]:
+    """The features by name, from the file and the built-in ones. Raises SettingsError for what is unknown or does not fit the model."""
+    features = tuple(_feature(name, entries.get(name, FeatureEntry())) for name in names)
+    served: dict[Api, str] = {}
+    for feature in features:
+        if feature.api not in MODELS[model]:
+            raise SettingsError(f"feature {feature.name!r} needs {feature.api}, which the {model} model does not serve")
+        if feature.api in served:
+            raise SettingsError(
+                f"features {served[feature.api]!r} and {feature.name!r} both answer {feature.api}; keep one"
+            )
+        served[feature.api] = feature.name
+    if not features:
+        raise SettingsError("no features; name some with --features, such as --features image-generation")
+    return features
+
+
+def default_selector(environment: Mapping[str, str]) -> str | None:
+    """The namespace of the pod: POD_NAMESPACE, or what the service account's folder says."""
+    if namespace := environment.get("POD_NAMESPACE"):
+        return namespace
+    try:
+        return SERVICE_ACCOUNT_NAMESPACE.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def from_environment(name: str, default: Any) -> Any:
+    """The value of an environment variable in the type of `default`. Raises SettingsError."""
+    text = os.environ.get(name)
+    if text is None or text == "":
+        return default
+    try:
+        return type(default)(text) if default is not None else text
+    except ValueError as error:
+        raise SettingsError(f"environment variable {name} is {text!r}; write a {type(default).__name__}") from error
+
+
+def _feature(name: str, entry: FeatureEntry) -> Feature:
+    base = BUILT_IN.get(name)
+    api = entry.api or (base.api if base else None)
+    if api is None:
+        known = ", ".join(BUILT_IN)
+        raise SettingsError(
+            f"feature {name!r} is not built in ({known}); give it an `api` under `features` in --config"
+        )
+    given = {
+        "steps": entry.steps or (base.steps if base else None),
+        "frames": entry.frames or (base.frames if base else None),
+        "max_tokens": entry.max_tokens or (base.max_tokens if base else None),
+    }
+    flag_key = entry.flag_key or (base.flag_key if base else name)
+    return Feature(name=name, api=api, flag_key=flag_key, **{key: value for key, value in given.items() if value})

@@ -1,0 +1,87 @@
+"""What the flags say about one user's request: pure functions from evaluated flags to a decision.
+
+The server decides nothing about tiers or capacity itself. One flag for each feature says whether and how well it is served, and the reserved flag
+`brownout.audience` says who the user is: the names for the metrics and the place in the queue.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+AUDIENCE_FLAG = "brownout.audience"
+BEST = "default"
+"""The variant's name where no flag was evaluated: the best there is."""
+DEFAULT_LOCALE = "en"
+"""The language of a notice without a locale, unless the metadata's `noticeLocale` says another."""
+
+
+class Evaluated(Protocol):
+    """The part of OpenFeature's FlagEvaluationDetails that is read here."""
+
+    value: Any
+    variant: str | None
+    error_code: Any
+    flag_metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """Which users these are. A higher priority is served first; cohort is empty for the remainder of a tier."""
+
+    tier: str
+    cohort: str
+    priority: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a request is to be served. `notices` is by locale in lower case, '' being the default one."""
+
+    enabled: bool
+    variant: str
+    value: Mapping[str, Any]
+    audience: Audience
+    notices: Mapping[str, str] = field(default_factory=dict)
+    retry_after_seconds: float | None = None
+
+
+def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience) -> Verdict:
+    """Reads both flags. What is missing or of the wrong shape is served at its best, to the `unknown` audience."""
+    who = _audience(audience, unknown)
+    if feature.error_code is not None or not isinstance(feature.value, Mapping):
+        return Verdict(enabled=True, variant=BEST, value={}, audience=who)
+    return Verdict(
+        enabled=feature.value.get("enabled") is not False,
+        variant=feature.variant or BEST,
+        value=feature.value,
+        audience=who,
+        notices=_notices(feature.flag_metadata),
+        retry_after_seconds=_seconds(feature.flag_metadata.get("retryAfterSeconds")),
+    )
+
+
+def _audience(flag: Evaluated, unknown: Audience) -> Audience:
+    if flag.error_code is not None or not isinstance(flag.value, Mapping):
+        return unknown
+    tier, cohort, priority = flag.value.get("tier"), flag.value.get("cohort", ""), flag.value.get("priority")
+    if not isinstance(tier, str) or not isinstance(cohort, str) or not isinstance(priority, int | float):
+        return unknown
+    return Audience(tier=tier, cohort=cohort, priority=int(priority))
+
+
+def _notices(metadata: Mapping[str, Any]) -> dict[str, str]:
+    notices = {}
+    for key, text in metadata.items():
+        if isinstance(text, str) and text and (key == "notice" or key.startswith("notice_")):
+            notices[key.removeprefix("notice").removeprefix("_").replace("_", "-").lower()] = text
+    if "" in notices:
+        locale = metadata.get("noticeLocale")
+        notices.setdefault(locale.lower() if isinstance(locale, str) and locale else DEFAULT_LOCALE, notices[""])
+    return notices
+
+
+def _seconds(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return float(value)

@@ -1,0 +1,68 @@
+"""What a request asks of the device, what that costs, and what comes of it.
+
+A cost is declared, not measured: the batch advances once every `step_seconds` whatever its fill, so a request that sits in `slots` of `max_batch` places
+for `steps` steps uses slots / max_batch of the device for steps x step_seconds. The control plane corrects declared costs by what it measures.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageWork:
+    """Pictures of one digit; with more than one frame, a clip in which each frame grows out of the one before."""
+
+    digit: int
+    pictures: int
+    frames: int
+    steps_per_frame: int
+    seed: int | None = None
+
+    @property
+    def slots(self) -> int:
+        return self.pictures
+
+    @property
+    def steps(self) -> int:
+        return self.frames * self.steps_per_frame
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextWork:
+    """The continuation of a text by at most `tokens` characters."""
+
+    prompt: str
+    tokens: int
+    temperature: float
+    seed: int | None = None
+
+    @property
+    def slots(self) -> int:
+        return 1
+
+    @property
+    def steps(self) -> int:
+        return self.tokens
+
+
+Work = ImageWork | TextWork
+
+Picture = NDArray[np.uint8]
+"""The frames of one picture: (frames, height, width) of 0..255, white on black."""
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A finished text. `ended` is True where the model ended it, False where the length did."""
+
+    text: str
+    ended: bool
+    prompt_tokens: int
+    tokens: int
+
+
+def declared_gpu_seconds(work: Work, *, step_seconds: float, max_batch: int) -> float:
+    """GPU-seconds of `work` in batches that are full: slots x steps x step_seconds / max_batch."""
+    return work.slots * work.steps * step_seconds / max_batch
