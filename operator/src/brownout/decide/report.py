@@ -324,15 +324,14 @@ def _notes(
         if scaler.write:
             message = f"{scaler.current} -> {scaler.replicas} replicas: {scaler.message}"
             yield Note(kind="InferenceScaler", key=key, reason=scaler.rule, message=message)
-    for key, policy in policies.items():
-        for cell in policy.cells:
-            if cell.changed and r.scene.cells[cell.key].mode == "Auto":
-                names = r.scene.cells[cell.key]
-                message = (
-                    f"{cell.key.audience}: {names.name(cell.previous)} -> {names.name(cell.level)}: {cell.message}"
-                )
-                down = cell.level.depth > cell.previous.depth
-                yield Note(kind="FeaturePolicy", key=key, reason=cell.reason, message=message, warning=down)
+    flips = [
+        c for policy in policies.values() for c in policy.cells if c.changed and r.scene.cells[c.key].mode == "Auto"
+    ]
+    for flip in sorted(flips, key=lambda flip: _order(r.scene.cells[flip.key], flip)):
+        cell = r.scene.cells[flip.key]
+        message = f"{flip.key.audience}: {cell.name(flip.previous)} -> {cell.name(flip.level)}: {flip.message}"
+        down = flip.level.depth > flip.previous.depth
+        yield Note(kind="FeaturePolicy", key=flip.key.policy, reason=flip.reason, message=message, warning=down)
     for outcome in r.outcomes:
         key = outcome.pool.stored.key
         was = r.before.pools.get(key)
@@ -341,3 +340,10 @@ def _notes(
             reason = Reason.SATURATED if saturated else Reason.NOT_SATURATED
             message = pools[key].saturation_message or "every scaler carries what it admits"
             yield Note(kind="GPUPool", key=key, reason=reason, message=message, warning=saturated)
+
+
+def _order(cell: Cell, flip: CellPlan) -> tuple[object, ...]:
+    """What goes down in the order of the ladder, then what comes up in reverse."""
+    down = flip.level.depth > flip.previous.depth
+    place = (cell.tier_priority, cell.shed_order, cell.cohort_position)
+    return (0, *place) if down else (1, *(-part for part in place))
