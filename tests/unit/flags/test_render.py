@@ -1,0 +1,351 @@
+"""What a user is served: the rules of the flags, each with a test that fails open without it."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from brownout.api.override import MAX_OVERRIDE_SECONDS, CellRef
+from brownout.api.policy import Notice, Variant
+from brownout.flags.cells import Override, Policy
+from brownout.flags.evaluate import Evaluation, Evaluator
+from brownout.flags.render import AUDIENCE, FlagSet, render
+from flags.builders import (
+    DENIED,
+    FULL,
+    LITE,
+    NAMESPACE,
+    TIERS,
+    VARIANTS,
+    always,
+    auto,
+    cell,
+    never,
+    override,
+    policy,
+    tier,
+)
+
+NOW = 1_795_377_600.0  # 2026-11-22T20:00:00Z
+OLD = 1_500_000_000
+
+PRO_USER = {"plan": "pro", "targetingKey": "p"}
+PLUS_USER = {"plan": "plus", "targetingKey": "p"}
+FREE_USER = {"plan": "free", "targetingKey": "f", "accountCreatedAt": OLD}
+NEW_USER = {"plan": "free", "targetingKey": "n"}
+
+
+def flags(*policies: Policy, overrides: list[Override] | None = None, now: float = NOW - 3600) -> FlagSet:
+    return render(NAMESPACE, policies=policies, tiers=TIERS, overrides=overrides or [], now=now)
+
+
+def answer(flag_set: FlagSet, context: dict[str, Any], key: str = "image-generation") -> Evaluation:
+    found = Evaluator(flag_set).evaluate(key, context)
+    assert isinstance(found, Evaluation)
+    return found
+
+
+def served(flag_set: FlagSet, context: dict[str, Any], key: str = "image-generation") -> str:
+    return answer(flag_set, context, key).variant
+
+
+# Variants and denials
+
+
+def test_a_value_is_served_verbatim() -> None:
+    assert answer(flags(policy()), FREE_USER).value == FULL
+    assert answer(flags(policy(cells=[cell("free", "lite")])), FREE_USER).value == LITE
+
+
+def test_every_denial_has_the_value_of_the_last_variant() -> None:
+    variants = json.loads(flags(policy()).document)["flags"]["image-generation"]["variants"]
+    denials = {name for name in variants if name.startswith("denied")}
+    assert denials == {"denied", "denied_capacity", "denied_plan", "denied_override", "denied_new_accounts"}
+    assert all(variants[name] == DENIED for name in denials)
+
+
+def test_a_denial_is_named_after_the_last_variant_whatever_that_is_called() -> None:
+    paused = [Variant(name="on", value=FULL), Variant(name="paused", value=DENIED)]
+    flag_set = flags(policy(variants=paused, cells=[cell("free", "paused")]))
+    assert served(flag_set, FREE_USER) == "paused_capacity"
+
+
+def test_no_flag_is_ever_disabled() -> None:
+    flag_set = flags(policy(mode="Paused", cells=[cell("free", "denied")]), policy("b", mode="Advise"))
+    assert {flag["state"] for flag in json.loads(flag_set.document)["flags"].values()} == {"ENABLED"}
+
+
+def test_a_rule_that_comes_to_nothing_is_a_denial() -> None:
+    flag = json.loads(flags(policy()).document)["flags"]["image-generation"]
+    assert flag["variants"][flag["defaultVariant"]] == DENIED
+
+
+# The plan
+
+
+def test_a_tier_that_is_not_listed_is_denied_by_plan() -> None:
+    assert served(flags(policy(tiers=[always("pro")])), FREE_USER) == "denied_plan"
+
+
+def test_a_tier_that_is_never_is_denied_by_plan() -> None:
+    assert served(flags(policy(tiers=[always("pro"), never("free")])), FREE_USER) == "denied_plan"
+
+
+def test_without_any_tiers_everybody_is_denied_by_plan() -> None:
+    flag_set = render(NAMESPACE, policies=[policy()], tiers=[], overrides=[], now=NOW)
+    assert served(flag_set, PRO_USER) == "denied_plan"
+
+
+def test_a_tier_that_is_always_keeps_the_first_variant_whatever_status_says() -> None:
+    assert served(flags(policy(cells=[cell("pro", "denied")])), PRO_USER) == "full"
+
+
+def test_a_tier_never_falls_below_its_lowest() -> None:
+    assert served(flags(policy(cells=[cell("plus", "denied")])), PLUS_USER) == "lite"
+    assert served(flags(policy(cells=[cell("plus", "lite", 0)])), PLUS_USER) == "lite"
+
+
+# The cells of status
+
+
+def test_a_cell_that_status_does_not_know_has_the_first_variant() -> None:
+    assert served(flags(policy(cells=[cell("plus", "lite")])), FREE_USER) == "full"
+
+
+def test_a_variant_that_the_spec_does_not_know_is_the_last() -> None:
+    assert served(flags(policy(cells=[cell("free", "medium")])), FREE_USER) == "denied_capacity"
+    assert served(flags(policy(cells=[cell("free", "medium", 50)])), FREE_USER) == "denied_capacity"
+
+
+def test_the_remainder_is_denied_for_capacity_and_a_cohort_by_its_name() -> None:
+    flag_set = flags(policy(cells=[cell("free", "denied"), cell("free", "denied", cohort="new-accounts")]))
+    assert served(flag_set, FREE_USER) == "denied_capacity"
+    assert served(flag_set, NEW_USER) == "denied_new_accounts"
+
+
+def test_a_cohort_is_shed_without_the_rest_of_its_tier() -> None:
+    flag_set = flags(policy(cells=[cell("free", "denied", cohort="new-accounts")]))
+    assert served(flag_set, NEW_USER) == "denied_new_accounts"
+    assert served(flag_set, FREE_USER) == "full"
+
+
+def test_a_percentage_splits_a_cell_between_its_variant_and_the_next_lower_one() -> None:
+    evaluator = Evaluator(flags(policy(cells=[cell("free", "lite", 30)])))
+    found = [evaluator.evaluate("image-generation", {**FREE_USER, "targetingKey": f"u{n}"}) for n in range(1000)]
+    variants = [each.variant for each in found if isinstance(each, Evaluation)]
+    assert set(variants) == {"lite", "denied_capacity"}
+    assert 250 <= variants.count("lite") <= 350
+
+
+def test_a_split_denial_of_a_cohort_is_named_after_the_cohort() -> None:
+    flag_set = flags(policy(cells=[cell("free", "lite", 0, cohort="new-accounts")]))
+    assert served(flag_set, NEW_USER) == "denied_new_accounts"
+
+
+@pytest.mark.parametrize("key", [{}, {"targetingKey": ""}])
+def test_without_a_targeting_key_a_user_gets_the_lower_variant(key: dict[str, str]) -> None:
+    context = {"plan": "free", "accountCreatedAt": OLD, **key}
+    assert served(flags(policy(cells=[cell("free", "full", 99)])), context) == "lite"
+
+
+def test_percentages_outside_the_range_count_as_its_ends() -> None:
+    assert served(flags(policy(cells=[cell("free", "full", 250)])), FREE_USER) == "full"
+    assert served(flags(policy(cells=[cell("free", "full", -1)])), FREE_USER) == "lite"
+
+
+def test_features_are_split_independently_of_each_other() -> None:
+    a, b = policy("a", cells=[cell("free", "full", 50)]), policy("b", cells=[cell("free", "full", 50)])
+    evaluator = Evaluator(flags(a, b))
+    users = [{**FREE_USER, "targetingKey": f"u{n}"} for n in range(200)]
+    both = [[each.variant for each in evaluator.evaluate_all(u) if isinstance(each, Evaluation)][:2] for u in users]
+    assert any(first != second for first, second in both)
+
+
+# Modes
+
+
+def test_advise_serves_the_first_variant() -> None:
+    assert served(flags(policy(mode="Advise", cells=[cell("free", "denied")])), FREE_USER) == "full"
+
+
+def test_advise_gives_nobody_what_the_plan_denies() -> None:
+    assert served(flags(policy(mode="Advise", tiers=[auto("free")])), PRO_USER) == "denied_plan"
+
+
+def test_paused_serves_the_cells_as_they_are() -> None:
+    assert served(flags(policy(mode="Paused", cells=[cell("free", "lite")])), FREE_USER) == "lite"
+
+
+# Overrides
+
+
+def test_an_override_stands_above_status() -> None:
+    flag_set = flags(
+        policy(cells=[cell("free", "denied")]), overrides=[override(variant="full", created_at=NOW - 7200)]
+    )
+    assert served(flag_set, FREE_USER) == "full"
+
+
+def test_an_override_to_the_last_variant_says_that_it_is_one() -> None:
+    flag_set = flags(policy(), overrides=[override(created_at=NOW - 7200)])
+    assert served(flag_set, FREE_USER) == "denied_override"
+    assert answer(flag_set, FREE_USER).value == DENIED
+
+
+def test_an_override_to_a_variant_that_is_not_there_is_a_denial() -> None:
+    flag_set = flags(policy(), overrides=[override(variant="ultra", created_at=NOW - 7200)])
+    assert served(flag_set, FREE_USER) == "denied_override"
+
+
+def test_an_override_reaches_a_tier_that_is_always() -> None:
+    assert served(flags(policy(), overrides=[override(created_at=NOW - 7200)]), PRO_USER) == "denied_override"
+
+
+def test_an_override_reaches_below_the_lowest() -> None:
+    assert served(flags(policy(), overrides=[override(created_at=NOW - 7200)]), PLUS_USER) == "denied_override"
+
+
+def test_an_override_does_not_give_a_tier_what_its_plan_denies() -> None:
+    word = override(variant="full", cells=[CellRef(tier="free")], created_at=NOW - 7200)
+    assert served(flags(policy(tiers=[always("pro")]), overrides=[word]), FREE_USER) == "denied_plan"
+
+
+def test_an_override_works_in_advise() -> None:
+    flag_set = flags(policy(mode="Advise"), overrides=[override(created_at=NOW - 7200)])
+    assert served(flag_set, FREE_USER) == "denied_override"
+
+
+def test_an_override_touches_only_its_cells() -> None:
+    flag_set = flags(
+        policy(), overrides=[override(cells=[CellRef(tier="free", cohort="new-accounts")], created_at=1 + NOW - 7200)]
+    )
+    assert served(flag_set, NEW_USER) == "denied_override"
+    assert served(flag_set, FREE_USER) == "full"
+    assert served(flag_set, PRO_USER) == "full"
+
+
+def test_an_override_of_a_tier_without_a_cohort_is_for_all_of_it() -> None:
+    flag_set = flags(policy(), overrides=[override(cells=[CellRef(tier="free")], created_at=NOW - 7200)])
+    assert served(flag_set, NEW_USER) == served(flag_set, FREE_USER) == "denied_override"
+
+
+def test_an_override_touches_only_its_policy() -> None:
+    flag_set = flags(policy(), policy("other"), overrides=[override(policy="other", created_at=NOW - 7200)])
+    assert served(flag_set, FREE_USER) == "full"
+
+
+def test_where_overrides_overlap_the_newest_wins() -> None:
+    older = override("z", variant="denied", created_at=NOW - 7200)
+    newer = override("a", variant="lite", created_at=NOW - 7000)
+    assert served(flags(policy(), overrides=[newer, older]), FREE_USER) == "lite"
+
+
+def test_where_the_newest_override_does_not_reach_an_older_one_does() -> None:
+    older = override("older", variant="lite", created_at=NOW - 7200)
+    newer = override("newer", cells=[CellRef(tier="pro")], created_at=NOW - 7000)
+    assert served(flags(policy(), overrides=[newer, older]), FREE_USER) == "lite"
+
+
+def test_an_override_ends_at_its_expire_time() -> None:
+    word = override(expires="2026-11-22T20:00:00Z", created_at=NOW - 7200)
+    assert served(flags(policy(), overrides=[word], now=NOW - 1), FREE_USER) == "denied_override"
+    assert served(flags(policy(), overrides=[word], now=NOW), FREE_USER) == "full"
+
+
+def test_an_override_ends_seven_days_after_its_creation_at_the_latest() -> None:
+    word = override(expires="2099-01-01T00:00:00Z", created_at=NOW - MAX_OVERRIDE_SECONDS)
+    assert served(flags(policy(), overrides=[word], now=NOW - 1), FREE_USER) == "denied_override"
+    assert served(flags(policy(), overrides=[word], now=NOW), FREE_USER) == "full"
+
+
+def test_an_expire_time_that_cannot_be_read_is_over() -> None:
+    assert served(flags(policy(), overrides=[override(expires="soon", created_at=NOW - 7200)]), FREE_USER) == "full"
+
+
+def test_a_set_says_when_it_changes_by_itself() -> None:
+    first = override("a", expires="2026-11-22T20:00:00+00:00", created_at=NOW - 7200)
+    second = override("b", expires="2026-11-22T21:00:00Z", created_at=NOW - 7200)
+    assert flags(policy(), overrides=[second, first]).changes_at == NOW
+    assert flags(policy(), overrides=[second, first], now=NOW).changes_at == NOW + 3600
+    assert flags(policy(), overrides=[second, first], now=NOW + 3600).changes_at is None
+
+
+# Keys and words
+
+
+def test_of_two_policies_with_one_flag_key_the_older_keeps_it() -> None:
+    older = policy("z-older", flag_key="image-generation", created_at=1.0)
+    newer = policy("a-newer", flag_key="image-generation", created_at=2.0, tiers=[])
+    assert served(flags(newer, older), FREE_USER) == "full"
+
+
+def test_a_policy_cannot_claim_the_reserved_flag() -> None:
+    assert answer(flags(policy(flag_key=AUDIENCE)), PRO_USER, AUDIENCE).value["tier"] == "pro"
+
+
+def test_notices_ride_in_metadata_by_locale() -> None:
+    notices = [
+        Notice(locale="en", when="Denied", text="Paused."),
+        Notice(locale="pt-BR", when="Denied", text="Em pausa."),
+        Notice(locale="en", when="Degraded", text="Smaller images."),
+    ]
+    metadata = answer(flags(policy(notices=notices, version=7)), FREE_USER).metadata
+    assert metadata["notice"] == metadata["notice_en"] == "Paused."
+    assert metadata["notice_pt-BR"] == "Em pausa."
+    assert metadata["notice_degraded"] == "Smaller images."
+    assert metadata["policy"] == "image-generation"
+    assert metadata["policyVersion"] == 7
+
+
+def test_metadata_has_only_strings_numbers_and_booleans() -> None:
+    content = json.loads(flags(policy(notices=[Notice(text="x")])).document)
+    for metadata in (content["metadata"], *(flag["metadata"] for flag in content["flags"].values())):
+        assert all(isinstance(value, str | int | float | bool) for value in metadata.values())
+
+
+def test_every_answer_says_which_set_it_came_from() -> None:
+    flag_set = flags(policy())
+    metadata = answer(flag_set, FREE_USER).metadata
+    assert (metadata["flagSetId"], metadata["version"]) == (NAMESPACE, flag_set.version)
+
+
+# The set as a whole
+
+
+def test_the_same_objects_in_another_order_make_the_same_bytes() -> None:
+    policies = [policy("a", cells=[cell("free", "lite", 40)]), policy("b"), policy("c")]
+    words = [override("x", policy="a", created_at=NOW - 10), override("y", policy="b", created_at=NOW - 9)]
+    one = render(NAMESPACE, policies=policies, tiers=TIERS, overrides=words, now=NOW - 5)
+    other = render(NAMESPACE, policies=policies[::-1], tiers=TIERS[::-1], overrides=words[::-1], now=NOW - 4)
+    assert one.document == other.document
+    assert one.version == other.version
+
+
+def test_the_version_changes_with_what_is_served_and_only_then() -> None:
+    calm, shed = flags(policy()), flags(policy(cells=[cell("free", "lite")]))
+    restored = flags(policy(cells=[cell("free", "full")]))
+    assert calm.version != shed.version
+    assert calm.version == restored.version
+
+
+def test_namespaces_have_versions_of_their_own() -> None:
+    other = render("other", policies=[], tiers=[], overrides=[], now=NOW)
+    assert other.version != render(NAMESPACE, policies=[], tiers=[], overrides=[], now=NOW).version
+
+
+def test_an_empty_namespace_has_the_reserved_flag_and_no_other() -> None:
+    flag_set = render(NAMESPACE, policies=[], tiers=[], overrides=[], now=NOW)
+    assert list(json.loads(flag_set.document)["flags"]) == [AUDIENCE]
+
+
+def test_a_policy_with_one_tier_and_no_cohorts_needs_no_targeting() -> None:
+    only = tier("everybody", 1)
+    flag_set = render(
+        NAMESPACE,
+        policies=[policy(tiers=[auto("everybody")], variants=VARIANTS)],
+        tiers=[only],
+        overrides=[],
+        now=time.time(),
+    )
+    found = answer(flag_set, {})
+    assert (found.variant, found.reason) == ("full", "STATIC")
