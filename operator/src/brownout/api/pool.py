@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from brownout.api.schema import Column, Conditions, Label, Name, Object, Percent, Ref, Resource, Rule, Time
 
@@ -40,7 +40,7 @@ class NodeCapacity(Object, frozen=True, kw_only=True):
             Meta(ge=0, le=1_000_000, description="what a node autoscaler may grow to; pending pods are then coming"),
         ]
         | None
-    ) = None
+    ) = field(default=None, name="maxGPUs")
     provision_seconds: Annotated[
         int, Meta(ge=0, le=86400, description="how long the node autoscaler takes to add a node")
     ] = 420
