@@ -77,6 +77,9 @@ class Reason(StrEnum):
     STEADY = "Steady"
     """Nothing to change."""
 
+    NOT_WRITTEN = "NotWritten"
+    """The number of replicas could not be written to the workload."""
+
     # Cells: which rule decided
     SERVED = "Served"
     """The cell has the first variant."""

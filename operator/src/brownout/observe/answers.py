@@ -1,0 +1,124 @@
+"""Prometheus' answers, read as evidence. Pure.
+
+An answer is evidence only if it is exactly what was asked for; anything else is Missing, with words for the person who wrote
+the query. The words never quote the answer: it may carry somebody else's data into a status that many can read.
+"""
+
+import math
+
+import msgspec
+from msgspec import Struct
+
+from brownout.decide.evidence import Evidence, Missing, Sample
+from brownout.decide.snapshot import Audience, Rates
+
+MAX_AUDIENCES = 1000
+
+
+class Series(Struct, frozen=True):
+    """One series of an instant vector; `value` may be NaN or infinite."""
+
+    labels: dict[str, str]
+    value: float
+
+
+class _Point(Struct):
+    metric: dict[str, str] = {}
+    value: tuple[float, str] | None = None
+
+
+class _Data(Struct, rename="camel"):
+    result_type: str
+    result: msgspec.Raw
+
+
+class _Body(Struct):
+    status: str
+    data: _Data | None = None
+
+
+_BODY = msgspec.json.Decoder(_Body)
+_VECTOR = msgspec.json.Decoder(list[_Point])
+_SCALAR = msgspec.json.Decoder(tuple[float, str])
+
+
+def decode(body: bytes) -> tuple[Series, ...] | Missing:
+    """The series of a successful answer to an instant query."""
+    try:
+        answer = _BODY.decode(body)
+        if answer.status != "success" or answer.data is None:
+            return Missing("the answer is not one of Prometheus' API; check the url in the pool's Secret")
+        match answer.data.result_type:
+            case "vector":
+                points = _VECTOR.decode(answer.data.result)
+                if any(point.value is None for point in points):
+                    return Missing("the query returns a histogram; write histogram_quantile or sum around it")
+                return tuple(Series(p.metric, float(p.value[1])) for p in points if p.value is not None)
+            case "scalar":
+                return (Series({}, float(_SCALAR.decode(answer.data.result)[1])),)
+            case "matrix":
+                return Missing("the query returns a range; write a function such as rate(...) around it")
+            case _:
+                return Missing("the query returns no number; write one that does")
+    except (msgspec.DecodeError, ValueError):
+        return Missing("the answer is not one of Prometheus' API; check the url in the pool's Secret")
+
+
+def refused(status: int) -> Missing:
+    """The words for an HTTP status that is no success."""
+    match status:
+        case 400:
+            return Missing(
+                "Prometheus does not understand the query (HTTP 400); try it in Prometheus' own page and mend it"
+            )
+        case 401 | 403:
+            return Missing(f"Prometheus refuses us (HTTP {status}); check the credentials in the pool's Secret")
+        case 404:
+            return Missing("no Prometheus API at its url (HTTP 404); check the url in the pool's Secret")
+        case 422:
+            return Missing(
+                "Prometheus cannot evaluate the query (HTTP 422); try it in Prometheus' own page, and make it lighter"
+            )
+        case _:
+            return Missing(f"Prometheus answers with an error (HTTP {status}); see its log")
+
+
+def single(series: tuple[Series, ...] | Missing, *, at: float) -> Evidence:
+    """The one finite number that a metric's query returns, as of `at`."""
+    if isinstance(series, Missing):
+        return series
+    if not series:
+        return Missing(
+            "the query returns nothing; check that its metric exists and is scraped, or write `or vector(0)`"
+        )
+    if len(series) > 1:
+        return Missing("the query returns more than one series; write sum(...) or max(...) around it")
+    value = series[0].value
+    if not math.isfinite(value):
+        return Missing(f"the query returns {_unfit(value)}; look for a division by zero in it")
+    return Sample(value, at)
+
+
+def rates(series: tuple[Series, ...] | Missing, *, tier_label: str, cohort_label: str, at: float) -> Rates | Missing:
+    """Requests a second by tier and cohort. An audience whose value is no rate is left out: it has not been measured."""
+    if isinstance(series, Missing):
+        return series
+    if not series:
+        return Missing("the query returns nothing; check that its metric exists and is scraped")
+    if len(series) > MAX_AUDIENCES:
+        return Missing(f"the query returns more than {MAX_AUDIENCES} series; write sum by (tier, cohort) around it")
+    found: dict[Audience, Sample] = {}
+    for one in series:
+        tier = one.labels.get(tier_label)
+        if not tier:
+            return Missing(f"a series has no label {tier_label!r}; write sum by ({tier_label}, {cohort_label})")
+        audience = Audience(tier, one.labels.get(cohort_label, ""))
+        if audience in found:
+            return Missing(f"two series for {audience}; write sum by ({tier_label}, {cohort_label}) around the query")
+        if math.isfinite(one.value) and one.value >= 0:
+            found[audience] = Sample(one.value, at)
+    return found or Missing("no series of the query is a finite rate; look for a division by zero in it")
+
+
+def _unfit(value: float) -> str:
+    return "NaN" if math.isnan(value) else "infinity"

@@ -1,0 +1,68 @@
+"""All watched objects at one moment, told apart: typed ones, unreadable ones, and kinds that vanished."""
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from msgspec import Struct
+
+from brownout.api.resources import InvalidObject, Key
+from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
+from brownout.observe.facts import NamespaceFact, NodeFact, PodFact, QuotaFact, TargetFact
+from brownout.observe.vanish import Vanishing
+
+
+class Kinds(Struct, frozen=True, kw_only=True):
+    """Every kind by key; `targets` by kind and key. `unseen` names the kinds whose objects here are only remembered."""
+
+    pools: dict[Key, StoredPool]
+    scalers: dict[Key, StoredScaler]
+    tiers: dict[Key, StoredTier]
+    policies: dict[Key, StoredPolicy]
+    overrides: dict[Key, StoredOverride]
+    nodes: dict[Key, NodeFact]
+    pods: dict[Key, PodFact]
+    namespaces: dict[Key, NamespaceFact]
+    quotas: dict[Key, QuotaFact]
+    targets: dict[tuple[str, Key], TargetFact]
+    invalid: tuple[tuple[str, InvalidObject], ...]
+    unseen: tuple[str, ...]
+
+
+def gather(
+    facts: Callable[[str], dict[Key, Any]], *, vanishing: Vanishing, namespaces: Collection[str], now: float
+) -> Kinds:
+    """Read every kind once. Where `namespaces` are given, our own kinds are taken from those alone."""
+    unseen: list[str] = []
+    invalid: list[tuple[str, InvalidObject]] = []
+
+    def known(kind: str) -> dict[Key, Any]:
+        found, held = vanishing.admit(kind, facts(kind), now=now)
+        if held:
+            unseen.append(kind)
+        return found
+
+    def typed(kind: str) -> dict[Key, Any]:
+        valid = {}
+        for key, fact in known(kind).items():
+            if namespaces and key.namespace and key.namespace not in namespaces:
+                continue
+            if isinstance(fact, InvalidObject):
+                invalid.append((kind, fact))
+            else:
+                valid[key] = fact
+        return valid
+
+    return Kinds(
+        pools=typed("GPUPool"),
+        scalers=typed("InferenceScaler"),
+        tiers=typed("UserTier"),
+        policies=typed("FeaturePolicy"),
+        overrides=typed("FeatureOverride"),
+        nodes=known("Node"),
+        pods=known("Pod"),
+        namespaces=known("Namespace"),
+        quotas=known("ResourceQuota"),
+        targets={(kind, key): fact for kind in ("Deployment", "StatefulSet") for key, fact in known(kind).items()},
+        invalid=tuple(invalid),
+        unseen=tuple(unseen),
+    )

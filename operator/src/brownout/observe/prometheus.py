@@ -1,0 +1,116 @@
+"""Asking Prometheus: instant queries over its HTTP API, each distinct one once a tick.
+
+An instant query's sample is stamped with the time of evaluation, so its age says nothing; staleness is had by `lookback_delta`
+instead: Prometheus itself then returns nothing older than that. A failed ask is Missing at once; nothing is remembered
+from before, because an old number that looks fresh is worse than none.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Iterable
+
+import aiohttp
+from msgspec import Struct
+
+from brownout.decide.evidence import Missing
+from brownout.observe import answers
+from brownout.observe.answers import Series
+from brownout.observe.sources import Source
+
+MAX_IN_FLIGHT = 32
+MAX_BYTES = 1_000_000
+TOO_LARGE = Missing("the answer is larger than 1 MB; write a query that returns fewer series")
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """One question. `limit` is how many series are of interest; `parameters` are sent beside the query."""
+
+    source: Source
+    query: str
+    lookback_seconds: int
+    limit: int
+    parameters: tuple[tuple[str, str], ...] = ()
+
+
+Answer = tuple[Series, ...] | Missing
+
+
+class Prometheus:
+    """A client for any number of sources. `on_answer` is told `answered` or `failed`, for metrics."""
+
+    def __init__(self, *, timeout_seconds: float = 5.0, on_answer: Callable[[str], None] = lambda result: None) -> None:
+        self._on_answer = on_answer
+        self._timeout_seconds = timeout_seconds
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._sessions: dict[Source, aiohttp.ClientSession] = {}
+
+    async def ask_all(self, asks: Iterable[Ask]) -> dict[Ask, Answer]:
+        """The answer to each distinct question; sources that are no longer asked are let go of."""
+        distinct = list(dict.fromkeys(asks))
+        await self._let_go(keep={ask.source for ask in distinct})
+        return dict(zip(distinct, await asyncio.gather(*(self.ask(ask) for ask in distinct)), strict=True))
+
+    async def ask(self, ask: Ask) -> Answer:
+        """One answer. Never raises: what goes wrong is a Missing with words for the query's author."""
+        async with self._in_flight:
+            answer = await self._send(ask)
+        self._on_answer("failed" if isinstance(answer, Missing) else "answered")
+        return answer
+
+    async def close(self) -> None:
+        await self._let_go(keep=set())
+
+    async def _send(self, ask: Ask) -> Answer:
+        form = {
+            "query": ask.query,
+            "timeout": f"{self._timeout_seconds:g}s",
+            "lookback_delta": f"{ask.lookback_seconds}s",
+            "limit": str(ask.limit),
+            **dict(ask.parameters),
+        }
+        try:
+            session = self._session(ask.source)
+            async with session.post(f"{ask.source.url}/api/v1/query", data=form, allow_redirects=False) as response:
+                if response.status != 200:
+                    return answers.refused(response.status)
+                body = await _read(response)
+        except TimeoutError:
+            return Missing(f"no answer from Prometheus within {self._timeout_seconds:g} s")
+        except ssl.SSLError:
+            return Missing(
+                "Prometheus' certificate is not trusted; write its authority as ca.crt into the pool's Secret"
+            )
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return Missing(f"Prometheus cannot be reached ({type(error).__name__}); check that it runs, and its url")
+        return TOO_LARGE if body is None else answers.decode(body)
+
+    def _session(self, source: Source) -> aiohttp.ClientSession:
+        if source not in self._sessions:
+            headers = dict(source.headers)
+            if source.bearer:
+                headers["Authorization"] = f"Bearer {source.bearer}"
+            elif source.username:
+                headers["Authorization"] = aiohttp.encode_basic_auth(source.username, source.password)
+            self._sessions[source] = aiohttp.ClientSession(
+                headers=headers,
+                connector=aiohttp.TCPConnector(
+                    limit=MAX_IN_FLIGHT, ssl=ssl.create_default_context(cadata=source.ca) if source.ca else True
+                ),
+                timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
+            )
+        return self._sessions[source]
+
+    async def _let_go(self, *, keep: set[Source]) -> None:
+        for source in [source for source in self._sessions if source not in keep]:
+            await self._sessions.pop(source).close()
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or None where it is larger than we want to hold."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            response.close()
+            return None
+    return bytes(body)

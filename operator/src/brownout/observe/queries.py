@@ -1,0 +1,170 @@
+"""What is asked of Prometheus for every scaler and policy, and how the answers become their evidence.
+
+Every sentence about a missing number names the object and field that asked for it, so that it can stand alone in a condition.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+from brownout.api.policy import DemandQuery
+from brownout.api.resources import Key
+from brownout.api.scaler import Metric, Stale
+from brownout.decide.evidence import Evidence, Missing
+from brownout.decide.snapshot import Rates, StoredPolicy, StoredPool, StoredScaler
+from brownout.observe import answers, engine_packs
+from brownout.observe.engine_packs import WINDOW, matchers
+from brownout.observe.prometheus import Answer, Ask
+from brownout.observe.sources import Source
+
+POLICY_LOOKBACK_SECONDS = Stale().after_seconds
+SINGLE = 2
+"""Two series are enough to see that there are more than one."""
+
+Which = Literal["offered", "admitted"]
+
+
+class Asker(NamedTuple):
+    """Whose Prometheus a namespace's objects are asked of, and the parameter that carries the namespace there."""
+
+    source: Source | Missing
+    namespace_parameter: str = ""
+
+
+class Evidences(Struct, frozen=True, kw_only=True):
+    """The answers as evidence, by object."""
+
+    metrics: dict[Key, dict[str, Evidence]]
+    offered: dict[Key, Rates | Missing]
+    admitted: dict[Key, Rates | Missing]
+
+
+class Questions:
+    """Everything to ask for these objects. `pools` gives the asker of each pool by name; `own` is the operator's own.
+
+    A policy is asked of the pool of the first scaler that its variants name; one that names none, of the operator's own.
+    """
+
+    def __init__(
+        self,
+        *,
+        scalers: Mapping[Key, StoredScaler],
+        policies: Mapping[Key, StoredPolicy],
+        pools: Mapping[str, Asker],
+        own: Asker,
+    ) -> None:
+        self._scalers, self._policies = scalers, policies
+        self._metrics = {
+            (key, metric.name): _metric_ask(scaler, metric, pools.get(scaler.spec.pool_ref.name, own))
+            for key, scaler in scalers.items()
+            for metric in scaler.spec.metrics
+        }
+        self._demand = {
+            (key, which): _demand_ask(policy, which, pools.get(_first_pool(policy, scalers), own))
+            for key, policy in policies.items()
+            for which in WHICH
+        }
+
+    @property
+    def asks(self) -> Iterable[Ask]:
+        for ask in (*self._metrics.values(), *self._demand.values()):
+            if isinstance(ask, Ask):
+                yield ask
+
+    def read(self, answered: Mapping[Ask, Answer], *, at: float) -> Evidences:
+        """The evidence in the answers, as of `at`."""
+
+        def answer(ask: Ask | Missing) -> Answer:
+            return ask if isinstance(ask, Missing) else answered[ask]
+
+        return Evidences(
+            metrics={
+                key: {
+                    metric.name: _evidence(scaler, metric, answer(self._metrics[key, metric.name]), at=at)
+                    for metric in scaler.spec.metrics
+                }
+                for key, scaler in self._scalers.items()
+            },
+            offered={
+                k: _rates(p, "offered", answer(self._demand[k, "offered"]), at=at) for k, p in self._policies.items()
+            },
+            admitted={
+                k: _rates(p, "admitted", answer(self._demand[k, "admitted"]), at=at) for k, p in self._policies.items()
+            },
+        )
+
+
+WHICH: tuple[Which, ...] = ("offered", "admitted")
+
+
+def demand_query(policy: StoredPolicy, which: Which) -> DemandQuery:
+    """The policy's own query for `offered` or `admitted`, or else the one for the reference server's names."""
+    own = policy.spec.demand.offered if which == "offered" else policy.spec.demand.admitted
+    if own is not None:
+        return own
+    series = matchers({"feature": policy.spec.flag_key, "namespace": policy.key.namespace})
+    return DemandQuery(query=f"sum by (tier, cohort) (rate(brownout_feature_{which}_total{{{series}}}[{WINDOW}]))")
+
+
+def _first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> str:
+    for cost in (cost for variant in policy.spec.variants for cost in variant.costs):
+        if scaler := scalers.get(Key(policy.key.namespace, cost.scaler)):
+            return scaler.spec.pool_ref.name
+    return ""
+
+
+def _metric_ask(scaler: StoredScaler, metric: Metric, asker: Asker) -> Ask | Missing:
+    query: str | Missing = metric.query or ""
+    if metric.engine is not None:
+        labels = metric.engine.labels
+        if metric.engine.pack == "brownout":  # the reference server names its workload
+            labels = {"workload": scaler.spec.scale_target_ref.name, **labels}
+        query = engine_packs.query(metric.engine, labels=labels, namespace=scaler.key.namespace)
+    return _ask(asker, query, scaler.key, lookback_seconds=scaler.spec.stale.after_seconds, limit=SINGLE)
+
+
+def _demand_ask(policy: StoredPolicy, which: Which, asker: Asker) -> Ask | Missing:
+    query = demand_query(policy, which).query
+    return _ask(asker, query, policy.key, lookback_seconds=POLICY_LOOKBACK_SECONDS, limit=answers.MAX_AUDIENCES + 1)
+
+
+def _ask(asker: Asker, query: str | Missing, key: Key, *, lookback_seconds: int, limit: int) -> Ask | Missing:
+    if isinstance(query, Missing):
+        return query
+    if isinstance(asker.source, Missing):
+        return asker.source
+    parameter = asker.namespace_parameter
+    return Ask(
+        source=asker.source,
+        query=query,
+        lookback_seconds=lookback_seconds,
+        limit=limit,
+        parameters=((parameter, key.namespace),) if parameter else (),
+    )
+
+
+def _evidence(scaler: StoredScaler, metric: Metric, answer: Answer, *, at: float) -> Evidence:
+    evidence = answers.single(answer, at=at)
+    if isinstance(evidence, Missing):
+        return Missing(f"InferenceScaler {scaler.key}: metric {metric.name}: {evidence.message}")
+    return evidence
+
+
+def _rates(policy: StoredPolicy, which: Which, answer: Answer, *, at: float) -> Rates | Missing:
+    query = demand_query(policy, which)
+    found = answers.rates(answer, tier_label=query.tier_label, cohort_label=query.cohort_label, at=at)
+    if isinstance(found, Missing):
+        return Missing(f"FeaturePolicy {policy.key}: demand.{which}: {found.message}")
+    return found
+
+
+def askers(pools: Iterable[StoredPool], sources: Mapping[str, Source | Missing], *, own: Asker) -> dict[str, Asker]:
+    """The asker of each pool by name; `sources` are those read from Secrets, by the Secret's name."""
+    return {
+        pool.key.name: Asker(
+            source=sources[ref.name] if (ref := pool.spec.prometheus.secret_ref) else own.source,
+            namespace_parameter=pool.spec.prometheus.namespace_parameter,
+        )
+        for pool in pools
+    }

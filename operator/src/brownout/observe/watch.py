@@ -1,0 +1,169 @@
+"""Watching the cluster: kopf's indices hold small frozen facts, and an event does no more than wake the loop.
+
+kopf is used for what it is good at (list, watch, reconnect, credentials) and kept from what we do not want: there is no
+handler with state, no timer and no daemon, so it puts neither finalizers nor annotations on anybody's objects; event posting,
+peering and the scan for new kinds are off. It therefore needs list and watch on the kinds below, and nothing else.
+
+Two limits are kopf's, and are dealt with here. It tells nobody when the first LIST of every kind is in; but it holds back
+every event handler until then, and namespaces always exist, so the first event of a namespace is that signal. And an object
+deleted while a watch was broken for long stays in its index; audit.py finds those, and `gone` hides them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterator
+from typing import Any, Generic, TypeVar
+
+import kopf
+from msgspec import Struct
+
+from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
+from brownout.api.schema import GROUP, VERSION, Resource
+from brownout.observe.facts import (
+    NamespaceFact,
+    NodeFact,
+    PodFact,
+    QuotaFact,
+    TargetFact,
+    created_at,
+    key_of,
+    namespace_fact,
+    node_fact,
+    pod_fact,
+    quota_fact,
+    target_fact,
+)
+
+Typed = Stored[Any, Any] | InvalidObject
+Fact = NodeFact | PodFact | NamespaceFact | QuotaFact | TargetFact | Typed
+F = TypeVar("F")
+
+
+class Watched(Struct, frozen=True, kw_only=True):
+    """A kind that is watched, and what is kept of its objects. `field_selector` narrows it on the server's side."""
+
+    kind: str
+    group: str
+    version: str
+    plural: str
+    fact: Callable[[dict[str, Any]], Fact]
+    field_selector: str = ""
+
+
+class Entry(Struct, Generic[F], frozen=True):
+    """One object as it is known: the fact, and the uid that tells it from a later one of the same name."""
+
+    uid: str
+    fact: F
+
+
+def _typed(resource: Resource) -> Callable[[dict[str, Any]], Fact]:
+    return lambda body: decode(resource, body, created_at(body))
+
+
+KINDS: tuple[Watched, ...] = (
+    *(Watched(kind=r.kind, group=GROUP, version=VERSION, plural=r.plural, fact=_typed(r)) for r in RESOURCES),
+    Watched(kind="Node", group="", version="v1", plural="nodes", fact=node_fact),
+    Watched(
+        kind="Pod",
+        group="",
+        version="v1",
+        plural="pods",
+        fact=pod_fact,
+        field_selector="status.phase!=Succeeded,status.phase!=Failed",  # an ended pod holds nothing
+    ),
+    Watched(kind="Namespace", group="", version="v1", plural="namespaces", fact=namespace_fact),
+    Watched(kind="ResourceQuota", group="", version="v1", plural="resourcequotas", fact=quota_fact),
+    Watched(kind="Deployment", group="apps", version="v1", plural="deployments", fact=target_fact),
+    Watched(kind="StatefulSet", group="apps", version="v1", plural="statefulsets", fact=target_fact),
+)
+
+
+class Forever:
+    """Waits between attempts, without an end: an API server that is away is waited for, not died of."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.5, 1, 2, 3, 5)
+        while True:
+            yield 5
+
+
+class Watch:
+    """Everything that is watched. `wake` is set by any change of a fact; `complete` once every kind has been listed."""
+
+    def __init__(self, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
+        self.wake = asyncio.Event()
+        self.complete = asyncio.Event()
+        self.gone: set[str] = set()
+        self._ours: set[asyncio.Task[Any]] = set()
+        self.registry = kopf.OperatorRegistry()
+        self.settings = kopf.OperatorSettings()
+        self._indices: dict[str, kopf.Index[Key, Entry[Any]]] = {}
+        self._configure()
+
+        @kopf.on.login(id="login", registry=self.registry)
+        async def log_in(**_: Any) -> kopf.ConnectionInfo:
+            return await login()
+
+        for kind in KINDS:
+            self._register(kind)
+
+    def facts(self, kind: str) -> dict[Key, Any]:
+        """All objects of a kind, as last seen. Of two with one name (deleted and made anew) the later one is meant."""
+        return {
+            key: entry.fact
+            for key, store in self._indices[kind].items()
+            for entry in store
+            if entry.uid not in self.gone
+        }
+
+    def uids(self, kind: str) -> set[str]:
+        """The uids of all objects of a kind that are still in the index."""
+        return {entry.uid for store in self._indices[kind].values() for entry in store}
+
+    async def start(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
+        """Start watching, until `stop` is set. Puts kopf's signal handlers in place of whatever was there."""
+        self._ours = asyncio.all_tasks()
+        return await kopf.spawn_tasks(
+            registry=self.registry, settings=self.settings, clusterwide=True, standalone=True, stop_flag=stop
+        )
+
+    async def follow(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Wait for the end. Raises where a watch ended by itself: going on would mean not seeing changes."""
+        await kopf.run_tasks(tasks, ignored=self._ours)
+
+    def _configure(self) -> None:
+        self.settings.posting.enabled = False
+        self.settings.peering.standalone = True
+        self.settings.scanning.disabled = True
+        self.settings.networking.error_backoffs = Forever()
+        self.settings.networking.connect_timeout = 10
+        self.settings.networking.request_timeout = 60
+        self.settings.process.ultimate_exiting_timeout = None
+        self.settings.queueing.exit_timeout = 0.5
+        for kind in KINDS:
+            if kind.field_selector:
+                self.settings.watching.field_selectors[kind.group, kind.version, kind.plural] = kind.field_selector
+
+    def _register(self, kind: Watched) -> None:
+        index_id = f"index_{kind.plural}"
+        where = (kind.group, kind.version, kind.plural)
+
+        @kopf.on.startup(id=f"capture_{kind.plural}", registry=self.registry)
+        async def capture(**kwargs: Any) -> None:
+            self._indices[kind.kind] = kwargs[index_id]
+
+        @kopf.index(*where, id=index_id, registry=self.registry)
+        async def keep(body: kopf.Body, **kwargs: Any) -> dict[Key, Entry[Any]]:
+            raw = dict(body)
+            key = key_of(raw)
+            entry = Entry(str(body.metadata.get("uid")), kind.fact(raw))
+            if entry not in kwargs[index_id].get(key, ()):
+                self.wake.set()
+            return {key: entry}
+
+        @kopf.on.event(*where, id=f"event_{kind.plural}", registry=self.registry)
+        async def seen(type: str | None, **_: Any) -> None:  # noqa: A002  kopf's own name
+            if kind.kind == "Namespace":
+                self.complete.set()
+            if type == "DELETED":
+                self.wake.set()

@@ -1,0 +1,143 @@
+"""Writing status: server-side apply on the status subresource, and only what is worth it.
+
+Applied under one field manager, so what a status no longer says is removed, and what others put there is left alone. The
+object's uid goes along: a status is never put on a later object of the same name.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+import msgspec
+from kubernetes.aio.client import ApiClient, CustomObjectsApi
+from kubernetes.aio.client.exceptions import ApiException
+from msgspec import Struct
+
+from brownout.api.reasons import Condition, Reason
+from brownout.api.resources import RESOURCES, InvalidObject, Key
+from brownout.api.schema import API_VERSION, GROUP, VERSION, Resource
+from brownout.decide.recall import rfc3339
+from brownout.publish.changed import Body, worth_writing
+from brownout.publish.status import body
+
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 16
+TIMEOUT_SECONDS = 5.0
+LAG_SECONDS = 5.0
+"""For so long after a write what was written is held against, rather than what the watch shows: it may not show it yet."""
+FIELD_MANAGER = "brownout"
+INVALID_FIELD_MANAGER = "brownout-invalid"
+"""For objects that cannot be read: it owns the Ready condition alone, so that the rest of the status stays as it is."""
+
+_BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in RESOURCES}
+
+
+class Update(Struct, frozen=True, kw_only=True):
+    """A status to be, and the one that is stored."""
+
+    kind: str
+    key: Key
+    uid: str
+    stored: msgspec.Struct
+    status: msgspec.Struct
+
+
+class _Last(Struct, frozen=True):
+    uid: str
+    body: Body
+    at: float
+
+
+class StatusWriter:
+    """Writes statuses that changed. `on_write` and `on_error` are told the kind, for metrics."""
+
+    def __init__(self, client: ApiClient, *, on_write: Callable[[str], None], on_error: Callable[[str], None]) -> None:
+        self._objects = CustomObjectsApi(client)
+        self._on_write = on_write
+        self._on_error = on_error
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._last: dict[tuple[str, Key], _Last] = {}
+        self._complaints: dict[tuple[str, Key], str] = {}
+
+    async def write(self, updates: Iterable[Update], *, now: float) -> None:
+        """Write what is worth it. Never raises: an object whose status cannot be written does not hold up the others."""
+        await asyncio.gather(*(self._write(update, now=now) for update in updates))
+
+    async def refuse(self, invalid: Iterable[tuple[str, InvalidObject]], *, now: float) -> None:
+        """Say of objects that cannot be read why that is, once for each wording."""
+        await asyncio.gather(*(self._refuse(kind, one, now=now) for kind, one in invalid))
+
+    def forget(self, known: Iterable[tuple[str, Key]]) -> None:
+        """Keep nothing of objects that are no longer there."""
+        keep = set(known)
+        self._last = {name: last for name, last in self._last.items() if name in keep}
+        self._complaints = {name: text for name, text in self._complaints.items() if name in keep}
+
+    async def _write(self, update: Update, *, now: float) -> None:
+        name, new = (update.kind, update.key), body(update.status)
+        last = self._last.get(name)
+        if last is not None and last.uid != update.uid:
+            last = None
+        since = None if last is None else now - last.at
+        old = last.body if last is not None and now - last.at < LAG_SECONDS else body(update.stored)
+        if not worth_writing(old, new, since_last_write=since):
+            return
+        if await self._apply(update.kind, update.key, update.uid, new, FIELD_MANAGER):
+            self._last[name] = _Last(update.uid, new, now)
+
+    async def _refuse(self, kind: str, invalid: InvalidObject, *, now: float) -> None:
+        name, text = (kind, invalid.key), f"{invalid.generation} {invalid.message}"
+        if (last := self._last.get(name)) and last.body == {"invalid": text}:
+            return
+        condition = {
+            "type": str(Condition.READY),
+            "status": "False",
+            "reason": str(Reason.INVALID),
+            "message": invalid.message[:1024],
+            "lastTransitionTime": rfc3339(now),
+            "observedGeneration": invalid.generation,
+        }
+        if await self._apply(kind, invalid.key, "", {"conditions": [condition]}, INVALID_FIELD_MANAGER):
+            self._last[name] = _Last("", {"invalid": text}, now)
+
+    async def _apply(self, kind: str, key: Key, uid: str, status: Body, manager: str) -> bool:
+        metadata = (
+            {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {}) | ({"uid": uid} if uid else {})
+        )
+        document = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
+        try:
+            async with self._in_flight:
+                await self._patch(_BY_KIND[kind], key, document, manager)
+        except Exception as error:
+            self._complain(kind, key, error)
+            return False
+        self._complaints.pop((kind, key), None)
+        self._on_write(kind)
+        return True
+
+    async def _patch(self, resource: Resource, key: Key, document: Body, manager: str) -> None:
+        options = {
+            "field_manager": manager,
+            "force": True,
+            "_content_type": "application/apply-patch+yaml",
+            "_request_timeout": TIMEOUT_SECONDS,
+        }
+        if resource.namespaced:
+            await self._objects.patch_namespaced_custom_object_status(
+                GROUP, VERSION, key.namespace, resource.plural, key.name, document, **options
+            )
+        else:
+            await self._objects.patch_cluster_custom_object_status(
+                GROUP, VERSION, resource.plural, key.name, document, **options
+            )
+
+    def _complain(self, kind: str, key: Key, error: Exception) -> None:
+        """Log an error once until it changes. An object that is gone or new is no error: the watch will say so."""
+        self._on_error(kind)
+        if isinstance(error, ApiException) and error.status in (404, 409):
+            return
+        text = f"HTTP {error.status}" if isinstance(error, ApiException) else type(error).__name__
+        if self._complaints.get((kind, key)) != text:
+            self._complaints[kind, key] = text
+            log.error("status of %s %s cannot be written: %s", kind, key, text)

@@ -1,0 +1,134 @@
+"""The operator's own metrics: live values, where status only explains decisions."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import Memory
+from brownout.decide.outcome import Plan
+from brownout.decide.snapshot import Snapshot
+
+TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+SCALER = ("namespace", "scaler")
+
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+
+class Metrics:
+    """Everything that /metrics shows, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+
+        def gauge(name: str, text: str, *labels: str) -> Gauge:
+            return Gauge(f"brownout_{name}", text, labels, registry=registry)
+
+        def counter(name: str, text: str, *labels: str) -> Counter:
+            return Counter(f"brownout_{name}", text, labels, registry=registry)
+
+        self.tick_seconds = Histogram(
+            "brownout_tick_duration_seconds", "How long a tick took", buckets=TICK_BUCKETS, registry=registry
+        )
+        self.tick_errors = counter("tick_errors", "Ticks that ended in an error")
+        self.last_tick = gauge("last_tick_timestamp_seconds", "When the last tick ended")
+        self.decisions = counter("decisions", "Changed decisions", "kind", "reason")
+        self.scale_writes = counter("scale_writes", "Writes to /scale", "result")
+        self.status_writes = counter("status_writes", "Writes of status", "kind")
+        self.api_errors = counter("kubernetes_api_errors", "Writes that the API server did not take", "what")
+        self.events_dropped = counter("events_dropped", "Events that were not posted")
+        self.queries = counter("prometheus_queries", "Queries sent to Prometheus", "result")
+        self.unseen = gauge("kind_unseen", "1 while the objects of a kind are not known", "kind")
+        self.invalid = gauge("objects_invalid", "Objects that cannot be read", "kind")
+        self.missing = gauge("evidence_missing", "Numbers that are missing", "kind", "namespace", "name")
+        self.replicas = gauge(
+            "scaler_replicas", "Replicas: desired, current, ready, coming, demanded", *SCALER, "state"
+        )
+        self.saturation = gauge("scaler_saturation_ratio", "Admitted demand over ready capacity; 1 is full", *SCALER)
+        self.flow = gauge("scaler_demand_gpus", "Demand and capacity in GPU-seconds a second", *SCALER, "which")
+        self.backlog = gauge("scaler_backlog_gpu_seconds", "Queued work", *SCALER)
+        self.cost_factor = gauge("scaler_cost_factor", "Learned cost over declared cost", *SCALER)
+        self.gpus = gauge("pool_gpus", "GPUs: capacity, granted, held", "pool", "state")
+        self.ladder = gauge("pool_ladder_rungs", "Rungs: taken and total", "pool", "state")
+        self.cell_variant = gauge(
+            "cell_variant", "Index of the cell's variant; 0 is the best", "namespace", "feature", "tier", "cohort"
+        )
+        self.cell_percent = gauge(
+            "cell_percent", "Share of the cell's users on that variant", "namespace", "feature", "tier", "cohort"
+        )
+        for result in ("answered", "failed"):
+            self.queries.labels(result)
+
+    def page(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def show(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
+        """Set every gauge anew from one tick; objects that are gone show no more."""
+        self._show_evidence(snapshot)
+        if snapshot.unseen:
+            return
+        self._show_scalers(plan, memory)
+        self._show_pools(plan)
+        self._show_cells(plan)
+        for note in plan.notes:
+            self.decisions.labels(note.kind, str(note.reason)).inc()
+
+    def _show_evidence(self, snapshot: Snapshot) -> None:
+        for gauge in (self.unseen, self.invalid, self.missing):
+            gauge.clear()
+        for kind in snapshot.unseen:
+            self.unseen.labels(kind).set(1)
+        for kind, _ in snapshot.invalid:
+            self.invalid.labels(kind).inc()
+        for key, scaler in snapshot.scalers.items():
+            count = sum(isinstance(evidence, Missing) for evidence in scaler.metrics.values())
+            self.missing.labels("InferenceScaler", key.namespace, key.name).set(count)
+        for key, policy in snapshot.policies.items():
+            count = isinstance(policy.offered, Missing) + isinstance(policy.admitted, Missing)
+            self.missing.labels("FeaturePolicy", key.namespace, key.name).set(count)
+
+    def _show_scalers(self, plan: Plan, memory: Memory) -> None:
+        for gauge in (self.replicas, self.saturation, self.flow, self.backlog, self.cost_factor):
+            gauge.clear()
+        for key, scaler in plan.scalers.items():
+            at = (key.namespace, key.name)
+            for state, count in (
+                ("desired", scaler.replicas),
+                ("current", scaler.current),
+                ("ready", scaler.ready),
+                ("coming", scaler.coming),
+                ("demanded", scaler.demanded),
+                ("obtainable", scaler.obtainable),
+            ):
+                self.replicas.labels(*at, state).set(count)
+            self.saturation.labels(*at).set(scaler.saturation_percent / 100)
+            for which, value in (
+                ("offered", scaler.flow.offered),
+                ("admitted", scaler.flow.admitted),
+                ("capacity", scaler.flow.capacity),
+            ):
+                if value is not None:
+                    self.flow.labels(*at, which).set(value)
+            if scaler.flow.backlog is not None:
+                self.backlog.labels(*at).set(scaler.flow.backlog)
+            if remembered := memory.scalers.get(key):
+                self.cost_factor.labels(*at).set(remembered.cost_factor)
+
+    def _show_pools(self, plan: Plan) -> None:
+        for gauge in (self.gpus, self.ladder):
+            gauge.clear()
+        for key, pool in plan.pools.items():
+            if pool.capacity is not None:
+                self.gpus.labels(key.name, "capacity").set(pool.capacity)
+            self.gpus.labels(key.name, "granted").set(pool.granted)
+            self.gpus.labels(key.name, "held").set(pool.held)
+            self.ladder.labels(key.name, "taken").set(pool.rungs_taken)
+            self.ladder.labels(key.name, "total").set(pool.rungs_total)
+
+    def _show_cells(self, plan: Plan) -> None:
+        self.cell_variant.clear()
+        self.cell_percent.clear()
+        for policy in plan.policies.values():
+            for cell in policy.cells:
+                at = (policy.key.namespace, policy.key.name, cell.key.audience.tier, cell.key.audience.cohort)
+                self.cell_variant.labels(*at).set(cell.level.variant)
+                self.cell_percent.labels(*at).set(cell.level.percent)

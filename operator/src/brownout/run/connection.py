@@ -1,0 +1,60 @@
+"""One way to the API server, for kopf's watches and for our own reads and writes.
+
+In a pod it is the service account; otherwise the kubeconfig that KUBECONFIG names, or the one in the home directory. Credentials
+are loaded anew whenever kopf logs in again, which it does when the API server no longer takes them, and our own client follows.
+"""
+
+import os
+
+import kopf
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException
+
+
+class Connection:
+    """The API server's address and credentials. Make it with `connect`."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.client = ApiClient(configuration)
+        self.client.user_agent = "brownout-operator"
+        self._configuration = configuration
+
+    @classmethod
+    async def connect(cls) -> "Connection":
+        """Load credentials. Raises ConfigException where there are none."""
+        return cls(await _load())
+
+    async def log_in(self) -> kopf.ConnectionInfo:
+        """Load credentials anew, for our client and for kopf."""
+        loaded = await _load()
+        self._configuration.api_key = loaded.api_key
+        header: str | None = await loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
+        scheme, _, token = (header or "").rpartition(" ")
+        return kopf.ConnectionInfo(
+            server=loaded.host,
+            ca_path=loaded.ssl_ca_cert,
+            insecure=not loaded.verify_ssl,
+            username=loaded.username or None,
+            password=loaded.password or None,
+            scheme=scheme or None,
+            token=token or None,
+            certificate_path=loaded.cert_file,
+            private_key_path=loaded.key_file,
+            proxy_url=loaded.proxy,
+        )
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+async def _load() -> Configuration:
+    configuration = Configuration()
+    if "KUBECONFIG" in os.environ:
+        await config.load_kube_config(client_configuration=configuration)
+        return configuration
+    try:
+        config.load_incluster_config(client_configuration=configuration)
+    except ConfigException:
+        await config.load_kube_config(client_configuration=configuration)
+    return configuration

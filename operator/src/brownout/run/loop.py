@@ -1,0 +1,152 @@
+"""The loop: look, decide, act, publish; again when something changed, or after a while.
+
+One loop over one snapshot, so that scalers can be weighed against each other. It decides nothing itself. What goes wrong with one
+object is that object's condition; what goes wrong with a tick is logged and counted, and the next tick starts from the same memory.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from msgspec import structs
+
+from brownout.act.scale import Result, ScaleWriter, Written
+from brownout.api.reasons import Condition, Reason
+from brownout.api.resources import Key
+from brownout.decide.memory import Memory
+from brownout.decide.outcome import Plan, Verdict
+from brownout.decide.recall import recall
+from brownout.decide.snapshot import Snapshot
+from brownout.decide.tick import plan as decide
+from brownout.observe.observer import Observer
+from brownout.publish.apply import StatusWriter
+from brownout.publish.events import Events, Said
+from brownout.publish.metrics import Metrics
+from brownout.publish.updates import other_updates, policy_updates, uids
+from brownout.run.health import Health
+
+log = logging.getLogger(__name__)
+
+LEAST_PAUSE_SECONDS = 0.3
+"""Changes come in bursts (a Deployment's pods); what comes within this is one tick."""
+
+
+class Loop:
+    """Everything a tick needs. `wake` is set when something changed."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        observer: Observer,
+        scale: ScaleWriter,
+        status: StatusWriter,
+        events: Events,
+        metrics: Metrics,
+        health: Health,
+        wake: asyncio.Event,
+        tick_seconds: float,
+    ) -> None:
+        self._clock = clock
+        self._observer = observer
+        self._scale = scale
+        self._status = status
+        self._events = events
+        self._metrics = metrics
+        self._health = health
+        self._wake = wake
+        self._tick_seconds = tick_seconds
+        self._memory: Memory | None = None
+        self._not_written: dict[Key, str] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Tick until `stop` is set; the tick under way is finished."""
+        while not stop.is_set():
+            self._wake.clear()
+            try:
+                with self._metrics.tick_seconds.time():
+                    await self.tick()
+                self._health.waiting_for = ""
+            except Exception:
+                self._metrics.tick_errors.inc()
+                log.exception("a tick failed; the next one starts anew")
+            self._health.alive()
+            self._metrics.last_tick.set(self._clock())
+            await _first_of(stop, seconds=LEAST_PAUSE_SECONDS)
+            await _first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - LEAST_PAUSE_SECONDS))
+
+    async def tick(self) -> None:
+        """One tick: look, decide, act, publish."""
+        snapshot = await self._observer.look(self._clock)
+        now = self._clock()
+        if self._memory is None:
+            if snapshot.unseen:
+                return
+            self._memory = recall(snapshot, now)
+        plan, self._memory = decide(snapshot, self._memory, now)
+        self._tell(plan, snapshot)
+        results, _ = await asyncio.gather(
+            self._scale.carry_out(
+                (scaler, snapshot.scalers[key].stored.spec.scale_target_ref) for key, scaler in plan.scalers.items()
+            ),
+            self._status.write(policy_updates(plan, self._memory, snapshot, now=now), now=now),
+        )
+        self._heed(results)
+        said = self._with_failures(plan)
+        await self._status.write(other_updates(said, self._memory, snapshot, now=now), now=now)
+        await self._status.refuse(snapshot.invalid, now=now)
+        self._metrics.show(snapshot, plan, self._memory)
+
+    def _tell(self, plan: Plan, snapshot: Snapshot) -> None:
+        """Logs and Events of what was decided anew."""
+        known = uids(snapshot)
+        if not snapshot.unseen:
+            self._status.forget(known)
+        for note in plan.notes:
+            log.info(
+                note.message,
+                extra={"kind": note.kind, "object": str(note.key), "reason": str(note.reason)},
+            )
+        self._events.post(
+            Said(note, known[note.kind, note.key]) for note in plan.notes if (note.kind, note.key) in known
+        )
+
+    def _heed(self, results: list[Result]) -> None:
+        """Remember what was written, so that it is not decided twice, and what could not be, so that it is said."""
+        for result in results:
+            if isinstance(result, Written):
+                self._metrics.scale_writes.labels("written").inc()
+                self._observer.wrote(result.key, result.from_replicas, result.to_replicas, at=self._clock())
+                self._not_written.pop(result.key, None)
+            elif result.failed:
+                self._metrics.scale_writes.labels("failed").inc()
+                if self._not_written.get(result.key) != result.message:
+                    log.error(result.message, extra={"kind": "InferenceScaler", "object": str(result.key)})
+                self._not_written[result.key] = result.message
+            else:
+                self._metrics.scale_writes.labels("out_of_date").inc()
+                self._not_written.pop(result.key, None)
+                log.info(result.message, extra={"kind": "InferenceScaler", "object": str(result.key)})
+
+    def _with_failures(self, plan: Plan) -> Plan:
+        """The plan as it is to be published: a scaler whose replicas could not be written is not ready."""
+        scalers = dict(plan.scalers)
+        for key, message in list(self._not_written.items()):
+            scaler = scalers.get(key)
+            if scaler is None or not scaler.write:
+                del self._not_written[key]
+                continue
+            failed = Verdict(type=Condition.READY, status=False, reason=Reason.NOT_WRITTEN, message=message)
+            others = tuple(verdict for verdict in scaler.verdicts if verdict.type is not Condition.READY)
+            scalers[key] = structs.replace(scaler, verdicts=(failed, *others))
+        return structs.replace(plan, scalers=scalers)
+
+
+async def _first_of(*events: asyncio.Event, seconds: float) -> None:
+    """Wait for the first of these events, or for so long."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
