@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import pytest
+
 from brownout.api.tier import Cohort, Match
 from brownout.flags.audience import Tier
 from brownout.flags.evaluate import Evaluation, Evaluator

@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+
 from brownout.api.override import MAX_OVERRIDE_SECONDS, CellRef
 from brownout.api.policy import Notice, Variant
 from brownout.flags.cells import Override, Policy
@@ -148,9 +149,11 @@ def test_without_a_targeting_key_a_user_gets_the_lower_variant(key: dict[str, st
     assert served(flags(policy(cells=[cell("free", "full", 99)])), context) == "lite"
 
 
-def test_percentages_outside_the_range_count_as_its_ends() -> None:
-    assert served(flags(policy(cells=[cell("free", "full", 250)])), FREE_USER) == "full"
-    assert served(flags(policy(cells=[cell("free", "full", -1)])), FREE_USER) == "lite"
+@pytest.mark.parametrize(("percent", "variant"), [(250, "full"), (100, "full"), (0, "lite"), (-1, "lite")])
+def test_a_percentage_at_or_beyond_an_end_splits_nobody(percent: int, variant: str) -> None:
+    flag_set = flags(policy(cells=[cell("free", "full", percent)]))
+    assert served(flag_set, FREE_USER) == variant
+    assert "fractional" not in flag_set.document
 
 
 def test_features_are_split_independently_of_each_other() -> None:

@@ -3,14 +3,17 @@
 import time
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from brownout.api.override import CellRef
+from brownout.api.policy import CellStatus, TierEntry
 from brownout.api.tier import Cohort, Match
+from brownout.flags.audience import Tier
 from brownout.flags.evaluate import Evaluation, Evaluator
 from brownout.flags.render import render
 from flags import reading
 from flags.builders import FREE, LISTED, NAMESPACE, PLUS, PRO, TIERS, always, auto, cell, never, override, policy, tier
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 NOW = time.time()
 COHORTS = ("new-accounts", "unverified")
@@ -24,15 +27,16 @@ anything = st.recursive(
     max_leaves=5,
 )
 ages = st.integers(0, 2_000_000).map(lambda seconds: int(NOW) - seconds * 7 - 3)
+keys = st.sampled_from([f"user-{number}" for number in range(200)])
 contexts = st.fixed_dictionaries(
-    {},
-    optional={
-        "plan": st.sampled_from(PLANS) | anything,
-        "accountCreatedAt": ages | anything,
-        "verified": st.sampled_from(["yes", "no"]) | anything,
-        "targetingKey": st.text(max_size=8),
-    },
+    {"plan": st.sampled_from(PLANS), "accountCreatedAt": ages, "targetingKey": keys},
+    optional={"verified": st.sampled_from(["yes", "no"])},
 )
+strange_contexts = st.fixed_dictionaries(
+    {},
+    optional={"plan": anything, "accountCreatedAt": ages | anything, "verified": anything, "targetingKey": st.text()},
+)
+users = contexts | strange_contexts
 matches = st.one_of(
     st.builds(
         lambda operator, values: Match(key="plan", operator=operator, values=values),
@@ -46,50 +50,49 @@ matches = st.one_of(
         st.integers(1, 10_000_000),
     ),
 )
-cohorts = st.lists(st.sampled_from(COHORTS), unique=True).flatmap(
-    lambda names: st.tuples(
-        *(
-            st.lists(matches, min_size=1, max_size=2).map(
-                lambda found, name=name: Cohort(name=name, match=tuple(found))
-            )
-            for name in names
-        )
-    )
+
+
+def some_cohort(name: str) -> st.SearchStrategy[Cohort]:
+    return st.lists(matches, min_size=1, max_size=2).map(lambda found: Cohort(name=name, match=tuple(found)))
+
+
+cohorts = st.permutations(COHORTS).flatmap(lambda names: st.tuples(*(some_cohort(name) for name in names))) | st.just(
+    ()
 )
-tiers = st.lists(st.sampled_from(NAMES), unique=True).flatmap(
-    lambda names: st.tuples(
-        *(
-            st.builds(
-                lambda priority, found, parts, name=name: tier(name, priority, *found, cohorts=parts),
-                st.integers(0, 3),
-                st.lists(matches, max_size=2),
-                cohorts,
-            )
-            for name in names
-        )
+
+
+def some_tier(name: str) -> st.SearchStrategy[Tier]:
+    return st.builds(
+        lambda priority, found, parts: tier(name, priority, *found, cohorts=parts),
+        st.integers(0, 3),
+        st.lists(matches, max_size=2),
+        cohorts,
     )
-)
-entries = st.lists(st.sampled_from(NAMES), unique=True).flatmap(
-    lambda names: st.tuples(
-        *(
-            st.sampled_from([always(name), auto(name), auto(name, "lite"), auto(name, "full"), never(name)])
-            for name in names
-        )
+
+
+def some_entry(name: str) -> st.SearchStrategy[list[TierEntry]]:
+    return st.sampled_from(
+        [[auto(name)], [auto(name, "lite")], [auto(name, "full")], [always(name)], [never(name)], []]
     )
+
+
+def some_cell(name: str, cohort: str) -> st.SearchStrategy[CellStatus]:
+    variants = st.sampled_from(["full", "lite", "denied", "gone"])
+    return st.builds(
+        lambda variant, percent: cell(name, variant, percent, cohort=cohort), variants, st.integers(0, 100)
+    )
+
+
+tiers = st.tuples(*(some_tier(name) for name in NAMES)) | st.sampled_from([TIERS, ()])
+entries = st.tuples(*(some_entry(name) for name in NAMES)).map(
+    lambda found: [entry for some in found for entry in some]
 )
-cells = st.lists(
-    st.builds(
-        lambda name, variant, percent, cohort: cell(name, variant, percent, cohort=cohort),
-        st.sampled_from(NAMES),
-        st.sampled_from(["full", "lite", "denied", "gone"]),
-        st.integers(0, 100),
-        st.sampled_from(["", *COHORTS]),
-    ),
-    max_size=6,
+cells = st.tuples(*(some_cell(name, cohort) for name in NAMES for cohort in ("", *COHORTS))).flatmap(
+    lambda found: st.sampled_from([found, found, found[2:], ()])
 )
 policies = st.builds(
     lambda mode, found, sits: policy(mode=mode, tiers=found, cells=sits),
-    st.sampled_from(["Auto", "Advise", "Paused"]),
+    st.sampled_from(["Auto", "Auto", "Paused", "Advise"]),
     entries,
     cells,
 )
@@ -102,7 +105,7 @@ overrides = st.lists(
         st.lists(
             st.builds(CellRef, tier=st.sampled_from(NAMES), cohort=st.none() | st.sampled_from(COHORTS)), max_size=2
         ),
-        st.sampled_from([2020, 2099]),
+        st.sampled_from([2020, 2020, 2099]),
         st.integers(0, 1_000_000),
         st.sampled_from(["a", "b", "c"]),
     ),
@@ -118,7 +121,7 @@ def variant(evaluator: Evaluator, context: dict[str, Any]) -> str:
 
 
 @settings(max_examples=400, deadline=None)
-@given(policy=policies, tiers=tiers, overrides=overrides, users=st.lists(contexts, min_size=1, max_size=8))
+@given(policy=policies, tiers=tiers, overrides=overrides, users=st.lists(users, min_size=1, max_size=8))
 def test_the_reference_evaluator_agrees_with_a_plain_reading_of_the_rules(
     policy: Any, tiers: Any, overrides: Any, users: Any
 ) -> None:
@@ -128,7 +131,7 @@ def test_the_reference_evaluator_agrees_with_a_plain_reading_of_the_rules(
 
 
 @settings(max_examples=100, deadline=None)
-@given(cells=cells, user=contexts)
+@given(cells=cells, user=users)
 def test_every_context_gets_a_variant_that_its_tier_may_have(cells: Any, user: dict[str, Any]) -> None:
     evaluator = Evaluator(render(NAMESPACE, policies=[policy(cells=cells)], tiers=TIERS, overrides=[], now=NOW))
     found = reading.audience(TIERS, user, time.time())
