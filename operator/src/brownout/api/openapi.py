@@ -29,9 +29,11 @@ def schema_of(struct: type[Object], *, status: bool = False) -> Schema:
 
 def _schema(node: types.Type, status: bool) -> Schema:
     if isinstance(node, types.Metadata):
-        extra = node.extra_json_schema or {}
+        extra = dict(node.extra_json_schema or {})
+        if examples := extra.pop("examples", ()):
+            extra["example"] = examples[0]
         if status:
-            extra = {key: value for key, value in extra.items() if key not in ("format", "pattern")}
+            extra = {key: value for key, value in extra.items() if key not in ("format", "pattern", "example")}
         return _schema(node.type, status) | extra
     for kind, write in _WRITERS:
         if isinstance(node, kind):

@@ -104,7 +104,9 @@ class Restore(Object, frozen=True, kw_only=True):
 class Notice(Object, frozen=True, kw_only=True):
     """Words for users, chosen by locale; the first notice's locale is the default."""
 
-    locale: Annotated[str, Meta(min_length=2, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$")] = "en"
+    locale: Annotated[
+        str, Meta(min_length=2, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", examples=["en-GB"])
+    ] = "en"
     when: Annotated[
         Literal["Denied", "Degraded"], Meta(description="Denied: on the last variant. Degraded: between first and last")
     ] = "Denied"

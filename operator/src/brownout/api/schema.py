@@ -63,13 +63,25 @@ def schema_extra(**extra: Any) -> Meta:
     return Meta(extra_json_schema={key.replace("_", "-"): value for key, value in extra.items()})
 
 
-Name = Annotated[str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
+Name = Annotated[
+    str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", examples=["image-xl"])
+]
 """The name of a Kubernetes object."""
 
-Label = Annotated[str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
+Label = Annotated[
+    str, Meta(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", examples=["new-accounts"])
+]
 """A name we make labels and variants of: lower case, digits and dashes."""
 
-FlagKey = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")]
+FlagKey = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        examples=["image-generation"],
+    ),
+]
 """A feature flag's key, as OpenFeature clients ask for it."""
 
 Query = Annotated[str, Meta(min_length=1, max_length=4096)]
@@ -78,12 +90,13 @@ Query = Annotated[str, Meta(min_length=1, max_length=4096)]
 Quantity = Annotated[
     int | str,
     Meta(
+        examples=["700m"],
         extra_json_schema={
             "x-kubernetes-int-or-string": True,
             "minimum": 0,
             "maxLength": 32,
             "pattern": r"^[0-9]+(\.[0-9]+)?(m|k|M|G)?$",
-        }
+        },
     ),
 ]
 """A non-negative number without floats: 8, "0.5", "700m"."""
@@ -91,10 +104,11 @@ Quantity = Annotated[
 Time = Annotated[
     str,
     Meta(
+        examples=["2026-11-22T20:00:00Z"],
         extra_json_schema={
             "format": "date-time",
             "pattern": r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$",
-        }
+        },
     ),
 ]
 """A moment as RFC 3339 text with its zone, such as 2026-11-22T20:00:00Z."""
