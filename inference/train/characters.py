@@ -1,6 +1,6 @@
 """Trains the language model on the Python language reference, as `pydoc_data.topics` carries it with every Python.
 
-    python inference/train/characters.py        # about fifteen minutes on one core; needs nothing but torch
+    python inference/train/characters.py        # about ten minutes on one core; needs nothing but torch
 
 The weights go to where the server loads them from. What is printed is bits per character on the tenth of the text that was not trained on.
 """
@@ -12,9 +12,10 @@ import time
 from pydoc_data.topics import topics
 
 import torch
+from torch import Tensor
+
 from brownout_inference.models.characters import ALPHABET, CharacterModel, empty_state, encode
 from brownout_inference.models.weights import CHARACTERS, save_from
-from torch import Tensor
 
 BATCH = 32
 LENGTH = 128
@@ -23,7 +24,7 @@ LEARNING_RATE = 4e-3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Train the language model.")
-    parser.add_argument("--minutes", type=float, default=15)
+    parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=7)
     arguments = parser.parse_args()
     torch.manual_seed(arguments.seed)

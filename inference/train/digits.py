@@ -13,13 +13,14 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from brownout_inference.models.digits import ANY_DIGIT, PIXELS, DigitDenoiser, denoise, noise, signal
-from brownout_inference.models.weights import DIGITS, save_from
 from numpy.typing import NDArray
 from scipy.linalg import sqrtm
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 from torch import Tensor
+
+from brownout_inference.models.digits import ANY_DIGIT, PIXELS, DigitDenoiser, denoise, noise, signal
+from brownout_inference.models.weights import DIGITS, save_from
 
 BATCH = 256
 LEARNING_RATE = 2e-3

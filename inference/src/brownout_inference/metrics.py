@@ -45,7 +45,7 @@ class Meters:
     def __init__(self, workload: str) -> None:
         self.workload = workload
         self.registry = CollectorRegistry()
-        self._tier, self._cohort, self._variant = LabelCap(), LabelCap(), LabelCap()
+        self._tier, self._cohort, self._variant, self._reason = LabelCap(), LabelCap(), LabelCap(), LabelCap()
         cell = ["feature", "tier", "cohort"]
 
         def counter(name: str, text: str, labels: list[str]) -> Counter:
@@ -99,7 +99,7 @@ class Meters:
         self._admitted.labels(feature, tier, cohort, self._variant(variant)).inc()
 
     def refused(self, feature: str, tier: str, cohort: str, reason: str) -> None:
-        self._refused.labels(feature, tier, cohort, reason).inc()
+        self._refused.labels(feature, tier, cohort, self._reason(reason)).inc()
 
     def completed(self, feature: str, tier: str, cohort: str, variant: str, seconds: float) -> None:
         self._completed.labels(feature, tier, cohort, self._variant(variant), self.workload).inc()

@@ -16,13 +16,15 @@ DRAINING = "draining"
 NOT_READY = "not_ready"
 INTERRUPTED = "interrupted"
 
-DENIALS = {
-    "denied_capacity": "there are not enough GPUs for it just now",
-    "denied_plan": "it is not part of this plan",
-    "denied_new_accounts": "it is paused for new accounts",
-    "denied_override": "an operator has switched it off for a time",
+CAPACITY, PLAN, OVERRIDE = "denied_capacity", "denied_plan", "denied_override"
+DENIED = "denied"
+
+SENTENCES = {
+    CAPACITY: "there are not enough GPUs for it just now",
+    PLAN: "it is not part of this plan",
+    OVERRIDE: "an operator has switched it off for a time",
 }
-"""The names of last variants and the sentence for each where the policy has no notice; another name is reported as `denied`."""
+"""What is said where the policy has no notice."""
 
 DEFAULT_RETRY_SECONDS = 30.0
 _ERROR_TYPES = {
@@ -86,20 +88,29 @@ class RefusedError(Exception):
 
 def denial(verdict: Verdict, feature: str, *, accept_language: str = "") -> Refusal:
     """The refusal of a verdict that denies: 403 where waiting does not help (the plan), 503 with Retry-After otherwise."""
-    reason = verdict.variant if verdict.variant in DENIALS else "denied"
+    reason = denial_reason(verdict)
     locale, notice = choose_notice(verdict.notices, accept_language)
     wait = verdict.retry_after_seconds if verdict.retry_after_seconds is not None else DEFAULT_RETRY_SECONDS
     return Refusal(
-        status=403 if reason == "denied_plan" else 503,
+        status=403 if reason == PLAN else 503,
         reason=reason,
-        title="Not part of this plan" if reason == "denied_plan" else "Paused",
-        detail=notice or f"{feature} is not served: {DENIALS.get(reason, 'it is switched off')}.",
+        title="Not part of this plan" if reason == PLAN else "Paused",
+        detail=notice or f"{feature} is not served: {SENTENCES.get(reason, 'it is paused')}.",
         feature=feature,
         tier=verdict.audience.tier,
         variant=verdict.variant,
         locale=locale,
-        retry_after_seconds=None if reason == "denied_plan" else wait,
+        retry_after_seconds=None if reason == PLAN else wait,
     )
+
+
+def denial_reason(verdict: Verdict) -> str:
+    """Why, read from the name of the variant: it ends in `_capacity`, `_plan`, `_override` or the name of the user's cohort."""
+    for reason in (CAPACITY, PLAN, OVERRIDE):
+        if verdict.variant.endswith(reason.removeprefix(DENIED)):
+            return reason
+    cohort = verdict.audience.cohort.replace("-", "_")
+    return f"{DENIED}_{cohort}" if cohort and verdict.variant.endswith(f"_{cohort}") else DENIED
 
 
 def queue_full(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:

@@ -5,6 +5,7 @@ The server decides nothing about tiers or capacity itself. One flag for each fea
 """
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,8 +13,9 @@ from typing import Any, Protocol
 AUDIENCE_FLAG = "brownout.audience"
 BEST = "default"
 """The variant's name where no flag was evaluated: the best there is."""
-DEFAULT_LOCALE = "en"
-"""The language of a notice without a locale, unless the metadata's `noticeLocale` says another."""
+
+_NOTICE = re.compile(r"notice(_(?!degraded)(?P<locale>.+))?")
+"""`notice_degraded` and its translations are for those who are served, by whoever shows them the result."""
 
 
 class Evaluated(Protocol):
@@ -73,11 +75,9 @@ def _audience(flag: Evaluated, unknown: Audience) -> Audience:
 def _notices(metadata: Mapping[str, Any]) -> dict[str, str]:
     notices = {}
     for key, text in metadata.items():
-        if isinstance(text, str) and text and (key == "notice" or key.startswith("notice_")):
-            notices[key.removeprefix("notice").removeprefix("_").replace("_", "-").lower()] = text
-    if "" in notices:
-        locale = metadata.get("noticeLocale")
-        notices.setdefault(locale.lower() if isinstance(locale, str) and locale else DEFAULT_LOCALE, notices[""])
+        found = _NOTICE.fullmatch(key)
+        if found and isinstance(text, str) and text:
+            notices[(found["locale"] or "").replace("_", "-").lower()] = text
     return notices
 
 

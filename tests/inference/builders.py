@@ -1,0 +1,96 @@
+"""Tickets, verdicts, an engine that counts steps, and time that a test moves: as short as a test can say them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from brownout_inference.engine.interface import StepReport
+from brownout_inference.ticket import Ticket
+from brownout_inference.verdict import Audience, Verdict
+from brownout_inference.work import ImageWork, Work
+
+PRIORITIES = {"pro": 100, "plus": 50, "free": 10}
+
+
+def audience(tier: str = "free", cohort: str = "") -> Audience:
+    return Audience(tier=tier, cohort=cohort, priority=PRIORITIES.get(tier, -1))
+
+
+def verdict(tier: str = "free", *, variant: str = "full", cohort: str = "", **more: Any) -> Verdict:
+    value: Mapping[str, Any] = more.pop("value", {"enabled": not variant.startswith("denied")})
+    enabled = value.get("enabled") is not False
+    return Verdict(enabled=enabled, variant=variant, value=value, audience=audience(tier, cohort), **more)
+
+
+async def is_running(waiting: Ticket) -> None:
+    """Returns once the ticket has made a step that was not its last."""
+    assert waiting.pieces is not None
+    await waiting.pieces.get()
+
+
+def work(*, steps: int = 4, pictures: int = 1) -> ImageWork:
+    return ImageWork(digit=7, pictures=pictures, frames=1, steps_per_frame=steps, seed=1)
+
+
+def ticket(tier: str = "free", *, steps: int = 4, pictures: int = 1, cost: float = 1.0) -> Ticket:
+    """A ticket; must be made where an event loop runs."""
+    judged = verdict(tier)
+    return Ticket(
+        feature="image-generation",
+        verdict=judged,
+        work=work(steps=steps, pictures=pictures),
+        cost=cost,
+        tier=tier,
+        cohort="",
+        offered_at=0.0,
+        outcome=asyncio.get_running_loop().create_future(),
+        rejudge=lambda: judged,
+        rework=lambda _: work(steps=steps),
+        pieces=asyncio.Queue(),
+    )
+
+
+@dataclass
+class VirtualTime:
+    """A clock that only sleeping, or work that says so, moves."""
+
+    now: float = 1000.0
+
+    def clock(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+@dataclass
+class CountingEngine:
+    """Every request is done after its steps. `batches` is who was in the batch at each step; some requests can be made to fail."""
+
+    batches: list[list[int]] = field(default_factory=list)
+    poisoned: set[int] = field(default_factory=set)
+    breaks_at_step: int | None = None
+    _left: dict[int, int] = field(default_factory=dict)
+
+    def warm_up(self) -> None:
+        pass
+
+    def join(self, key: int, work: Work) -> None:
+        if key in self.poisoned:
+            raise ValueError("poisoned")
+        self._left[key] = work.steps
+
+    def leave(self, key: int) -> None:
+        self._left.pop(key, None)
+
+    def step(self) -> StepReport:
+        self.batches.append(list(self._left))
+        if len(self.batches) == self.breaks_at_step:
+            raise RuntimeError("device lost")
+        self._left = {key: left - 1 for key, left in self._left.items()}
+        finished = {key: "done" for key, left in self._left.items() if left == 0}
+        for key in finished:
+            del self._left[key]
+        return StepReport(pieces=dict.fromkeys(self._left, "piece"), finished=finished)

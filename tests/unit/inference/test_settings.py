@@ -1,0 +1,81 @@
+"""Settings: what stands over what, and what cannot be."""
+
+from pathlib import Path
+
+import pytest
+
+from brownout_inference.main import main, parser, settings_from
+from brownout_inference.settings import Settings, SettingsError
+
+
+def settings(*arguments: str) -> Settings:
+    return settings_from(parser().parse_args(["serve", *arguments]))
+
+
+def config(folder: Path, text: str) -> str:
+    path = folder / "config.yaml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_workload_and_a_feature_are_enough() -> None:
+    made = settings("--workload", "image", "--features", "image-generation")
+    assert (made.model, made.host, made.port) == ("image", "127.0.0.1", 8000)
+
+
+def test_the_pod_says_where_to_listen_and_which_flags_to_ask_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_IP", "127.16.0.9")
+    monkeypatch.setenv("POD_NAMESPACE", "media")
+    monkeypatch.setenv("FLAGD_HOST", "127.17.0.4")
+    monkeypatch.setenv("FLAGD_SYNC_PORT", "9000")
+    made = settings("--workload", "image", "--features", "image-generation")
+    assert made.host == "127.16.0.9"
+    assert (made.flags.host, made.flags.port, made.flags.selector) == ("127.17.0.4", 9000, "media")
+
+
+def test_a_selector_that_is_given_stands_over_the_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POD_NAMESPACE", "media")
+    monkeypatch.setenv("FLAGD_SOURCE_SELECTOR", "flagSetId=chat")
+    assert settings("--workload", "image", "--features", "image-generation").flags.selector == "flagSetId=chat"
+
+
+def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
+    path = config(
+        tmp_path, "workload: image-xl\nmodel: image\nstepSeconds: 0.5\nfeatures: {image-generation: {steps: 12}}"
+    )
+    made = settings("--config", path, "--step-seconds", "0.2")
+    assert (made.workload, made.step_seconds) == ("image-xl", 0.2)
+    assert made.features[0].steps == 12
+
+
+def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
+    path = config(tmp_path, "features: {avatars: {api: images, flagKey: avatars-v2, steps: 4}}")
+    (feature,) = settings("--config", path, "--workload", "image").features
+    assert (feature.name, feature.api, feature.flag_key) == ("avatars", "images", "avatars-v2")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--workload", "image"], "--features"),
+        (["--workload", "image-xl", "--features", "image-generation"], "--model image"),
+        (["--workload", "image", "--features", "chat"], "needs chat"),
+        (["--workload", "image", "--features", "avatars"], "`api`"),
+        (["--workload", "image", "--features", "image-generation", "--max-batch", "0"], "--max-batch"),
+        (["--workload", "image", "--features", "image-generation", "--step-seconds", "nan"], "--step-seconds"),
+        (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_name(arguments: list[str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        settings(*arguments)
+
+
+def test_an_unknown_field_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="stepSecond"):
+        settings("--config", config(tmp_path, "stepSecond: 1"))
+
+
+def test_bad_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--workload", "image"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
