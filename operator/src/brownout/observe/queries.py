@@ -1,6 +1,7 @@
 """What is asked of Prometheus for every scaler and policy, and how the answers become their evidence.
 
-Every sentence about a missing number names the object and field that asked for it, so that it can stand alone in a condition.
+A sentence about missing demand names the policy and the field that asked for it, because it is read in conditions of scalers
+too; one about a metric is read only beside its name.
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,7 +82,7 @@ class Questions:
         return Evidences(
             metrics={
                 key: {
-                    metric.name: _evidence(scaler, metric, answer(self._metrics[key, metric.name]), at=at)
+                    metric.name: answers.single(answer(self._metrics[key, metric.name]), at=at)
                     for metric in scaler.spec.metrics
                 }
                 for key, scaler in self._scalers.items()
@@ -142,13 +143,6 @@ def _ask(asker: Asker, query: str | Missing, key: Key, *, lookback_seconds: int,
         limit=limit,
         parameters=((parameter, key.namespace),) if parameter else (),
     )
-
-
-def _evidence(scaler: StoredScaler, metric: Metric, answer: Answer, *, at: float) -> Evidence:
-    evidence = answers.single(answer, at=at)
-    if isinstance(evidence, Missing):
-        return Missing(f"InferenceScaler {scaler.key}: metric {metric.name}: {evidence.message}")
-    return evidence
 
 
 def _rates(policy: StoredPolicy, which: Which, answer: Answer, *, at: float) -> Rates | Missing:

@@ -137,7 +137,15 @@ class StatusWriter:
         self._on_error(kind)
         if isinstance(error, ApiException) and error.status in (404, 409):
             return
-        text = f"HTTP {error.status}" if isinstance(error, ApiException) else type(error).__name__
+        text = f"HTTP {error.status}: {_said(error)}" if isinstance(error, ApiException) else type(error).__name__
         if self._complaints.get((kind, key)) != text:
             self._complaints[kind, key] = text
             log.error("status of %s %s cannot be written: %s", kind, key, text)
+
+
+def _said(error: ApiException) -> str:
+    """The API server's own sentence, for the log alone."""
+    try:
+        return str(msgspec.json.decode(error.body)["message"])
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return str(error.reason)

@@ -31,7 +31,10 @@ LONGEST_MESSAGE = 1024
 
 
 def body(status: msgspec.Struct) -> dict[str, Any]:
-    """A status as JSON values, without empty texts, so that a time that is not known is absent."""
+    """A status as JSON values, without empty texts, so that a time that is not known is absent.
+
+    Nor with empty objects: server-side apply makes null of an object whose fields all went away, which no schema takes.
+    """
     pruned = _prune(msgspec.to_builtins(status))
     assert isinstance(pruned, dict)
     return pruned
@@ -39,7 +42,8 @@ def body(status: msgspec.Struct) -> dict[str, Any]:
 
 def _prune(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _prune(item) for key, item in value.items() if item != "" and item is not None}
+        pruned = {key: _prune(item) for key, item in value.items()}
+        return {key: item for key, item in pruned.items() if item not in ("", None, {})}
     if isinstance(value, list | tuple):
         return [_prune(item) for item in value]
     return value

@@ -1,0 +1,190 @@
+"""The operator as a process of its own, with exactly the rights that the chart grants, to be watched, stopped and killed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from brownout_localcluster import LocalCluster
+from support.waiting import wait_for
+
+CRDS = Path(__file__).parents[2] / "crds"
+GROUP = "brownout.dev"
+OURS = ("gpupools", "inferencescalers", "usertiers", "featurepolicies", "featureoverrides")
+RULES: list[dict[str, Any]] = [
+    {"apiGroups": [GROUP], "resources": list(OURS), "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GROUP], "resources": [f"{plural}/status" for plural in OURS], "verbs": ["patch"]},
+    {"apiGroups": [""], "resources": ["nodes", "pods", "namespaces", "resourcequotas"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+]
+"""What the operator needs in the whole cluster, and no more. In its own namespace it reads Secrets besides."""
+
+
+def install_kinds(cluster: LocalCluster) -> None:
+    """The five kinds, served."""
+    for file in sorted(CRDS.glob("*.yaml")):
+        cluster.objects.apply(yaml.safe_load(file.read_text()))
+    wait_for(lambda: _served(cluster) >= set(OURS), "the API server serves our kinds")
+
+
+def _served(cluster: LocalCluster) -> set[str]:
+    return {resource["name"] for resource in cluster.objects.call("GET", f"/apis/{GROUP}/v1alpha1")["resources"]}
+
+
+def rights(cluster: LocalCluster, namespace: str) -> dict[str, Any]:
+    """A ServiceAccount with the operator's rights, as a kubeconfig. Its namespace is the operator's own."""
+    name, objects = f"operator-{namespace}", cluster.objects
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}
+    subject = {"kind": "ServiceAccount", "name": "brownout-operator", "namespace": namespace}
+    api = "rbac.authorization.k8s.io/v1"
+    meta = {"name": name, "namespace": namespace}
+    objects.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta | {"name": subject["name"]}})
+    objects.apply({"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": name}, "rules": RULES})
+    objects.apply(
+        {
+            "apiVersion": api,
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": role,
+            "subjects": [subject],
+        }
+    )
+    secrets = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
+    objects.apply({"apiVersion": api, "kind": "Role", "metadata": meta, "rules": secrets})
+    objects.apply(
+        {
+            "apiVersion": api,
+            "kind": "RoleBinding",
+            "metadata": meta,
+            "roleRef": role | {"kind": "Role"},
+            "subjects": [subject],
+        }
+    )
+    path = objects.path("v1", "ServiceAccount", subject["name"], namespace=namespace)
+    request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 3600}}
+    token = objects.call("POST", f"{path}/token", request)["status"]["token"]
+    kubeconfig: dict[str, Any] = json.loads(cluster.kubeconfig.read_text())
+    kubeconfig["users"] = [{"name": kubeconfig["users"][0]["name"], "user": {"token": token}}]
+    return kubeconfig
+
+
+class Operator:
+    """`brownout operator` for one test's namespace. `url` serves its health and metrics."""
+
+    def __init__(self, cluster: LocalCluster, namespace: str, folder: Path, *, tick_seconds: float = 0.5) -> None:
+        self._cluster = cluster
+        self._namespace = namespace
+        self._tick_seconds = tick_seconds
+        self._log = folder / f"operator-{uuid4().hex[:8]}.log"
+        self._kubeconfig = folder / f"kubeconfig-{uuid4().hex[:8]}"
+        self._kubeconfig.write_text(json.dumps(rights(cluster, namespace)))
+        self._kubeconfig.chmod(0o600)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self, *extra: str, prometheus_url: str | None = None) -> None:
+        """Start it, and wait until it decides."""
+        self.launch(*extra, prometheus_url=prometheus_url)
+        wait_for(self.ready, f"the operator is ready; its log: {self._log}", seconds=60)
+
+    def launch(self, *extra: str, prometheus_url: str | None = None) -> None:
+        """Start it, and wait for nothing."""
+        port = _free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command: Sequence[str] = [
+            *(sys.executable, "-c", "from brownout.cli.main import main; raise SystemExit(main())", "operator"),
+            *("--prometheus-url", self._cluster.prometheus.url if prometheus_url is None else prometheus_url),
+            *("--namespace", self._namespace),
+            *("--watch-namespaces", self._namespace),
+            *("--tick-seconds", str(self._tick_seconds)),
+            *("--http-port", str(port), *extra),
+        ]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
+            )
+
+    def ready(self) -> bool:
+        """Whether it has begun to decide."""
+        assert self._process is not None
+        assert self._process.poll() is None, f"the operator ended: {self.log()[-2000:]}"
+        return self.get("/readyz").startswith("deciding")
+
+    def get(self, path: str) -> str:
+        """A page of its own. Raises OSError where it does not answer with 200."""
+        with urllib.request.urlopen(self.url + path, timeout=5) as response:
+            return str(response.read().decode())
+
+    def metric(self, name: str, **labels: str) -> float:
+        """A number of its own, summed over the series that carry these labels."""
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(self.get("/metrics"))
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def writes(self) -> float:
+        """Everything that it has ever written: replicas, status and Events."""
+        return self.metric("brownout_status_writes_total") + self.metric("brownout_scale_writes_total")
+
+    def log(self) -> str:
+        """What it has printed, over all its starts."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def kill(self) -> None:
+        """SIGKILL, as when a node dies."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.send_signal(number)
+        try:
+            return process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise AssertionError(f"the operator did not end: {self.log()[-2000:]}") from None
+
+
+@contextmanager
+def running_operator(cluster: LocalCluster, namespace: str, folder: Path) -> Iterator[Operator]:
+    """An operator that runs while the block does."""
+    with Operator(cluster, namespace, folder) as operator:
+        yield operator
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
