@@ -1,0 +1,66 @@
+"""`brownout validate`: manifests checked offline, before anything is asked of a cluster."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from brownout.cli.validation.check import check
+from brownout.cli.validation.manifests import Manifest, UnreadableError, files, read
+
+if TYPE_CHECKING:
+    from brownout.cli.main import Subparsers
+
+
+def register(subparsers: "Subparsers") -> None:
+    """Add `validate`."""
+    parser = subparsers.add_parser(
+        "validate",
+        help="check manifests offline, more strictly than the API server does",
+        description="Checks fields, bounds, rules and references of Brownout's objects; others are skipped. "
+        "Exit codes: 0 nothing wrong (warnings aside), 1 errors, 2 nothing could be checked.",
+    )
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        required=True,
+        metavar="FILE|DIR",
+        help="a manifest, a folder of them, or - for standard input; repeat it for more",
+    )
+    parser.add_argument(
+        "-n", "--namespace", default="default", help="of objects that name none themselves (default: default)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what is wrong, a line each, to standard error, and a summary; return the exit code."""
+    manifests: list[Manifest] = []
+    unreadable = 0
+    try:
+        for name, text in _texts(arguments.filename):
+            try:
+                manifests += read(name, text)
+            except UnreadableError as error:
+                print(error, file=sys.stderr)
+                unreadable += 1
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"brownout validate: {error}", file=sys.stderr)
+        return 2
+    checked = check(manifests, namespace=arguments.namespace)
+    if not checked.objects and not unreadable:
+        print("brownout validate: there is no object of brownout.dev in these files", file=sys.stderr)
+        return 2
+    for finding in checked.findings:
+        print(finding, file=sys.stderr)
+    errors = unreadable + checked.errors
+    print(f"{checked.objects} objects: {errors} errors, {len(checked.findings) - checked.errors} warnings")
+    return 1 if errors else 0
+
+
+def _texts(names: list[str]) -> Iterator[tuple[str, str]]:
+    if "-" in names:
+        yield "(standard input)", sys.stdin.read()
+    for file in files([name for name in names if name != "-"]):
+        yield str(file), file.read_text("utf-8")
