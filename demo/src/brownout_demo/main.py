@@ -67,7 +67,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     began = time.monotonic()
 
     def say(words: str) -> None:
-        console.print(f"[dim]{time.monotonic() - began:6.1f} s[/dim]  {words}", highlight=False)
+        console.print(f"{time.monotonic() - began:6.1f} s  {words}", highlight=False, markup=False)
 
     logs = options.report / "logs" if options.report else None
     if logs:
