@@ -10,7 +10,7 @@ T = TypeVar("T")
 _PAUSE_SECONDS = 0.1
 
 
-def wait_for(look: Callable[[], T], what: str, *, seconds: float = 30.0) -> T:
+def wait_for(look: Callable[[], T | None], what: str, *, seconds: float = 30.0) -> T:
     """Calls `look` until it returns something true, and returns that. Fails the test with the last thing seen instead.
 
     A `look` that raises counts as not yet; the last error is then what is reported.
@@ -19,13 +19,13 @@ def wait_for(look: Callable[[], T], what: str, *, seconds: float = 30.0) -> T:
     while True:
         seen, error = _look(look)
         if error is None and seen:
-            return seen  # type: ignore[return-value]
+            return seen
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds:.0f} s: {what}; seen instead: {error or seen!r}") from error
         time.sleep(_PAUSE_SECONDS)
 
 
-async def wait_for_async(look: Callable[[], Awaitable[T]], what: str, *, seconds: float = 30.0) -> T:
+async def wait_for_async(look: Callable[[], Awaitable[T | None]], what: str, *, seconds: float = 30.0) -> T:
     """As `wait_for`, for a coroutine function, without holding the event loop."""
     deadline = time.monotonic() + seconds
     while True:
@@ -50,7 +50,7 @@ def holds_for(look: Callable[[], bool], what: str, *, seconds: float) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-def _look(look: Callable[[], T]) -> tuple[T | None, Exception | None]:
+def _look(look: Callable[[], T | None]) -> tuple[T | None, Exception | None]:
     try:
         return look(), None
     except Exception as error:

@@ -7,10 +7,12 @@ import secrets
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import msgspec
 
@@ -63,6 +65,13 @@ class Prometheus(Component):
         super().__init__(layout, "prometheus")
         self.url = url
 
+    def query(self, expression: str, *, timeout_seconds: float = 10) -> list[tuple[dict[str, str], float]]:
+        """The labels and value of each series that an instant query gives now. Raises OSError if Prometheus is away."""
+        url = f"{self.url}/api/v1/query?{urlencode({'query': expression})}"
+        with urllib.request.urlopen(url, timeout=timeout_seconds) as answer:
+            result = json.load(answer)["data"]["result"]
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
 
 class LocalCluster:
     """A control plane, GPU nodes, and pods that are processes.
@@ -91,6 +100,7 @@ class LocalCluster:
         self._say = say
         self.name = name or f"cluster-{secrets.token_hex(4)}"
         self.layout = Layout(clusters_folder() / self.name)
+        self._binaries: dict[str, str] = {}
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._objects: Objects | None = None
 
@@ -110,13 +120,13 @@ class LocalCluster:
         """
         if any(cluster.state.name == self.name for cluster in running_clusters()):
             raise ClusterError(f"a cluster named {self.name!r} runs already; `brownout-localcluster down` ends it")
-        binaries = {program: str(path) for program, path in find_binaries(say=self._say).items()}
+        self._binaries = {program: str(path) for program, path in find_binaries(say=self._say).items()}
         self.layout.logs.mkdir(parents=True)
         self.layout.root.chmod(0o700)
         spec = ClusterSpec(
             name=self.name,
             nodes=self._nodes,
-            binaries=binaries,
+            binaries=self._binaries,
             images=self._images,
             prometheus=self._settings,
             environment=self._environment,
@@ -169,6 +179,11 @@ class LocalCluster:
         return self.layout.kubeconfig
 
     @property
+    def binaries(self) -> Mapping[str, str]:
+        """The path of each program of the cluster, kubectl among them."""
+        return self._binaries
+
+    @property
     def objects(self) -> Objects:
         """A client for objects, as the administrator."""
         if self._objects is None:
@@ -186,9 +201,8 @@ class LocalCluster:
 
     def kubectl(self, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
         """Runs kubectl as the administrator and returns what it printed. Raises ClusterError with its error."""
-        spec = msgspec.json.decode(self.layout.spec.read_bytes(), type=ClusterSpec)
         ran = subprocess.run(
-            [spec.binaries["kubectl"], *arguments],
+            [self._binaries["kubectl"], *arguments],
             input=stdin,
             env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
             capture_output=True,

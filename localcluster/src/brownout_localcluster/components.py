@@ -79,6 +79,7 @@ def api_server(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Command:
         f"--tls-cert-file={keys / 'apiserver.crt'}",
         f"--tls-private-key-file={keys / 'apiserver.key'}",
         f"--client-ca-file={keys / 'ca.crt'}",
+        "--kubelet-preferred-address-types=InternalIP",
         f"--kubelet-client-certificate={keys / 'admin.crt'}",
         f"--kubelet-client-key={keys / 'admin.key'}",
         f"--kubelet-certificate-authority={keys / 'ca.crt'}",
@@ -131,6 +132,7 @@ def kwok(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Command:
         f"--node-ip={at.address}",
         f"--node-port={at.kubelet}",
         f"--server-address={at.address}:{at.kwok}",
+        "-v=WARN",
     ]
 
 

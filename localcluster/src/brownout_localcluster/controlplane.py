@@ -108,8 +108,17 @@ async def bring_up(plane: ControlPlane, spec: ClusterSpec, layout: Layout, at: E
             "the nodes are ready and namespaces have a ServiceAccount",
             needs=["kube-controller-manager", "kube-scheduler", "kwok"],
         )
+        if spec.prometheus:
+            await plane.wait_for(
+                lambda: _answers(f"{at.prometheus_url}/-/ready"), "Prometheus is ready", needs=["prometheus"]
+            )
     finally:
         await client.close()
+
+
+async def _answers(url: str) -> bool:
+    async with aiohttp.ClientSession() as session, session.get(url, timeout=aiohttp.ClientTimeout(total=2)) as answer:
+        return answer.status == 200
 
 
 async def _settled(client: ApiClient, nodes: int) -> bool:

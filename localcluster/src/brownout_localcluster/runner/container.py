@@ -28,11 +28,12 @@ LIVENESS_GRACE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """What is executed for a container."""
+    """What is executed for a container. `here` finds mount paths and Services in a text, for commands of probes and hooks."""
 
     command: list[str]
     environment: Mapping[str, str]
     folder: Path
+    here: Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,9 @@ class Container:
 
 
 async def _succeeds(command: list[str], launch: Launch, log: Path, timeout: float | None) -> bool:
-    process = Process.start(command, log=log, environment=launch.environment, folder=launch.folder)
+    process = Process.start(
+        [launch.here(part) for part in command], log=log, environment=launch.environment, folder=launch.folder
+    )
     try:
         async with asyncio.timeout(timeout):
             return await process.wait() == 0

@@ -227,9 +227,8 @@ class Pod:
             Path(command[0]).name, path=environment["PATH"]
         )
         folder = Path(here(container["workingDir"])) if "workingDir" in container else self._volumes.home
-        return Launch(
-            [found or command[0], *command[1:]], environment, folder if folder.is_dir() else self._volumes.home
-        )
+        folder = folder if folder.is_dir() else self._volumes.home
+        return Launch([found or command[0], *command[1:]], environment, folder, here)
 
     def _base_environment(self, mounts: dict[str, str]) -> dict[str, str]:
         namespace = self._manifest["metadata"]["namespace"]

@@ -10,6 +10,7 @@ import aiohttp
 from brownout_localcluster.addresses import PodAddresses
 from brownout_localcluster.runner.client import ApiClient, Mirror
 from brownout_localcluster.runner.images import default_images
+from brownout_localcluster.runner.logs import LogServer
 from brownout_localcluster.runner.pod import Host, Pod
 from brownout_localcluster.runner.services import Services
 from brownout_localcluster.spec import ClusterSpec, Endpoints, Layout
@@ -28,6 +29,8 @@ class Runner:
         self._services = Services(self._pods_of)
         self._service_mirror = Mirror(self._client, "/api/v1/services", self._services.on_change)
         self._addresses = PodAddresses(at.pods)
+        self._at = at
+        self._log_server = LogServer(layout.logs / "pods", layout.certificates)
         self._running: dict[str, Pod] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._host = Host(
@@ -45,6 +48,7 @@ class Runner:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        await self._log_server.start(self._at.address, self._at.kubelet)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._service_mirror.follow())
             group.create_task(self._services.serve())
@@ -57,6 +61,7 @@ class Runner:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await self._log_server.stop()
         await self._session.close()
         await self._client.close()
 
