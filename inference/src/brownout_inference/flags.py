@@ -16,6 +16,7 @@ from openfeature.event import EventDetails, ProviderEvent
 from openfeature.provider import ProviderStatus
 
 from brownout_inference.features import Feature
+from brownout_inference.metrics import Meters
 from brownout_inference.settings import FlagSettings
 from brownout_inference.verdict import AUDIENCE_FLAG, Audience, Verdict, verdict_of
 
@@ -31,12 +32,13 @@ GRACE_SECONDS = 1
 class Flags:
     """Evaluates flags for users, and calls `on_change` in the event loop whenever the set has changed."""
 
-    def __init__(self, settings: FlagSettings, *, on_change: Callable[[], None]) -> None:
+    def __init__(self, settings: FlagSettings, *, meters: Meters, on_change: Callable[[], None]) -> None:
         self.received = False
         """A set of flags has come at least once."""
         self._settings = settings
         self._flags_seen = False
         self._unknown = Audience(tier="unknown", cohort="", priority=settings.unknown_priority)
+        self._meters = meters
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
         self._client = api.get_client(domain=DOMAIN)
@@ -74,6 +76,7 @@ class Flags:
         log.info("flags: changed: %s", ", ".join(sorted(details.flags_changed or ())) or "nothing")
         self._flags_seen = True
         self._loop.call_soon_threadsafe(self._changed)
+        self._loop.call_soon_threadsafe(self._meters.flags_changed)
 
     def _on_ready(self, _: EventDetails) -> None:
         self._loop.call_soon_threadsafe(

@@ -86,6 +86,7 @@ class Meters:
             ["workload", "feature"],
             registry=self.registry,
         )
+        self._flag_changes = counter("brownout_inference_flag_changes", "Changes of the flags that were received", [])
         self._busy.labels(workload)
 
     def cell(self, tier: str, cohort: str) -> tuple[str, str]:
@@ -113,6 +114,9 @@ class Meters:
 
     def queue_wait(self, tier: str, seconds: float) -> None:
         self._wait.labels(self.workload, tier).observe(max(0.0, seconds))
+
+    def flags_changed(self) -> None:
+        self._flag_changes.inc()
 
     def loaded(self, seconds: float) -> None:
         self._load.labels(self.workload).set(seconds)

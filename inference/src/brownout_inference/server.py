@@ -45,7 +45,7 @@ async def serve(settings: Settings, *, started: float) -> None:
     queue: TierQueue[Ticket] = TierQueue(places_per_tier=settings.queue_places)
     scheduler = Scheduler(device=device, queue=queue, max_batch=settings.max_batch, meters=meters)
     meters.watch(scheduler)
-    flags = Flags(settings.flags, on_change=lambda: admission.reconsider())
+    flags = Flags(settings.flags, meters=meters, on_change=lambda: admission.reconsider())
     admission = Admission(
         judge=flags.verdict,
         scheduler=scheduler,
