@@ -7,6 +7,7 @@ from typing import Any
 
 import cbor2
 import mmh3
+
 from brownout.api.override import MAX_OVERRIDE_SECONDS
 from brownout.api.tier import Match
 from brownout.flags.audience import Tier

@@ -91,13 +91,12 @@ class Ofrep:
         evaluator = self._board.get(namespace) if namespace else None
         if evaluator is not None:
             return evaluator
-        if not self._board.complete:
-            return _answer(
-                500, {"errorDetails": "no flag set yet: the API server has not been heard"}, outcome="not_ready"
-            )
-        if namespace is None:
+        if namespace is None and self._board.namespaces():
             return self._refuse(request, BadContextError("GENERAL", "name a namespace: the base URL is /{namespace}/"))
-        sentence = f"no flags are served for namespace {namespace!r}"
+        if not self._board.complete:
+            details = {"errorDetails": "no flag set yet: the API server has not been heard"}
+            return _answer(500, details, outcome="not_ready")
+        sentence = f"no flags are served for namespace {namespace!r}" if namespace else "no flags are served yet"
         if key := request.match_info.get("key"):
             return _answer(404, Failure(key=key, error_code=NOT_FOUND, error_details=sentence), outcome=NOT_FOUND)
         return self._refuse(request, BadContextError("GENERAL", sentence))

@@ -8,6 +8,7 @@ step with the other replicas, and to go on. The client is made anew after a fail
 import asyncio
 import logging
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +22,9 @@ from brownout.api.resources import InvalidObject, Key, Stored, decode
 from brownout.api.schema import GROUP, VERSION, Resource
 
 RENEW_SECONDS = 60
+SHORTEST_WATCH_SECONDS = 1.0
+"""A watch that ends sooner is a failure: renewing it at once would be a loop without a pause."""
+
 ANSWER_SECONDS = 30
 """How long the API server may take to begin an answer."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 15.0
@@ -85,6 +89,7 @@ async def _follow(part: Part, api: client.ApiClient, listener: Listener) -> Asyn
     version = await _list(part, api, listener)
     yield
     while True:
+        began = time.monotonic()
         try:
             async for event in _events(part, api, version):
                 version = event["object"]["metadata"]["resourceVersion"]
@@ -92,6 +97,8 @@ async def _follow(part: Part, api: client.ApiClient, listener: Listener) -> Asyn
                 yield
         except _ExpiredError:
             return
+        if time.monotonic() - began < SHORTEST_WATCH_SECONDS:
+            raise ConnectionError("the watch ended as soon as it began")
         listener.heard(part)
         yield
 
