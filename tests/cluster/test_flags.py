@@ -1,0 +1,248 @@
+"""The flag server against a real API server: what is patched there is what stock clients see, and its absence changes nothing."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from brownout.api.schema import API_VERSION
+from brownout_localcluster import LocalCluster
+from flags.process import Client, FlagServer, flag_server, in_process_client, ofrep_client
+from support.cluster import Namespace, fresh_namespace
+from support.waiting import holds_for, wait_for
+
+KEY = "image-generation"
+OLD = {"plan": "free", "accountCreatedAt": 1_500_000_000, "targetingKey": "old"}
+NEW = {"plan": "free", "targetingKey": "new"}
+PRO = {"plan": "pro", "targetingKey": "pro"}
+
+
+@pytest.fixture(scope="session")
+def definitions(cluster: LocalCluster) -> LocalCluster:
+    """The cluster, with our kinds in it."""
+    for path in sorted(Path("crds").glob("*.yaml")):
+        definition = yaml.safe_load(path.read_text())
+        cluster.objects.apply(definition)
+        name, group = definition["metadata"]["name"], definition["apiVersion"]
+        wait_for(lambda name=name, group=group: established(cluster, group, name), f"{name} is established")
+    return cluster
+
+
+def established(cluster: LocalCluster, api_version: str, name: str) -> bool:
+    status = cluster.objects.get(api_version, "CustomResourceDefinition", name).get("status", {})
+    return any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions", []))
+
+
+def tier(name: str, priority: int, **spec: Any) -> dict[str, Any]:
+    match = [{"key": "plan", "operator": "In", "values": [name]}]
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "UserTier",
+        "metadata": {"name": name},
+        "spec": {"priority": priority, "match": match, **spec},
+    }
+
+
+def policy(name: str = KEY) -> dict[str, Any]:
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "FeaturePolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "flagKey": name,
+            "variants": [
+                {"name": "full", "value": {"enabled": True, "steps": 30}},
+                {"name": "lite", "value": {"enabled": True, "steps": 8}},
+                {"name": "denied", "value": {"enabled": False}},
+            ],
+            "tiers": [
+                {"tierRef": {"name": "pro"}, "availability": "Always"},
+                {"tierRef": {"name": "free"}, "availability": "Auto"},
+            ],
+            "notices": [{"locale": "en", "when": "Denied", "text": "Paused for now."}],
+        },
+    }
+
+
+def shed(namespace: Namespace, variant: str, *, cohort: str = "", percent: int = 100, name: str = KEY) -> None:
+    """Write what the operator would: one cell of `free`."""
+    cells = [{"tier": "free", "cohort": cohort, "variant": variant, "percent": percent}]
+    namespace.patch(API_VERSION, "FeaturePolicy", name, {"status": {"cells": cells}}, part="status")
+
+
+@pytest.fixture
+def product(definitions: LocalCluster, namespace: Namespace) -> Namespace:
+    """A namespace with two tiers and a policy."""
+    namespace.create(tier("pro", 100))
+    young = {"key": "accountCreatedAt", "operator": "YoungerThan", "seconds": 604_800}
+    namespace.create(tier("free", 10, cohorts=[{"name": "new-accounts", "match": [young]}]))
+    namespace.create(policy())
+    return namespace
+
+
+@pytest.fixture
+def server(product: Namespace, tmp_path: Path) -> Iterator[FlagServer]:
+    with flag_server(
+        kubeconfig=product.cluster.kubeconfig, snapshot_dir=tmp_path, namespaces=[product.name]
+    ) as running:
+        wait_for(lambda: running.ask("/readyz")[1]["synced"], "the flag server has heard the API server")
+        yield running
+
+
+@pytest.fixture
+def clients(server: FlagServer, product: Namespace) -> Iterator[list[Client]]:
+    """The Python OFREP provider and the Python flagd provider."""
+    with ofrep_client(server, product.name) as ofrep, in_process_client(server, product.name) as in_process:
+        yield [ofrep, in_process]
+
+
+def all_see(clients: list[Client], variant: str, **user: Any) -> None:
+    seen = wait_for(
+        lambda: {client.variant(KEY, **user) for client in clients} == {variant},
+        f"every client sees {variant}",
+        seconds=10,
+    )
+    assert seen
+
+
+def test_a_flip_and_its_restoration_reach_both_clients(product: Namespace, clients: list[Client]) -> None:
+    all_see(clients, "full", **OLD)
+    shed(product, "denied", cohort="new-accounts")
+    all_see(clients, "denied_new_accounts", **NEW)
+    all_see(clients, "full", **OLD)
+    shed(product, "lite")
+    all_see(clients, "lite", **OLD)
+    shed(product, "denied")
+    all_see(clients, "denied_capacity", **OLD)
+    all_see(clients, "full", **PRO)
+    shed(product, "full")
+    all_see(clients, "full", **OLD)
+
+
+def test_an_upgraded_user_gets_the_new_tier_at_once(
+    product: Namespace, server: FlagServer, clients: list[Client]
+) -> None:
+    shed(product, "denied")
+    all_see(clients, "denied_capacity", **OLD)
+    path = f"/{product.name}/ofrep/v1/evaluate/flags"
+    _, _, before = server.ask(path, {"context": OLD})
+    status, _, _ = server.ask(path, {"context": {**OLD, "plan": "pro"}}, headers={"If-None-Match": before["ETag"]})
+    assert status == 200
+    all_see(clients, "full", **{**OLD, "plan": "pro"})
+
+
+def test_an_override_starts_and_ends_with_its_object(product: Namespace, clients: list[Client]) -> None:
+    all_see(clients, "full", **OLD)
+    product.create(
+        {
+            "apiVersion": API_VERSION,
+            "kind": "FeatureOverride",
+            "metadata": {"name": "incident"},
+            "spec": {
+                "policyRef": {"name": KEY},
+                "variant": "denied",
+                "expireTime": "2099-01-01T00:00:00Z",
+                "reason": "a test",
+            },
+        }
+    )
+    all_see(clients, "denied_override", **OLD)
+    product.delete(API_VERSION, "FeatureOverride", "incident")
+    all_see(clients, "full", **OLD)
+
+
+def test_clients_are_served_without_the_api_server_and_through_a_restart(
+    product: Namespace, server: FlagServer, clients: list[Client]
+) -> None:
+    shed(product, "lite")
+    all_see(clients, "lite", **OLD)
+    api_server = product.cluster.component("kube-apiserver")
+    api_server.stop()
+    with ExitStack() as always:
+        always.callback(
+            lambda: wait_for(lambda: product.get("v1", "ConfigMap", "kube-root-ca.crt"), "it is back", seconds=60)
+        )
+        always.callback(api_server.start)
+        wait_for(lambda: server.metric("brownout_flags_sync_errors_total", kind="featurepolicies") > 0, "it is missed")
+        all_see(clients, "lite", **OLD)
+        server.end()
+        server.start()
+        assert server.ask("/readyz")[1]["synced"] is False
+        all_see(clients, "lite", **OLD)
+    shed(product, "denied")
+    seen = wait_for(
+        lambda: {client.variant(KEY, **OLD) for client in clients} == {"denied_capacity"}, "updates flow again"
+    )
+    assert seen
+    assert server.metric("brownout_flags_sync_age_seconds") >= 0
+
+
+def test_an_api_server_that_hangs_changes_nothing(product: Namespace, clients: list[Client]) -> None:
+    shed(product, "lite")
+    all_see(clients, "lite", **OLD)
+    api_server = product.cluster.component("kube-apiserver")
+    api_server.pause()
+    try:
+        holds_for(lambda: {client.variant(KEY, **OLD) for client in clients} == {"lite"}, "they are served", seconds=3)
+    finally:
+        api_server.resume()
+    shed(product, "full")
+    all_see(clients, "full", **OLD)
+
+
+def test_policies_that_all_vanish_at_once_go_on_being_served(
+    product: Namespace, server: FlagServer, clients: list[Client]
+) -> None:
+    product.create(policy("chat"))
+    shed(product, "denied")
+    all_see(clients, "denied_capacity", **OLD)
+    wait_for(lambda: {client.variant("chat", **OLD) for client in clients} == {"full"}, "chat is served")
+    for name in (KEY, "chat"):
+        product.delete(API_VERSION, "FeaturePolicy", name)
+    wait_for(lambda: server.metric("brownout_flags_kind_missing", kind="featurepolicies") == 1, "they are missed")
+    assert {client.variant(KEY, **OLD) for client in clients} == {"denied_capacity"}
+    assert {client.variant("chat", **OLD) for client in clients} == {"full"}
+    product.create(policy())
+    all_see(clients, "full", **OLD)
+
+
+def test_a_policy_that_is_deleted_alone_is_gone_from_every_client(product: Namespace, clients: list[Client]) -> None:
+    product.create(policy("chat"))
+    wait_for(lambda: {client.variant("chat", **OLD) for client in clients} == {"full"}, "chat is served")
+    product.delete(API_VERSION, "FeaturePolicy", "chat")
+    wait_for(
+        lambda: all("FLAG_NOT_FOUND" in client.variant("chat", **OLD) for client in clients), "chat is gone", seconds=30
+    )
+    all_see(clients, "full", **OLD)
+
+
+def test_all_namespaces_are_served_and_kept_apart(
+    definitions: LocalCluster, product: Namespace, tmp_path: Path
+) -> None:
+    with fresh_namespace(definitions) as other:
+        other.create(tier("free", 10))
+        other.create(policy())
+        shed(other, "denied")
+        with (
+            flag_server(kubeconfig=definitions.kubeconfig, snapshot_dir=tmp_path) as server,
+            ofrep_client(server, product.name) as one,
+            ofrep_client(server, other.name) as two,
+        ):
+            wait_for(lambda: one.variant(KEY, **OLD) == "full", "the first namespace is served")
+            wait_for(lambda: two.variant(KEY, **OLD) == "denied_capacity", "the second namespace is served")
+
+
+def test_a_client_that_comes_before_the_first_policy_finds_it(
+    definitions: LocalCluster, namespace: Namespace, tmp_path: Path
+) -> None:
+    with (
+        flag_server(kubeconfig=definitions.kubeconfig, snapshot_dir=tmp_path, namespaces=[namespace.name]) as server,
+        in_process_client(server, namespace.name) as client,
+    ):
+        assert "FLAG_NOT_FOUND" in client.variant(KEY, **OLD)
+        namespace.create(tier("free", 10))
+        namespace.create(policy())
+        all_see([client], "full", **OLD)
