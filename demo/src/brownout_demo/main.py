@@ -18,6 +18,7 @@ from brownout_demo import stage
 from brownout_demo.crowd import Crowd
 from brownout_demo.figures import report
 from brownout_demo.live import picture, screen
+from brownout_demo.memory import weigh
 from brownout_demo.page import serve
 from brownout_demo.records import Record
 from brownout_demo.schedule import MINUTES
@@ -27,6 +28,7 @@ from brownout_localcluster import LocalCluster
 
 LEAST_MINUTES = 3.0
 SECOND = 1.0
+WEIGH_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -101,6 +103,7 @@ async def _play(
     async with serve(lambda: picture(record, now())) as page:
         say(f"users come; the page: {page}")
         watching = asyncio.create_task(witness.watch())
+        weighing = asyncio.create_task(_weigh(record))
         showing = asyncio.create_task(
             _headless(record, say, now) if options.headless else _show(record, console, page, now)
         )
@@ -108,10 +111,19 @@ async def _play(
             await crowd.come()
             await witness.look()
         finally:
-            for task in (watching, showing):
+            for task in (watching, weighing, showing):
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+
+
+async def _weigh(record: Record) -> None:
+    """Keeps the heaviest that the whole has been."""
+    while True:
+        weights = await asyncio.to_thread(weigh)
+        if weights["total"] > record.memory_mib.get("total", 0.0):
+            record.memory_mib = weights
+        await asyncio.sleep(WEIGH_SECONDS)
 
 
 async def _show(record: Record, console: Console, page: str, now: Callable[[], float]) -> None:
@@ -157,6 +169,7 @@ def _summary(record: Record, sentences: list[Sentence], console: Console) -> Non
     content = report(record, seed=0, story=[])
     for name in ("overload_started_at", "first_shed_at", "fully_restored_at", "gpus", "max_gpus_granted"):
         console.print(f"{name}: {content[name]}", highlight=False)
+    console.print(f"memory: {record.memory_mib.get('total', 0):.0f} MiB at most", highlight=False)
     table = Table("", "feature/tier", "asked", "served", "in time", "refused", "failed", "p95")
     for when, rows in content["slo"].items():
         for name, row in rows.items():

@@ -32,16 +32,14 @@ def pressed(scene: Scene, view: ScalerView) -> bool:
     )
 
 
-def shortages(scene: Scene, decided: Sequence[Decided]) -> list[Shortage]:
-    """What is short in a pool: what is saturated, and what is about to lose GPUs to something more important that is pressed."""
+def shortages(decided: Sequence[Decided]) -> list[Shortage]:
+    """What is short in a pool: what is saturated, and what is about to lose GPUs to something that comes first."""
     found = [saturated_shortage(d.view) for d in decided if d.view.saturated]
-    in_need = [d for d in decided if pressed(scene, d.view) and d.ideal > d.view.supply.replicas]
-    if not in_need:
-        return found
-    neediest = max(in_need, key=lambda d: (d.view.spec.priority, d.view.saturation or 0.0))
+    views = {d.view.key: d.view for d in decided}
     for d in decided:
-        loses = d.ideal < d.view.supply.replicas and d.ideal < d.demanded and d.view.spec.mode == "Auto"
-        if loses and not d.view.saturated and (leaving := leaving_shortage(d.view, share=d.ideal, to=neediest.view)):
+        if d.falls_to is None or d.falls_for is None or d.view.saturated:
+            continue
+        if leaving := leaving_shortage(d.view, keeps=d.falls_to, to=views[d.falls_for]):
             found.append(leaving)
     return found
 
@@ -50,7 +48,7 @@ def shed_pool(
     scene: Scene, pool: StoredPool, decided: Sequence[Decided], memory: PoolMemory
 ) -> tuple[list[Taken], list[Shortage]]:
     """The rungs of one pool to take now. Between two steps stepSeconds pass, so that the first one's effect is seen."""
-    short = shortages(scene, decided)
+    short = shortages(decided)
     if not short:
         return [], short
     stepped = memory.last_shed_at

@@ -29,7 +29,10 @@ class Wish(Struct, frozen=True, kw_only=True):
 
 
 class Decided(Struct, frozen=True, kw_only=True):
-    """One scaler's replicas, and the share of the pool that it would have if GPUs could be dealt anew."""
+    """One scaler's replicas, and the share of the pool that it would have if GPUs could be dealt anew.
+
+    `falls_to` and `falls_for`: the replicas that it is about to keep, because another is short of its share, and that other.
+    """
 
     view: ScalerView
     replicas: int
@@ -41,6 +44,8 @@ class Decided(Struct, frozen=True, kw_only=True):
     message: str
     limited_by: str
     memory: ScalerMemory
+    falls_to: int | None = None
+    falls_for: Key | None = None
 
 
 def wish(view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float) -> Wish:
@@ -161,7 +166,11 @@ def decide_replicas(
         key = w.view.key
         short = is_short(by_key[key], granted=granted[key], ideal=ideal[key], percent=settings.deficit_percent)
         since[key] = (w.memory.deficit_since or now) if short else None
-    ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
+    waiting = frozenset(k for k, at in since.items() if at is not None)
+    ripe = frozenset(k for k in waiting if now - (since[k] or now) >= settings.after_seconds)
+    # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
+    falling = reclaim(claims, gpus, short=waiting) if waiting else keep
+    falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
     lost: dict[Key, int] = {}
     won: frozenset[Key] = frozenset()
     if ripe:
@@ -183,6 +192,8 @@ def decide_replicas(
                 deficit_since=None if w.view.key in won else since[w.view.key],
                 closed_until=now + settings.hold_seconds if w.view.key in won else w.memory.closed_until,
             ),
+            falls_to=falling[w.view.key] if falling[w.view.key] < by_key[w.view.key].keep else None,
+            falls_for=falls_for,
             gpus=gpus,
             now=now,
         )
@@ -232,6 +243,8 @@ def _decided(
     ideal: int,
     taken_by: Key | None,
     memory: ScalerMemory,
+    falls_to: int | None,
+    falls_for: Key | None,
     gpus: GPUs,
     now: float,
 ) -> Decided:
@@ -272,4 +285,6 @@ def _decided(
         message=message,
         limited_by=limited_by,
         memory=memory,
+        falls_to=falls_to,
+        falls_for=falls_for,
     )

@@ -66,16 +66,15 @@ def saturated_shortage(view: ScalerView) -> Shortage:
     )
 
 
-def leaving_shortage(view: ScalerView, *, share: int, to: ScalerView) -> Shortage | None:
-    """What a scaler must let go of before it falls to its share, so that the difference can go to one that is pressed."""
-    admitted = view.demand.admitted
-    if admitted is None:
+def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortage | None:
+    """What a scaler must let go of before it falls to `keeps` replicas; None where what is left carries all of it."""
+    admitted, left = view.demand.admitted, keeps * view.supply.gpus
+    if admitted is None or admitted.mean <= TARGET * left:
         return None
-    keeps = share * view.supply.gpus
-    gone = min(view.supply.replicas, view.supply.ready) * view.supply.gpus - keeps
+    gone = view.supply.replicas * view.supply.gpus - left
     return Shortage(
         scaler=view.key,
-        excess=max(0.0, admitted.mean - TARGET * keeps),
+        excess=admitted.mean - TARGET * left,
         reason=Reason.MAKES_ROOM,
         message=f"{to.key.name} is {100 * (to.saturation or 0.0):.0f} % full and comes first: {gone} GPUs of {view.key.name} go to it",
     )
