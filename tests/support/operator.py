@@ -156,6 +156,11 @@ class Operator:
         """What it has printed, over all its starts."""
         return self._log.read_text() if self._log.exists() else ""
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def kill(self) -> None:
         """SIGKILL, as when a node dies."""
         self._end(signal.SIGKILL)

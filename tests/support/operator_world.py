@@ -196,7 +196,6 @@ class World:
             lambda: self.served(tier) == (variant, percent),
             f"{tier} has {variant}",
             seconds=seconds,
-            seen=lambda: self.status("FeaturePolicy", FEATURE),
         )
 
 
@@ -211,6 +210,13 @@ def condition_of(status: Manifest, kind: str) -> Manifest:
 def ours(kind: str, name: str, **spec: Any) -> Manifest:
     """One of our objects."""
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}
+
+
+def override(name: str, variant: str, *, until: str) -> Manifest:
+    """An override of all cells of the feature."""
+    return ours(
+        "FeatureOverride", name, policyRef={"name": FEATURE}, variant=variant, expireTime=until, reason="a test"
+    )
 
 
 def plan(value: str) -> Manifest:

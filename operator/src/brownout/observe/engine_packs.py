@@ -9,7 +9,7 @@ namespace. Counts are summed over replicas, utilizations averaged, latencies tak
 | sglang | running, waiting, kv-cache, first-token-p95, latency-p95 |
 | tgi | running, waiting, latency-p95 |
 | triton | waiting, gpu, busy |
-| brownout | busy, backlog, running, waiting, batch-fill, queue-wait-p95 |
+| brownout | busy, work, backlog, running, waiting, batch-fill, queue-wait-p95 |
 """
 
 import re
@@ -54,6 +54,7 @@ PACKS: dict[str, dict[str, str]] = {
     },
     "brownout": {
         "busy": f"sum(rate(brownout_inference_gpu_busy_seconds_total{{MATCHERS}}[{WINDOW}]))",
+        "work": f"sum(rate(brownout_inference_gpu_work_seconds_total{{MATCHERS}}[{WINDOW}]))",
         "backlog": "sum(brownout_inference_queue_gpu_seconds{MATCHERS})",
         "running": "sum(brownout_inference_running{MATCHERS})",
         "waiting": "sum(brownout_inference_queue_length{MATCHERS})",

@@ -6,7 +6,7 @@ peering and the scan for new kinds are off. It therefore needs list and watch on
 
 Two limits are kopf's, and are dealt with here. It tells nobody when the first LIST of every kind is in; but it holds back
 every event handler until then, and namespaces always exist, so the first event of a namespace is that signal. And an object
-deleted while a watch was broken for long stays in its index; audit.py finds those, and `gone` hides them.
+deleted while a watch was broken for long stays in its index; audit.py finds those, and has them hidden.
 """
 
 import asyncio
@@ -88,12 +88,16 @@ class Forever:
 
 
 class Watch:
-    """Everything that is watched. `wake` is set by any change of a fact; `complete` once every kind has been listed."""
+    """Everything that is watched.
+
+    `wake` is set by any change of a fact, `complete` once every kind has been listed, `relisted` whenever one is again.
+    """
 
     def __init__(self, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
         self.wake = asyncio.Event()
         self.complete = asyncio.Event()
-        self.gone: set[str] = set()
+        self.relisted = asyncio.Event()
+        self._gone: dict[str, set[str]] = {}
         self._ours: set[asyncio.Task[Any]] = set()
         self.registry = kopf.OperatorRegistry()
         self.settings = kopf.OperatorSettings()
@@ -109,16 +113,20 @@ class Watch:
 
     def facts(self, kind: str) -> dict[Key, Any]:
         """All objects of a kind, as last seen. Of two with one name (deleted and made anew) the later one is meant."""
+        gone = self._gone.get(kind, set())
         return {
-            key: entry.fact
-            for key, store in self._indices[kind].items()
-            for entry in store
-            if entry.uid not in self.gone
+            key: entry.fact for key, store in self._indices[kind].items() for entry in store if entry.uid not in gone
         }
 
     def uids(self, kind: str) -> set[str]:
         """The uids of all objects of a kind that are still in the index."""
         return {entry.uid for store in self._indices[kind].values() for entry in store}
+
+    def hide(self, kind: str, uids: set[str]) -> int:
+        """Take exactly these objects of a kind for gone, although the index has them. Returns how many of them are news."""
+        news = len(uids - self._gone.get(kind, set()))
+        self._gone[kind] = uids
+        return news
 
     async def start(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
         """Start watching, until `stop` is set. Puts kopf's signal handlers in place of whatever was there."""
@@ -163,6 +171,8 @@ class Watch:
 
         @kopf.on.event(*where, id=f"event_{kind.plural}", registry=self.registry)
         async def seen(type: str | None, **_: Any) -> None:  # noqa: A002  kopf's own name
+            if type is None and self.complete.is_set():
+                self.relisted.set()
             if kind.kind == "Namespace":
                 self.complete.set()
             if type == "DELETED":

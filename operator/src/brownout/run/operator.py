@@ -13,6 +13,7 @@ from msgspec import Struct
 from brownout.act.scale import ScaleWriter
 from brownout.api.resources import RESOURCES
 from brownout.api.schema import API_VERSION, GROUP, VERSION
+from brownout.observe.audit import Audit
 from brownout.observe.observer import Observer
 from brownout.observe.prometheus import Prometheus
 from brownout.observe.sources import Sources
@@ -94,6 +95,7 @@ async def _run_all(
     _on_signals(asked.set)
     ready = asyncio.create_task(_kinds_are_served(connection, health))
     posting = asyncio.create_task(events.run())
+    auditing = asyncio.create_task(Audit(connection.client, watch).run())
     try:
         await asyncio.wait((ready, asked_task), return_when=asyncio.FIRST_COMPLETED)
         if asked.is_set():
@@ -110,9 +112,9 @@ async def _run_all(
         if isinstance(decided[0], Exception):
             raise decided[0]
     finally:
-        for task in (asked_task, ready, posting):
+        for task in (asked_task, ready, posting, auditing):
             task.cancel()
-        await asyncio.gather(asked_task, ready, posting, return_exceptions=True)
+        await asyncio.gather(asked_task, ready, posting, auditing, return_exceptions=True)
 
 
 async def _tick_when_complete(loop: Loop, watch: Watch, *, stop: asyncio.Event) -> None:

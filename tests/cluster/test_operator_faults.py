@@ -1,0 +1,270 @@
+"""What an operator meets in its life, on a real control plane: each gets a condition with a sentence, costs only what it
+names, takes no replica and changes no feature on data that is not there."""
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from support.cluster import Manifest
+from support.operator import Operator
+from support.operator_world import API_VERSION, FEATURE, World, deployment, ours, plan
+from support.waiting import holds_for, wait_for
+
+pytest_plugins = ("support.operator_fixtures",)
+
+
+def wait_for_sentence(world: World, kind: str, name: str, condition: str, *words: str) -> Manifest:
+    """Until a condition's message has all these words; returns the condition."""
+
+    def said() -> Manifest | None:
+        found = world.condition(kind, name, condition)
+        return found if all(word in found.get("message", "") for word in words) else None
+
+    return wait_for(said, f"{kind} {name} says {words} in {condition}", seconds=40)
+
+
+def surge(world: World) -> tuple[str, int]:
+    """More than the pool carries: all GPUs are in use, and free users have lost something. Returns what they have."""
+    world.set_load(pro=2, free=20)
+    world.wait_for_replicas(4)
+    wait_for(lambda: world.served("free") != ("full", 100), "free users lose something")
+    wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four replicas are ready")
+    return settled(lambda: world.served("free"))
+
+
+def settled(look: Callable[[], tuple[str, int]]) -> tuple[str, int]:
+    """What something is once it has stayed so for a few seconds."""
+    seen = look()
+
+    def stays() -> bool:
+        nonlocal seen
+        before, seen = seen, look()
+        assert before == seen
+        holds_for(lambda: look() == seen, f"it stays {seen}", seconds=3)
+        return True
+
+    wait_for(stays, "it settles")
+    return seen
+
+
+def test_a_policy_that_names_a_missing_scaler_says_so_and_the_others_go_on(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    variants = [
+        {"name": "full", "costs": [{"scaler": "nobody", "gpuSecondsPerRequest": "1"}]},
+        {"name": "denied"},
+    ]
+    world.namespace.create(world.policy("video", variants=variants))
+    found = wait_for_sentence(world, "FeaturePolicy", "video", "Ready", "costs[0].scaler", "'nobody'", "image")
+    assert (found["status"], found["reason"]) == ("False", "NotFound")
+    assert world.condition("FeaturePolicy", FEATURE, "Ready")["status"] == "True"
+    world.set_load(pro=1, free=1.5)
+    world.wait_for_replicas(4)
+
+
+def test_a_policy_that_names_a_missing_tier_says_so_and_serves_the_others(world: World, operator: Operator) -> None:
+    tiers = [{"tierRef": {"name": "gold"}}, {"tierRef": {"name": "free"}}]
+    world.namespace.create(world.policy("video", tiers=tiers))
+    found = wait_for_sentence(world, "FeaturePolicy", "video", "Ready", "tiers[0].tierRef.name", "'gold'", "free, pro")
+    assert found["reason"] == "NotFound"
+    assert world.served("free", "video") == ("full", 100)
+
+
+def test_a_scaler_whose_workload_is_missing_says_so_and_the_others_go_on(world: World, operator: Operator) -> None:
+    world.namespace.create(world.scaler("video", scaleTargetRef={"name": "video"}))
+    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "scaleTargetRef.name", "'video'", "image")
+    assert found["status"] == "False"
+    assert world.condition("InferenceScaler", "image", "Ready")["status"] == "True"
+    world.namespace.create(deployment("video"))
+    wait_for(lambda: world.condition("InferenceScaler", "video", "Ready")["status"] == "True", "it is there now")
+
+
+def test_a_scaler_of_another_kind_without_scale_says_so(world: World, operator: Operator) -> None:
+    target = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "image"}
+    world.namespace.create(world.scaler("video", scaleTargetRef=target))
+    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "scaleTargetRef.kind", "DaemonSet", "/scale")
+    assert found["status"] == "False"
+
+
+def test_two_tiers_that_match_the_same_user_are_told_apart(world: World, operator: Operator) -> None:
+    world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
+    found = wait_for_sentence(world, "UserTier", "professional", "Ready", "pro matches the same users")
+    assert (found["status"], found["reason"]) == ("False", "Conflict")
+    assert world.condition("UserTier", "pro", "Ready")["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("sum(", "does not understand the query"),
+        ("sum(nothing_of_the_kind)", "returns nothing"),
+        ("vector(0) / vector(0)", "returns NaN"),
+        ("vector(1) / vector(0)", "returns infinity"),
+        ('offered{namespace="NAMESPACE"}', "more than one series"),
+    ],
+)
+def test_a_metric_without_a_number_is_missing_and_takes_no_replica(
+    world: World, operator: Operator, query: str, words: str
+) -> None:
+    world.wait_for_replicas(2)
+    target = {"type": "AverageValue", "value": "1"}
+    metric = {"name": "odd", "query": query.replace("NAMESPACE", world.namespace.name), "target": target}
+    world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [metric]}})
+    found = wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "odd", words)
+    assert (found["status"], found["reason"]) == ("False", "Missing")
+    world.set_load(pro=0.1, free=0.1)
+    holds_for(lambda: world.replicas() == 2, "no replica goes while a metric is missing", seconds=8)
+    world.set_load(pro=1, free=1.5)
+    world.wait_for_replicas(4)
+
+
+def test_demand_that_is_missing_changes_no_feature(world: World, operator: Operator) -> None:
+    lost = surge(world)
+    broken = {"demand": {"offered": {"query": "sum("}, "admitted": {"query": "sum("}}}
+    world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": broken})
+    found = wait_for_sentence(world, "FeaturePolicy", FEATURE, "MetricsAvailable", "demand.offered")
+    assert found["status"] == "False"
+    world.set_load(pro=0.1, free=0.1)
+    holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
+    assert world.replicas() == 4
+
+
+def test_prometheus_that_stops_in_mid_surge_freezes_everything_and_nothing_is_lost(
+    world: World, operator: Operator
+) -> None:
+    lost = surge(world)
+    world.cluster.prometheus.stop()
+    try:
+        found = wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "Prometheus cannot be reached")
+        assert found["status"] == "False"
+        holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
+        assert world.replicas() == 4
+    finally:
+        world.cluster.prometheus.start()
+    wait_for(
+        lambda: world.condition("InferenceScaler", "image", "MetricsAvailable")["status"] == "True",
+        "evidence is back",
+        seconds=60,
+    )
+    world.set_load(pro=0.5, free=0.5)
+    world.wait_for_variant("free", "full", seconds=60)
+
+
+def test_a_prometheus_that_hangs_does_not_hang_the_operator(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    world.cluster.prometheus.pause()
+    try:
+        wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "no answer from Prometheus")
+        assert "the last tick ended" in operator.get("/livez")
+        assert world.replicas() == 2
+    finally:
+        world.cluster.prometheus.resume()
+
+
+def test_an_operator_killed_in_mid_surge_reverses_nothing_when_it_is_back(world: World, operator: Operator) -> None:
+    lost = surge(world)
+    before = world.status("FeaturePolicy", FEATURE)
+    operator.kill()
+    operator.start()
+    holds_for(lambda: world.served("free") == lost and world.replicas() == 4, "nothing is reversed", seconds=8)
+    after = world.status("FeaturePolicy", FEATURE)
+    assert after["version"] == before["version"]
+    assert [cell["since"] for cell in after["cells"]] == [cell["since"] for cell in before["cells"]]
+    world.set_load(pro=0.5, free=0.5)
+    world.wait_for_variant("free", "full")
+
+
+def test_a_pod_that_never_becomes_ready_is_given_up_and_said(world: World, operator: Operator) -> None:
+    never = {"readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1}}
+    world.namespace.create(deployment("video", **never))
+    cold = {"expectedSeconds": 2, "giveUpAfterSeconds": 10}
+    world.namespace.create(world.scaler("video", scaleTargetRef={"name": "video"}, coldStart=cold))
+    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "did not become ready within")
+    assert (found["status"], found["reason"]) == ("False", "PodsNotReady")
+    assert world.status("InferenceScaler", "video")["replicas"]["ready"] == 0
+    world.set_load(pro=1, free=1)
+    wait_for(lambda: world.replicas() >= 3, "the other workload still gets GPUs")
+
+
+def test_advise_decides_and_publishes_and_writes_nothing(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    advise = {"spec": {"mode": "Advise"}}
+    world.namespace.patch(API_VERSION, "InferenceScaler", "image", advise)
+    world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, advise)
+    wait_for(lambda: world.status("FeaturePolicy", FEATURE)["observedGeneration"] == 2, "the new mode is seen")
+    world.set_load(pro=2, free=20)
+    wait_for(
+        lambda: world.status("InferenceScaler", "image")["replicas"]["desired"] == 4, "four replicas would be written"
+    )
+    wait_for(lambda: world.pool_status()["saturation"]["percent"] > 100, "the pool is saturated")
+    holds_for(lambda: world.replicas() == 2, "no replicas are written", seconds=5)
+    assert world.served("free") == ("full", 100)
+    assert "Advise" in world.status("InferenceScaler", "image")["summary"]
+
+
+def test_paused_leaves_everything_as_it_is(world: World, operator: Operator) -> None:
+    lost = surge(world)
+    paused = {"spec": {"mode": "Paused"}}
+    world.namespace.patch(API_VERSION, "InferenceScaler", "image", paused)
+    world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, paused)
+    wait_for(lambda: world.status("FeaturePolicy", FEATURE)["observedGeneration"] == 2, "the new mode is seen")
+    world.set_load(pro=0.1, free=0.1)
+    holds_for(lambda: world.replicas() == 4 and world.served("free") == lost, "everything stays", seconds=10)
+
+
+def test_a_person_who_scales_by_hand_is_not_fought_within_a_tick_and_then_overruled(
+    world: World, operator: Operator
+) -> None:
+    world.wait_for_replicas(2)
+    world.namespace.patch("apps/v1", "Deployment", "image", {"spec": {"replicas": 1}})
+    world.wait_for_replicas(2)
+
+
+def test_replicas_that_may_not_be_written_are_a_condition(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    role = world.cluster.objects.get("rbac.authorization.k8s.io/v1", "ClusterRole", f"operator-{world.namespace.name}")
+    role["rules"] = [rule for rule in role["rules"] if "deployments/scale" not in rule["resources"]]
+    world.cluster.objects.patch(
+        "rbac.authorization.k8s.io/v1", "ClusterRole", role["metadata"]["name"], {"rules": role["rules"]}
+    )
+    world.set_load(pro=1, free=1.5)
+    found = wait_for_sentence(world, "InferenceScaler", "image", "Ready", "may not write its /scale", "scaleTargets")
+    assert (found["status"], found["reason"]) == ("False", "NotWritten")
+    assert world.condition("FeaturePolicy", FEATURE, "Ready")["status"] == "True"
+
+
+def test_all_policies_vanishing_at_once_is_not_taken_for_none(world: World, operator: Operator) -> None:
+    world.namespace.create(world.policy("video"))
+    wait_for(lambda: world.served("free", "video"), "both policies are in use")
+    surge(world)
+    world.namespace.delete(API_VERSION, "FeaturePolicy", FEATURE)
+    world.namespace.delete(API_VERSION, "FeaturePolicy", "video")
+    wait_for(lambda: operator.metric("brownout_kind_unseen", kind="FeaturePolicy") == 1, "the kind is not known")
+    holds_for(lambda: world.replicas() == 4, "no replica is taken", seconds=8)
+    world.namespace.create(world.policy())
+    wait_for(lambda: operator.metric("brownout_kind_unseen", kind="FeaturePolicy") == 0, "it is known again")
+
+
+def test_an_api_server_that_goes_away_is_waited_for(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    api_server = world.cluster.component("kube-apiserver")
+    api_server.stop()
+    holds_for(lambda: "the last tick ended" in operator.get("/livez"), "the operator lives", seconds=4)
+    api_server.start()
+    wait_for(lambda: world.replicas() == 2, "the API server is back", seconds=60)
+    world.set_load(pro=1, free=1.5)
+    world.wait_for_replicas(4, seconds=60)
+
+
+def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, operator: Operator) -> None:
+    world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
+    wait_for_sentence(world, "UserTier", "professional", "Ready", "matches the same users")
+    assert world.status("UserTier", "free")["tried"] == 3
+    api_server = world.cluster.component("kube-apiserver")
+    operator.signal(signal.SIGSTOP)
+    world.namespace.delete(API_VERSION, "UserTier", "professional")
+    api_server.stop()
+    api_server.start()
+    wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
+    operator.signal(signal.SIGCONT)
+    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
