@@ -70,6 +70,11 @@ class Meters:
         self._busy = counter(
             "brownout_inference_gpu_busy_seconds", "Seconds in which the device ran steps", ["workload"]
         )
+        self._work = counter(
+            "brownout_inference_gpu_work_seconds",
+            "The same, a step counting by the share of the batch's places that were taken: what costs are learned from",
+            ["workload"],
+        )
         self._wait = Histogram(
             "brownout_inference_queue_wait_seconds",
             "From admission to a place in the batch",
@@ -88,6 +93,7 @@ class Meters:
         )
         self._flag_changes = counter("brownout_inference_flag_changes", "Changes of the flags that were received", [])
         self._busy.labels(workload)
+        self._work.labels(workload)
 
     def cell(self, tier: str, cohort: str) -> tuple[str, str]:
         """The label values for a tier and a cohort."""
@@ -109,8 +115,10 @@ class Meters:
     def failed(self, feature: str, tier: str, cohort: str, reason: str) -> None:
         self._failed.labels(feature, tier, cohort, reason).inc()
 
-    def gpu_busy(self, seconds: float) -> None:
+    def gpu_busy(self, seconds: float, *, fill: float) -> None:
+        """Steps that took `seconds`, with `fill` of the batch's places taken, from 0 to 1."""
         self._busy.labels(self.workload).inc(seconds)
+        self._work.labels(self.workload).inc(seconds * fill)
 
     def queue_wait(self, tier: str, seconds: float) -> None:
         self._wait.labels(self.workload, tier).observe(max(0.0, seconds))

@@ -13,7 +13,7 @@ def test_the_names_are_those_that_policies_ask_for() -> None:
     meters.offered("image-generation", "free", "")
     meters.admitted("image-generation", "free", "", "full")
     meters.completed("image-generation", "free", "", "full", 1.5)
-    meters.gpu_busy(0.25)
+    meters.gpu_busy(0.25, fill=0.5)
     page = meters.page().decode()
     assert 'brownout_feature_offered_total{cohort="",feature="image-generation",tier="free"} 1.0' in page
     assert (

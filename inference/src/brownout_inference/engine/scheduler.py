@@ -104,7 +104,7 @@ class Scheduler:
             await self._device.call(lambda: _leave(engine, leaving))
             return
         in_batch = list(self._running)
-        busy_before = self._device.busy_seconds
+        fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
         try:
             self._deliver(await self._device.step(change_and_step))
         except Exception as error:
@@ -112,7 +112,7 @@ class Scheduler:
             await self._device.call(lambda: _leave(engine, in_batch))
             self._deliver(_Advance(failed=dict.fromkeys(in_batch, error)))
         finally:
-            self._meters.gpu_busy(self._device.busy_seconds - busy_before)
+            self._meters.gpu_busy(self._device.busy_seconds - busy_before, fill=fill)
 
     def _seat(self) -> list[Ticket]:
         seated: list[Ticket] = []

@@ -47,7 +47,8 @@ class Metric(Object, frozen=True, kw_only=True):
     """One number from Prometheus.
 
     Load: by the HPA's formula. Backlog: GPU-seconds of queued work. Objective: evidence of saturation, never arithmetic.
-    Busy: busy GPU-seconds a second of the whole workload, from which costs are learned.
+    Busy: GPU-seconds of work done a second by the whole workload, from which costs are learned. A batching server must count
+    a step by the share of its batch that is full: at low load it is busy all the time with batches that are nearly empty.
     """
 
     rules: ClassVar = (
