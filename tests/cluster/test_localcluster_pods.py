@@ -101,11 +101,11 @@ def test_an_unknown_image_is_refused_with_the_names_of_known_ones(namespace: Nam
     pod["spec"]["containers"][0]["image"] = "example.com/stranger:1"
     namespace.create(pod)
 
-    def waiting() -> dict[str, str] | None:
-        return container_status(namespace.pod("stranger")).get("state", {}).get("waiting")
+    def waiting() -> dict[str, str]:
+        return dict(container_status(namespace.pod("stranger")).get("state", {}).get("waiting", {}))
 
-    wait_for(lambda: (waiting() or {}).get("reason") == "ErrImagePull", "the image is refused")
-    assert "brownout/brownout, brownout/inference, python" in (waiting() or {})["message"]
+    wait_for(lambda: waiting().get("reason") == "ErrImagePull", "the image is refused")
+    assert "brownout/brownout, brownout/inference, python" in waiting()["message"]
 
 
 def test_a_pod_acts_with_its_own_service_account_and_no_more(namespace: Namespace) -> None:

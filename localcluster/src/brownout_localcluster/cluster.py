@@ -147,8 +147,9 @@ class LocalCluster:
         except BaseException:
             self.stop()
             raise
-        if detached:
-            # It is nobody's child to wait for from here on; poll keeps Popen from warning about it.
+        if detached and self._supervisor.stdout:
+            self._supervisor.stdout.close()
+            # It is nobody's child to wait for from here on, and Popen would warn of one that it has not seen end.
             self._supervisor.returncode = 0
 
     def stop(self) -> None:
@@ -204,7 +205,8 @@ class LocalCluster:
         ran = subprocess.run(
             [self._binaries["kubectl"], *arguments],
             input=stdin,
-            env=os.environ | {"KUBECONFIG": str(self.kubeconfig)},
+            env=os.environ
+            | {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(self.layout.root / "kubectl-cache")},
             capture_output=True,
             text=True,
             check=False,

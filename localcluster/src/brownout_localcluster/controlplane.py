@@ -87,7 +87,7 @@ class ControlPlane:
 
     def _tail(self, name: str) -> str:
         lines = self._log(name).read_text(errors="replace").splitlines()[-8:]
-        return f"The log of {name} ends with:\n" + "\n".join(f"    {line[:300]}" for line in lines)
+        return f"The log of {name} ends with:\n" + "\n".join(f"    {line[:800]}" for line in lines)
 
 
 async def bring_up(plane: ControlPlane, spec: ClusterSpec, layout: Layout, at: Endpoints) -> None:
