@@ -1,6 +1,6 @@
 """Trains the image model on the 1,797 handwritten digits that scikit-learn carries, and says how well its pictures are read.
 
-    python inference/train/digits.py            # about three minutes on one core; needs the dependency group `train`
+    python inference/train/digits.py            # about five minutes on one core; needs the dependency group `train`
 
 The weights go to where the server loads them from. Two figures are printed for pictures generated with 8, 4, 2 and 1 steps: how often a nearest-neighbour classifier
 that has seen only real digits reads the one that was asked for, and the Fréchet distance between generated and real pictures (0 is the same distribution;
