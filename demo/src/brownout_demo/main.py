@@ -28,13 +28,14 @@ from brownout_localcluster import LocalCluster
 
 LEAST_MINUTES = 3.0
 SECOND = 1.0
+HEADLESS_COLUMNS = 160
 WEIGH_SECONDS = 15.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo. Returns 0 if the story came true, 1 if not, 130 after Ctrl-C."""
     options = _parser().parse_args(arguments)
-    console = Console(stderr=False, soft_wrap=options.headless)
+    console = Console(width=HEADLESS_COLUMNS if options.headless else None, soft_wrap=options.headless)
     # SIGTERM ends it as Ctrl-C does, so that nothing is left running either way.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

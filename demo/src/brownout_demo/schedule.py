@@ -7,14 +7,14 @@ MINUTES = 6.0
 
 PHASES: tuple[tuple[str, float], ...] = (
     ("calm", 60),
-    ("ramp", 60),
-    ("peak", 90),
-    ("decline", 40),
-    ("aftermath", 110),
+    ("ramp", 45),
+    ("peak", 85),
+    ("decline", 30),
+    ("aftermath", 140),
 )
 """Name and seconds of each phase in a demo of six minutes; another length stretches them all."""
 
-CURVE: tuple[tuple[float, float], ...] = ((0, 0.0), (60, 0.0), (120, 1.0), (210, 1.0), (250, 0.0), (360, 0.0))
+CURVE: tuple[tuple[float, float], ...] = ((0, 0.0), (60, 0.0), (105, 1.0), (190, 1.0), (220, 0.0), (360, 0.0))
 """How viral it is, from 0 to 1, by seconds of a demo of six minutes."""
 
 
