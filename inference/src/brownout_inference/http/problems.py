@@ -29,6 +29,8 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
             refusal.bad_request(f"{request.method} {request.path}: {error.reason}.", status=error.status, reason=reason)
         )
         response.headers.update({name: value for name, value in error.headers.items() if name == "Allow"})
+    except ConnectionError:
+        raise  # the client has gone; there is nobody to answer
     except Exception:
         log.exception("%s %s failed", request.method, request.path)
         response = problem(

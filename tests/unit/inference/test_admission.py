@@ -1,0 +1,184 @@
+"""The door: what is counted, who is let in, and what becomes of those who wait."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from brownout_inference.admission import Admission, Phase
+from brownout_inference.engine.device import PacedDevice
+from brownout_inference.engine.scheduler import Scheduler
+from brownout_inference.features import BUILT_IN, ImageAsk
+from brownout_inference.metrics import Meters
+from brownout_inference.refusal import RefusedError
+from brownout_inference.ticket import Ticket
+from brownout_inference.tier_queue import TierQueue
+from brownout_inference.verdict import Verdict
+from inference.builders import CountingEngine, VirtualTime, verdict
+
+FEATURE = BUILT_IN["image-generation"]
+STEP_SECONDS = 0.5
+FULL, LITE = ({"enabled": True, "steps": steps} for steps in (8, 2))
+
+
+@dataclass
+class Door:
+    """An admission whose flags are what `says` is."""
+
+    says: Verdict = field(default_factory=lambda: verdict(value=FULL))
+    places: int = 10
+    engine: CountingEngine = field(default_factory=CountingEngine)
+
+    def __post_init__(self) -> None:
+        time = VirtualTime()
+        device = PacedDevice(step_seconds=STEP_SECONDS, clock=time.clock, sleep=time.sleep)
+        queue: TierQueue[Ticket] = TierQueue(places_per_tier=self.places)
+        self.meters = Meters("image")
+        self.scheduler = Scheduler(device=device, queue=queue, max_batch=2, meters=self.meters)
+        self.admission = Admission(
+            judge=lambda feature, context: self.says,
+            scheduler=self.scheduler,
+            meters=self.meters,
+            clock=time.clock,
+            step_seconds=STEP_SECONDS,
+        )
+        self.admission.phase = Phase.SERVING
+
+    def admit(self, pictures: int = 1) -> Ticket:
+        return self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), {})
+
+    def refusal(self, pictures: int = 1) -> Any:
+        with pytest.raises(RefusedError) as caught:
+            self.admit(pictures)
+        return caught.value.refusal
+
+    def count(self, name: str, **labels: str) -> float:
+        registry: CollectorRegistry = self.meters.registry
+        return sum(
+            sample.value
+            for family in registry.collect()
+            for sample in family.samples
+            if sample.name == f"brownout_feature_{name}_total" and labels.items() <= sample.labels.items()
+        )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.scheduler.run(self.engine))
+        try:
+            async with asyncio.timeout(10):
+                yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_an_answer_is_offered_admitted_and_completed() -> None:
+    door = Door()
+    async with door.serving():
+        assert await door.admission.result(door.admit()) == "done"
+    assert [door.count(name) for name in ("offered", "admitted", "completed", "refused", "failed")] == [1, 1, 1, 0, 0]
+
+
+async def test_what_waits_is_worth_its_declared_cost() -> None:
+    door = Door()
+    door.admit()
+    door.admit(pictures=2)
+    assert door.scheduler.queue.gpu_seconds() == pytest.approx((1 + 2) * 8 * STEP_SECONDS / 2)
+
+
+async def test_a_denial_is_offered_and_refused_and_never_admitted() -> None:
+    door = Door(says=verdict(variant="denied_capacity"))
+    assert door.refusal().status == 503
+    assert [door.count(name) for name in ("offered", "admitted")] == [1, 0]
+    assert door.count("refused", reason="denied_capacity") == 1
+
+
+async def test_a_full_queue_refuses_with_the_time_that_what_is_ahead_takes() -> None:
+    door = Door(places=3)
+    for _ in range(3):
+        door.admit()
+    assert door.refusal().retry_after_seconds == pytest.approx(3 * 8 * STEP_SECONDS / 2)
+    assert [door.count("admitted"), door.count("refused", reason="queue_full")] == [3, 1]
+
+
+async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_demand() -> None:
+    door = Door()
+    assert door.refusal(pictures=3).status == 400
+    assert door.count("offered") == 0
+
+
+@pytest.mark.parametrize(("phase", "reason"), [(Phase.LOADING, "not_ready"), (Phase.DRAINING, "draining")])
+async def test_a_server_that_does_not_serve_says_so(phase: Phase, reason: str) -> None:
+    door = Door()
+    door.admission.phase = phase
+    refused = door.refusal()
+    assert (refused.status, refused.reason) == (503, reason)
+    assert refused.retry_after_seconds > 0
+
+
+async def test_a_flip_answers_what_waits_with_the_denial() -> None:
+    door = Door()
+    waiting = [door.admit() for _ in range(3)]
+    door.says = verdict(variant="denied_capacity")
+    door.admission.reconsider()
+    for ticket in waiting:
+        with pytest.raises(RefusedError, match="not enough GPUs"):
+            await door.admission.result(ticket)
+    assert len(door.scheduler.queue) == 0
+    assert door.count("refused", reason="cancelled") == 3
+
+
+async def test_a_flip_makes_what_waits_cheaper_and_keeps_its_place() -> None:
+    door = Door()
+    first, second = door.admit(), door.admit()
+    door.says = verdict(variant="lite", value=LITE)
+    door.admission.reconsider()
+    assert [ticket.work.steps for ticket in door.scheduler.queue] == [2, 2]
+    assert list(door.scheduler.queue) == [first, second]
+    assert door.scheduler.queue.gpu_seconds() == pytest.approx(2 * 2 * STEP_SECONDS / 2)
+    async with door.serving():
+        await asyncio.gather(*(door.admission.result(ticket) for ticket in (first, second)))
+    assert door.count("completed", variant="lite") == 2
+
+
+async def test_a_flip_moves_what_waits_to_its_new_tier() -> None:
+    door = Door()
+    risen = door.admit()
+    door.says = verdict("pro", value=FULL)
+    door.admission.reconsider()
+    assert (risen.tier, dict(door.scheduler.queue.lengths)) == ("pro", {"free": 0, "pro": 1})
+
+
+async def test_a_caller_that_is_cancelled_gives_its_place_back() -> None:
+    door = Door()
+    waiting = asyncio.create_task(door.admission.result(door.admit()))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert len(door.scheduler.queue) == 0
+    assert door.count("failed", reason="client_gone") == 1
+
+
+async def test_a_model_that_fails_is_an_answer_that_can_be_tried_again() -> None:
+    door = Door(engine=CountingEngine(breaks_at_step=1))
+    async with door.serving():
+        with pytest.raises(RefusedError) as caught:
+            await door.admission.result(door.admit())
+    assert (caught.value.refusal.status, caught.value.refusal.reason) == (503, "engine_failed")
+    assert door.count("failed", reason="engine") == 1
+
+
+async def test_what_the_grace_period_leaves_is_told_to_try_again() -> None:
+    door = Door()
+    waiting = door.admit()
+    door.admission.interrupt()
+    with pytest.raises(RefusedError) as caught:
+        await door.admission.result(waiting)
+    assert caught.value.refusal.reason == "interrupted"
+    assert door.count("failed", reason="interrupted") == 1
+    async with asyncio.timeout(1):
+        await door.scheduler.until_quiet()
