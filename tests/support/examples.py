@@ -21,7 +21,7 @@ def objects_in(file: Path) -> list[dict[str, Any]]:
     return [manifest.body for manifest in read(str(file), file.read_text())]
 
 
-def example(kind: str, name: str, **changes: Any) -> dict[str, Any]:
+def example(kind: str, name: str, /, **changes: Any) -> dict[str, Any]:
     """An object of the full example, changed by `changed`."""
     found = [o for o in objects_in(EXAMPLES / "full.yaml") if (o["kind"], o["metadata"]["name"]) == (kind, name)]
     return changed(found[0], changes)

@@ -160,7 +160,7 @@ RULES = (
     Refusal(
         "a_variant_name_twice",
         POLICY,
-        {"spec.variants[1].name": "full"},
+        {"spec.variants[1].name": "full", "spec.tiers[1].lowest": "full"},
         "two variants share a name; give each its own",
     ),
     Refusal(

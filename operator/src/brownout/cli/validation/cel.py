@@ -101,7 +101,7 @@ class _Parser:
                 value = _applied(_at, value, self.expression())
                 self._need("]")
             elif self._skip("."):
-                name = self._next()
+                name = self._name()
                 value = self._method(value, name) if self._skip("(") else _field(value, _unescaped(name))
             else:
                 return value
@@ -111,7 +111,7 @@ class _Parser:
             return _applied(lambda text, pattern: re.search(pattern, text) is not None, value, *self._arguments())
         if name not in _MACROS:
             raise UnknownSyntaxError(f"{self._text}: {name}")
-        variable = self._next()
+        variable = self._name()
         self._need(",")
         body = self.expression()
         self._need(")")
@@ -160,6 +160,12 @@ class _Parser:
         if not self._tokens:
             raise UnknownSyntaxError(f"{self._text}: it ends too early")
         return self._tokens.pop(0)
+
+    def _name(self) -> str:
+        name = self._next()
+        if not name.isidentifier():
+            raise UnknownSyntaxError(f"{self._text}: {name}")
+        return name
 
     def _skip(self, token: str) -> bool:
         if self._peek() != token:

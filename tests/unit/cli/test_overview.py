@@ -1,0 +1,82 @@
+"""`brownout status` in words."""
+
+from typing import Any
+
+from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
+from brownout.cli.overview import overview
+from support.examples import example
+
+KINDS = {resource.kind: resource for resource in RESOURCES}
+
+
+def objects(*bodies: dict[str, Any]) -> dict[str, list[Stored[Any, Any] | InvalidObject]]:
+    found: dict[str, list[Stored[Any, Any] | InvalidObject]] = {kind: [] for kind in KINDS}
+    for body in bodies:
+        found[body["kind"]].append(decode(KINDS[body["kind"]], body, 0.0))
+    return found
+
+
+def policy(*cells: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    return example("FeaturePolicy", "image-generation", **{"status.cells": list(cells)}, **changes)
+
+
+def test_a_feature_that_everybody_has_is_one_line() -> None:
+    printed = overview(objects(policy({"tier": "free", "variant": "full"}, {"tier": "pro", "variant": "full"})))
+    assert printed.splitlines()[1:] == ["media/image-generation  everybody it is for  full"]
+
+
+def test_each_audience_that_has_less_is_a_line_with_the_reason() -> None:
+    shed = {
+        "tier": "free",
+        "cohort": "new-accounts",
+        "variant": "denied",
+        "reason": "Capacity",
+        "message": "admitted 130 % of ready",
+        "since": "2026-11-22T20:00:00Z",
+        "expectedReturn": "2026-11-22T20:05:00Z",
+    }
+    printed = overview(objects(policy(shed, {"tier": "pro", "variant": "full"})))
+    line = printed.splitlines()[1]
+    for words in (
+        "free/new-accounts",
+        "denied",
+        "Capacity",
+        "admitted 130 % of ready; back about 2026-11-22T20:05:00Z",
+    ):
+        assert words in line
+    assert "pro" not in printed
+
+
+def test_a_split_cell_says_both_shares() -> None:
+    printed = overview(objects(policy({"tier": "free", "variant": "full", "percent": 30})))
+    assert "full 30 %, lite 70 %" in printed
+
+
+def test_a_policy_without_a_decision_does_not_claim_that_anybody_has_it() -> None:
+    assert "no decision has been made" in overview(objects(policy()))
+
+
+def test_pools_and_scalers_have_their_numbers() -> None:
+    pool = example("GPUPool", "h100", **{"status.gpus": {"capacity": 64, "granted": 60, "held": 58, "free": 6}})
+    scaler = example(
+        "InferenceScaler",
+        "image-xl",
+        **{"status.replicas": {"ready": 7, "coming": 2, "desired": 9, "demanded": 31}, "status.summary": "Demand: 31"},
+    )
+    lines = overview(objects(pool, scaler)).splitlines()
+    assert lines[1].split()[:4] == ["h100", "64", "60", "6"]
+    assert lines[4].split()[:5] == ["media/image-xl", "7", "2", "9", "31"]
+    assert lines[4].endswith("Demand: 31")
+
+
+def test_what_is_not_ready_is_said_at_the_end() -> None:
+    message = "UserTier media/free: spec.match: nobody reaches this tier; write another"
+    tier = example(
+        "UserTier",
+        "free",
+        **{"status.conditions": [{"type": "Ready", "status": "False", "reason": "Conflict", "message": message}]},
+    )
+    broken = example("FeaturePolicy", "image-generation", **{"spec.variants": "none"})
+    printed = overview(objects(tier, broken)).splitlines()
+    assert message in printed
+    assert any(line.startswith("FeaturePolicy media/image-generation: spec: ") for line in printed)
