@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from brownout.api.schema import API_VERSION
 from brownout_localcluster import LocalCluster
 from flags.process import Client, FlagServer, flag_server, in_process_client, ofrep_client
 from support.cluster import Namespace, fresh_namespace
+from support.operator import install_kinds
 from support.waiting import holds_for, wait_for
 
 KEY = "image-generation"
@@ -20,20 +20,11 @@ NEW = {"plan": "free", "targetingKey": "new"}
 PRO = {"plan": "pro", "targetingKey": "pro"}
 
 
-@pytest.fixture(scope="session")
-def definitions(cluster: LocalCluster) -> LocalCluster:
+@pytest.fixture(scope="module")
+def kinds(cluster: LocalCluster) -> LocalCluster:
     """The cluster, with our kinds in it."""
-    for path in sorted(Path("crds").glob("*.yaml")):
-        definition = yaml.safe_load(path.read_text())
-        cluster.objects.apply(definition)
-        name, group = definition["metadata"]["name"], definition["apiVersion"]
-        wait_for(lambda name=name, group=group: established(cluster, group, name), f"{name} is established")
+    install_kinds(cluster)
     return cluster
-
-
-def established(cluster: LocalCluster, api_version: str, name: str) -> bool:
-    status = cluster.objects.get(api_version, "CustomResourceDefinition", name).get("status", {})
-    return any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions", []))
 
 
 def tier(name: str, priority: int, **spec: Any) -> dict[str, Any]:
@@ -74,7 +65,7 @@ def shed(namespace: Namespace, variant: str, *, cohort: str = "", percent: int =
 
 
 @pytest.fixture
-def product(definitions: LocalCluster, namespace: Namespace) -> Namespace:
+def product(kinds: LocalCluster, namespace: Namespace) -> Namespace:
     """A namespace with two tiers and a policy."""
     namespace.create(tier("pro", 100))
     young = {"key": "accountCreatedAt", "operator": "YoungerThan", "seconds": 604_800}
@@ -163,7 +154,7 @@ def test_clients_are_served_without_the_api_server_and_through_a_restart(
     api_server.stop()
     with ExitStack() as always:
         always.callback(
-            lambda: wait_for(lambda: product.get("v1", "ConfigMap", "kube-root-ca.crt"), "it is back", seconds=60)
+            lambda: wait_for(lambda: product.get(API_VERSION, "FeaturePolicy", KEY), "it is back", seconds=60)
         )
         always.callback(api_server.start)
         wait_for(lambda: server.metric("brownout_flags_sync_errors_total", kind="featurepolicies") > 0, "it is missed")
@@ -219,15 +210,13 @@ def test_a_policy_that_is_deleted_alone_is_gone_from_every_client(product: Names
     all_see(clients, "full", **OLD)
 
 
-def test_all_namespaces_are_served_and_kept_apart(
-    definitions: LocalCluster, product: Namespace, tmp_path: Path
-) -> None:
-    with fresh_namespace(definitions) as other:
+def test_all_namespaces_are_served_and_kept_apart(kinds: LocalCluster, product: Namespace, tmp_path: Path) -> None:
+    with fresh_namespace(kinds) as other:
         other.create(tier("free", 10))
         other.create(policy())
         shed(other, "denied")
         with (
-            flag_server(kubeconfig=definitions.kubeconfig, snapshot_dir=tmp_path) as server,
+            flag_server(kubeconfig=kinds.kubeconfig, snapshot_dir=tmp_path) as server,
             ofrep_client(server, product.name) as one,
             ofrep_client(server, other.name) as two,
         ):
@@ -236,10 +225,10 @@ def test_all_namespaces_are_served_and_kept_apart(
 
 
 def test_a_client_that_comes_before_the_first_policy_finds_it(
-    definitions: LocalCluster, namespace: Namespace, tmp_path: Path
+    kinds: LocalCluster, namespace: Namespace, tmp_path: Path
 ) -> None:
     with (
-        flag_server(kubeconfig=definitions.kubeconfig, snapshot_dir=tmp_path, namespaces=[namespace.name]) as server,
+        flag_server(kubeconfig=kinds.kubeconfig, snapshot_dir=tmp_path, namespaces=[namespace.name]) as server,
         in_process_client(server, namespace.name) as client,
     ):
         assert "FLAG_NOT_FOUND" in client.variant(KEY, **OLD)

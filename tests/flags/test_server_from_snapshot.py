@@ -13,6 +13,7 @@ from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2, sync_pb2_grpc
 from brownout.api.override import FEATURE_OVERRIDE
 from brownout.api.policy import FEATURE_POLICY
 from brownout.api.tier import USER_TIER
+from brownout.cli.main import main
 from brownout.flags.cells import Override, Policy
 from brownout.flags.snapshot import encode, write
 from flags.builders import DENIED, FULL, NAMESPACE, TIERS, cell, override, policy
@@ -293,3 +294,12 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, serv
     with pytest.raises(AssertionError, match=r"brownout flags serve: .*address already in use"):
         second.start()
     assert second.end() == 1
+
+
+def test_without_a_cluster_the_command_says_what_to_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    assert main(["flags", "serve"]) == 2
+    assert "set KUBECONFIG" in capsys.readouterr().err

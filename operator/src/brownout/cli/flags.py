@@ -43,10 +43,13 @@ def register(subparsers: "Subparsers") -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until a signal. Returns 1 where a port cannot be had."""
+    """Serve until a signal. Returns 1 where a port or the snapshot's folder cannot be had, 2 where no cluster is named."""
     from brownout.flags.log import log_json_lines
     from brownout.flags.server import Settings, serve
 
+    if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        print("brownout flags serve: no cluster is named; set KUBECONFIG, or run it as a pod", file=sys.stderr)
+        return 2
     log_json_lines(arguments.log_level)
     settings = Settings(
         host=os.environ.get("POD_IP") or "127.0.0.1",

@@ -51,7 +51,7 @@ class Listener(Protocol):
     def lost(self, part: Part, reason: str) -> None: ...
 
 
-class _ExpiredError(Exception):
+class ExpiredError(Exception):
     """The API server no longer has this resourceVersion."""
 
 
@@ -91,11 +91,11 @@ async def _follow(part: Part, api: client.ApiClient, listener: Listener) -> Asyn
     while True:
         began = time.monotonic()
         try:
-            async for event in _events(part, api, version):
+            async for event in events(part, api, version):
                 version = event["object"]["metadata"]["resourceVersion"]
                 _tell(part, event, listener)
                 yield
-        except _ExpiredError:
+        except ExpiredError:
             return
         if time.monotonic() - began < SHORTEST_WATCH_SECONDS:
             raise ConnectionError("the watch ended as soon as it began")
@@ -123,25 +123,39 @@ async def _list(part: Part, api: client.ApiClient, listener: Listener) -> str:
     return version
 
 
-async def _events(part: Part, api: client.ApiClient, version: str) -> AsyncIterator[dict[str, Any]]:
+async def events(part: Part, api: client.ApiClient, version: str) -> AsyncIterator[dict[str, Any]]:
+    """What has happened since a resourceVersion, bookmarks included, for up to a minute.
+
+    Raises ExpiredError where the API server no longer knows that far back, ApiException where it refuses.
+    """
     query = {
         "watch": True,
         "resource_version": version,
         "allow_watch_bookmarks": True,
         "timeout_seconds": RENEW_SECONDS,
     }
-    async with await _request(part, api, **query) as response:
+    response = await _request(part, api, **query)
+    try:
         if response.status == 410:
-            raise _ExpiredError
+            raise ExpiredError
         if response.status != 200:
             raise ApiException(status=response.status, reason=response.reason)
         async for line in response.content:
             event = msgspec.json.decode(line)
             if event["type"] == "ERROR":
                 if event["object"].get("code") == 410:
-                    raise _ExpiredError
+                    raise ExpiredError
                 raise ApiException(status=event["object"].get("code"), reason=event["object"].get("message"))
             yield event
+    finally:
+        _abort(response)
+
+
+def _abort(response: aiohttp.ClientResponse) -> None:
+    """End a response in mid-stream. Closing would have TLS wait for a goodbye, from a server that may hang."""
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
+    response.close()
 
 
 async def _request(part: Part, api: client.ApiClient, **query: Any) -> aiohttp.ClientResponse:
