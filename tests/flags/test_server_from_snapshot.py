@@ -236,8 +236,11 @@ def test_without_a_selector_several_namespaces_are_an_error_that_lists_them(disk
 # The process
 
 
-def test_without_snapshot_and_api_server_nothing_is_made_up(disk: Disk) -> None:
-    with flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots) as server:
+@pytest.mark.parametrize("namespaces", [[], [NAMESPACE]])
+def test_without_snapshot_and_api_server_nothing_is_made_up(disk: Disk, namespaces: list[str]) -> None:
+    if namespaces:
+        disk.keep(policy(namespace="other"), namespace="other")
+    with flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots, namespaces=namespaces) as server:
         assert server.ask("/readyz")[0] == 503
         assert server.ask("/livez")[0] == 200
         status, body, _ = server.ask(f"/{NAMESPACE}/ofrep/v1/evaluate/flags/{KEY}", {"context": FREE})

@@ -23,6 +23,8 @@ from brownout.flags.sync import OPTIONS, FlagSync
 from brownout.flags.watch import watch
 
 STOP_SECONDS = 3.0
+GRPC_STOP_SECONDS = 0.5
+"""Calls are answered at once, and streams would not end by themselves however long one waits."""
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +118,7 @@ async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIter
     try:
         yield
     finally:
-        await server.stop(STOP_SECONDS)
+        await server.stop(GRPC_STOP_SECONDS)
 
 
 def _health(board: Board, metrics: Metrics, service: Service) -> list[web.RouteDef]:
