@@ -1,5 +1,8 @@
 """The chart, installed by Helm on a control plane of its own: everything comes up with exactly the rights it grants."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from urllib.request import urlopen
 
@@ -72,6 +75,25 @@ def test_the_minimal_example_is_decided_on_and_served(installed: LocalCluster) -
             return str(response.status)
 
     wait_for(served, "the flags' Service answers", seconds=60)
+
+
+def test_status_shows_what_the_operator_decided(installed: LocalCluster) -> None:
+    installed.kubectl("apply", "-f", str(EXAMPLES / "minimal.yaml"))
+
+    def printed() -> str:
+        ran = subprocess.run(
+            [sys.executable, "-m", "brownout.cli.main", "status"],
+            env=os.environ | {"KUBECONFIG": str(installed.kubeconfig)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return ran.stdout if "everybody it is for" in ran.stdout else ""
+
+    lines = wait_for(printed, "status shows the feature as served", seconds=60).splitlines()
+    assert any(line.split()[:2] == ["gpus", "8"] for line in lines), lines
+    assert any(line.split()[0] == "default/chat" and line.endswith("full") for line in lines if line), lines
+    assert any(line.startswith("InferenceScaler default/chat: ") for line in lines), lines
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,6 @@
 """The generated definitions: up to date, structural, bounded, and with a wrong object in the tests for every rule."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -12,24 +10,9 @@ from brownout.api.resources import RESOURCES
 from brownout.api.schema import Resource
 from support.examples import REPOSITORY
 from support.refusals import IMMUTABLE, RULES
+from support.schemas import nodes, schema
 
 each_kind = pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.kind)
-
-
-def schema(resource: Resource, part: str) -> dict[str, Any]:
-    root = definition(resource)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    found: dict[str, Any] = root["properties"][part]
-    return found
-
-
-def nodes(node: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """A schema and all schemas below it, with their paths."""
-    yield path, node
-    for name, inner in node.get("properties", {}).items():
-        yield from nodes(inner, f"{path}.{name}")
-    for key in ("items", "additionalProperties"):
-        if key in node:
-            yield from nodes(node[key], f"{path}[]")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -4,7 +4,7 @@ import pytest
 
 from brownout.api.resources import RESOURCES
 from brownout.cli.validation.cel import NoSuchKeyError, UnknownSyntaxError, rule
-from unit.api.test_generate import nodes, schema
+from support.schemas import nodes, schema
 
 
 @pytest.mark.parametrize(
