@@ -1,12 +1,14 @@
 """The run as one picture: what was asked for, what was answered, GPUs and replicas, and who lost what."""
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 
-from brownout_demo.records import Record
+from brownout_demo.records import CellMoment, Record
 from brownout_demo.schedule import OBJECTIVE_SECONDS
 
 mpl.use("svg")
@@ -75,27 +77,24 @@ def _cells(axis: Axes, record: Record) -> None:
         return
     rows = [c for c in record.moments[-1].cells if (c.feature, c.tier, c.cohort) in changed]
     for row, cell in enumerate(rows):
-        key = (cell.feature, cell.tier, cell.cohort)
-        for moment, after in zip(record.moments, record.moments[1:], strict=False):
-            now = next((c for c in moment.cells if (c.feature, c.tier, c.cohort) == key), None)
-            if now is None:
-                continue
-            share, width = now.percent / 100, after.at - moment.at
-            below = {"full": "lite" if cell.feature == "image-generation" else "denied"}.get(now.variant, "denied")
-            axis.barh(
-                row, width, left=moment.at, height=0.8 * share, color=COLOURS.get(now.variant, "grey"), align="edge"
-            )
-            if share < 1:
+        for start, end, now in _spans(record, (cell.feature, cell.tier, cell.cohort)):
+            share, width = now.percent / 100, end - start
+            below = "lite" if now.variant == "full" and cell.feature == "image-generation" else "denied"
+            for bottom, height, variant in ((row, share, now.variant), (row + 0.8 * share, 1 - share, below)):
                 axis.barh(
-                    row + 0.8 * share,
-                    width,
-                    left=moment.at,
-                    height=0.8 * (1 - share),
-                    color=COLOURS[below],
-                    align="edge",
+                    bottom, width, left=start, height=0.8 * height, color=COLOURS.get(variant, "grey"), align="edge"
                 )
     axis.set_yticks([row + 0.4 for row in range(len(rows))])
     axis.set_yticklabels([f"{c.feature}\n{c.tier}{'/' + c.cohort if c.cohort else ''}" for c in rows], fontsize=8)
     for name, colour in COLOURS.items():
         axis.plot([], [], color=colour, linewidth=6, label=name)
     axis.legend(loc="lower right", ncols=3)
+
+
+def _spans(record: Record, key: tuple[str, str, str]) -> Iterator[tuple[float, float, CellMoment]]:
+    """The times for which a cell stayed as it was: start, end, and how it was."""
+    seen = [(m.at, c) for m in record.moments for c in m.cells if (c.feature, c.tier, c.cohort) == key]
+    for _, run in groupby(seen, key=lambda item: (item[1].variant, item[1].percent)):
+        spell = list(run)
+        after = next((at for at, _ in seen if at > spell[-1][0]), spell[-1][0])
+        yield spell[0][0], after, spell[0][1]
