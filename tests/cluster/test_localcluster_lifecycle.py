@@ -15,7 +15,7 @@ from brownout_localcluster.charts import install_chart, uninstall_chart
 from brownout_localcluster.main import main
 from brownout_localcluster.processes import start_time
 from brownout_localcluster.registry import end, running_clusters
-from support.cluster import IMAGES, Namespace, fresh_namespace, python_pod
+from support.cluster import IMAGES, Namespace, container_status, fresh_namespace, python_pod
 from support.waiting import wait_for
 
 ONE_NODE = [GPUNode(name="lonely", gpus=3, labels={"gpu": "small"})]
@@ -155,6 +155,36 @@ def test_the_api_server_can_be_taken_away_and_given_back(namespace: Namespace) -
     namespace.create(python_pod("successor", PID))
     namespace.wait_until_ready("successor")
     assert namespace.logs("survivor").strip() == pid
+
+
+def test_a_container_starts_again_while_the_api_server_is_away(namespace: Namespace) -> None:
+    server = namespace.cluster.component("kube-apiserver")
+    namespace.create(python_pod("phoenix", PID, container={"env": [{"name": "KEPT", "value": "yes"}]}))
+    namespace.wait_until_ready("phoenix")
+    first = int(wait_for(lambda: namespace.logs("phoenix").strip(), "the pod says its pid"))
+    server.stop()
+    os.kill(first, signal.SIGKILL)
+    try:
+        wait_for(lambda: len(namespace.logs("phoenix").split()) == 2, "the pod runs again")
+    finally:
+        server.start()
+        wait_for(lambda: namespace.pod("phoenix"), "the API server is back", seconds=60)
+    status = wait_for(
+        lambda: next(filter(lambda seen: seen["restartCount"], [container_status(namespace.pod("phoenix"))]), None),
+        "the restart is counted",
+    )
+    assert status["containerID"] == f"process://{namespace.logs('phoenix').split()[1]}"
+
+
+def test_a_node_can_be_added_and_takes_pods(namespace: Namespace) -> None:
+    cluster = namespace.cluster
+    name = f"extra-{namespace.name}"
+    cluster.add_node(GPUNode(name=name, gpus=1, labels={"extra": namespace.name}))
+    try:
+        namespace.create(python_pod("guest", PID, gpus=1, nodeSelector={"extra": namespace.name}))
+        assert namespace.wait_until_ready("guest")["spec"]["nodeName"] == name
+    finally:
+        cluster.objects.delete("v1", "Node", name)
 
 
 def test_prometheus_can_be_made_to_hang(cluster: LocalCluster) -> None:

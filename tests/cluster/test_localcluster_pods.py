@@ -167,6 +167,15 @@ def test_the_start_delay_keeps_a_pod_coming_for_that_long(namespace: Namespace) 
     namespace.wait_until_ready("cold")
 
 
+def test_a_start_delay_that_is_no_number_is_refused_in_words(namespace: Namespace) -> None:
+    namespace.create(python_pod("typo", STAY, annotations={"localcluster.brownout.dev/start-delay-seconds": "soon"}))
+
+    def message() -> str:
+        return str(container_status(namespace.pod("typo")).get("state", {}).get("waiting", {}).get("message"))
+
+    wait_for(lambda: "is a number of seconds, not 'soon'" in message(), "the status says what is wrong")
+
+
 def test_a_pod_that_is_told_never_to_be_ready_runs_without_being_ready(namespace: Namespace) -> None:
     namespace.create(python_pod("never", STAY, annotations={"localcluster.brownout.dev/never-ready": "true"}))
     wait_for(lambda: container_status(namespace.pod("never")).get("started"), "the pod has started")

@@ -19,7 +19,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from brownout_localcluster.processes import die_with_parent
+
 MODULES = Path(__file__).resolve().parents[2]
+_BUILDING = ".building-"
 _VERSION = "k8s.io/component-base/version"
 
 
@@ -57,7 +60,7 @@ CONTROL_PLANE = GoModule(
         f"-s -w -X {_VERSION}.gitVersion=v1.36.3 -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36",
     ),
     minutes=7,
-    packages=2600,
+    packages=2800,
 )
 PROMETHEUS = GoModule(
     folder="prometheus",
@@ -69,7 +72,7 @@ PROMETHEUS = GoModule(
         "-s -w -X github.com/prometheus/common/version.Version=3.16.0",
     ),
     minutes=4,
-    packages=1700,
+    packages=1270,
 )
 
 
@@ -128,8 +131,10 @@ def _build(module: GoModule, names: list[str], folder: Path, say: Callable[[str]
         f"Building {', '.join(names)}: about {module.minutes} minutes, once "
         f"(with {go}, into {folder}; less if Go has built parts of it before)."
     )
+    for abandoned in folder.glob(f"{_BUILDING}*"):  # by a build that was killed: we hold the lock
+        shutil.rmtree(abandoned, ignore_errors=True)
     # Go may want to write beside go.mod, and a checkout may be read-only: it builds in a copy.
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder) as temporary, log.open("w") as output:
+    with tempfile.TemporaryDirectory(prefix=_BUILDING, dir=folder) as temporary, log.open("w") as output:
         work = Path(temporary)
         for name in ("go.mod", "go.sum", "tools.go"):
             shutil.copyfile(MODULES / module.folder / name, work / name)
@@ -150,7 +155,9 @@ def _run(command: list[str], work: Path, output: int, log: Path, progress: "_Pro
         "GOFLAGS": "-buildvcs=false",
         "GOWORK": "off",
     }
-    with subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output) as process:
+    with subprocess.Popen(
+        command, cwd=work, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent
+    ) as process:
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):

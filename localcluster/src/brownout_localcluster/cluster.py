@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from brownout_localcluster.binaries import find_binaries
+from brownout_localcluster.controlplane import node_manifest
 from brownout_localcluster.objects import Objects
 from brownout_localcluster.registry import Running, end, order, running_clusters
 from brownout_localcluster.spec import ClusterSpec, ClusterState, GPUNode, Layout, PrometheusSettings, clusters_folder
@@ -118,6 +119,10 @@ class LocalCluster:
 
         Raises ClusterError, or BuildError if a binary could not be built.
         """
+        if sys.platform != "linux":
+            raise ClusterError(
+                "the local cluster needs Linux: loopback addresses, /proc, and signals at a parent's death"
+            )
         if any(cluster.state.name == self.name for cluster in running_clusters()):
             raise ClusterError(f"a cluster named {self.name!r} runs already; `brownout-localcluster down` ends it")
         self._binaries = {program: str(path) for program, path in find_binaries(say=self._say).items()}
@@ -162,6 +167,7 @@ class LocalCluster:
             for pipe in (supervisor.stdin, supervisor.stdout):
                 if pipe:
                     pipe.close()
+            supervisor.terminate()
             try:
                 supervisor.wait(timeout=20)
             except subprocess.TimeoutExpired:
@@ -195,6 +201,10 @@ class LocalCluster:
     def prometheus(self) -> Prometheus:
         """The cluster's Prometheus; it runs if it was asked for, or once it is started."""
         return Prometheus(self.layout, self.state.endpoints.prometheus_url)
+
+    def add_node(self, node: GPUNode) -> None:
+        """Adds a node, as a node autoscaler would; kwok makes it ready in a moment."""
+        self.objects.create(node_manifest(node, self.state.endpoints))
 
     def component(self, name: str) -> Component:
         """A process of the control plane: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kwok."""

@@ -116,7 +116,8 @@ def _status(options: argparse.Namespace) -> int:
     if not clusters:
         print("no cluster runs; `brownout-localcluster up` starts one")
     for cluster in clusters:
-        print(f"{cluster['name']}: {cluster['server']}, since {cluster['startedAt']}, {cluster['folder']}")
+        since = "starting" if cluster["starting"] else f"since {cluster['startedAt']}"
+        print(f"{cluster['name']}: {cluster['server']}, {since}, {cluster['folder']}")
         for process in cluster["processes"]:
             print(f"  {process['name']:<26} pid {process['pid']:>8} {process['mebibytes']:>6} MiB")
         print(f"  {'together':<26} {'':>12} {sum(p['mebibytes'] for p in cluster['processes']):>6} MiB")
@@ -129,24 +130,33 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _describe(cluster: Running) -> dict[str, Any]:
-    pids = {"supervisor": cluster.state.pid, **order(cluster.layout, "list")}
-    objects = Objects(cluster.layout.kubeconfig)
-    try:
-        pods = [_pod(pod) for pod in objects.list("v1", "Pod")]
-    finally:
-        objects.close()
+    pids = {"supervisor": cluster.state.pid}
+    pods = []
+    starting = not cluster.layout.control_socket.exists()
+    if not starting:
+        pids |= order(cluster.layout, "list")
+        pods = _pods(cluster)
     return {
         "name": cluster.state.name,
         "folder": str(cluster.layout.root),
         "kubeconfig": str(cluster.layout.kubeconfig),
         "server": cluster.state.endpoints.server,
         "prometheus": cluster.state.endpoints.prometheus_url if "prometheus" in pids else None,
+        "starting": starting,
         "startedAt": cluster.state.started_at.isoformat(timespec="seconds"),
         "processes": [
             {"name": name, "pid": pid, "mebibytes": resident_bytes(pid) // MEBIBYTE} for name, pid in pids.items()
         ],
         "pods": pods,
     }
+
+
+def _pods(cluster: Running) -> list[dict[str, Any]]:
+    objects = Objects(cluster.layout.kubeconfig)
+    try:
+        return [_pod(pod) for pod in objects.list("v1", "Pod")]
+    finally:
+        objects.close()
 
 
 def _pod(pod: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def container(name: str = "main") -> ContainerState:
 
 def running(*, ready: bool = True) -> ContainerState:
     state = container()
-    state.running(NOW)
+    state.running(NOW, 4711)
     state.ready = state.started = ready
     return state
 
@@ -59,7 +59,7 @@ def test_a_signal_becomes_an_exit_code_above_128() -> None:
 
 def test_the_last_end_is_remembered_when_a_container_starts_again() -> None:
     state = ended(3, finished=False)
-    state.running(LATER)
+    state.running(LATER, 4712)
     assert state.last_state["terminated"]["exitCode"] == 3
     assert not state.ready
 

@@ -116,7 +116,7 @@ class Mirror:
                         version = event["object"]["metadata"]["resourceVersion"]
                         if event["type"] != "BOOKMARK":
                             self._apply(event["type"], event["object"])
-            except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+            except (ApiError, aiohttp.ClientError, TimeoutError, ConnectionError, ValueError) as error:
                 log.info("watch of %s broke: %r", self._path, error)
                 await asyncio.sleep(0.5)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from brownout_localcluster.errors import ApiError
 from brownout_localcluster.processes import Process
 from brownout_localcluster.runner.environment import ConfigurationError
 from brownout_localcluster.runner.images import UnknownImageError
@@ -86,7 +87,9 @@ class Container:
         if process is None or not process.alive:
             return
         began = time.monotonic()
-        with contextlib.suppress(TimeoutError, ConfigurationError, UnknownImageError, OSError):
+        with contextlib.suppress(
+            TimeoutError, ConfigurationError, UnknownImageError, ApiError, aiohttp.ClientError, OSError
+        ):
             async with asyncio.timeout(grace_seconds):
                 await self._pre_stop()
         status = await process.stop(max(0.0, grace_seconds - (time.monotonic() - began)))
@@ -108,7 +111,7 @@ class Container:
             message = f"failed to start {launch.command[0]!r}: {error.strerror}"
             self.state.terminated(128, self._started_at, _now(), "StartError", message)
             return
-        self.state.running(self._started_at)
+        self.state.running(self._started_at, self._process.pid)
         self._around.changed()
         probing = asyncio.create_task(self._probe(self._process, launch))
         try:
@@ -124,8 +127,10 @@ class Container:
                 return await self._around.prepare(self._spec)
             except UnknownImageError as error:
                 self.state.waiting("ErrImagePull", str(error))
-            except ConfigurationError as error:
+            except (ConfigurationError, ApiError) as error:
                 self.state.waiting("CreateContainerConfigError", str(error))
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self.state.waiting("CreateContainerConfigError", f"the API server does not answer: {error!r}")
             self._around.changed()
             await asyncio.sleep(RETRY_CONFIGURATION_SECONDS)
 

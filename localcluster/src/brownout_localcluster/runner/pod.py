@@ -16,7 +16,13 @@ import aiohttp
 from brownout_localcluster.errors import ApiError
 from brownout_localcluster.runner.client import ApiClient
 from brownout_localcluster.runner.container import Container, Launch, Surroundings
-from brownout_localcluster.runner.environment import expand, place, resolve_environment, service_variables
+from brownout_localcluster.runner.environment import (
+    ConfigurationError,
+    expand,
+    place,
+    resolve_environment,
+    service_variables,
+)
 from brownout_localcluster.runner.images import entrypoint
 from brownout_localcluster.runner.references import read_references
 from brownout_localcluster.runner.services import Services
@@ -57,7 +63,6 @@ class Pod:
         metadata = manifest["metadata"]
         self._path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         annotations = metadata.get("annotations", {})
-        self._start_delay = float(annotations.get(START_DELAY, 0))
         name = f"{metadata['namespace']}_{metadata['name']}_{metadata['uid'][:8]}"
         self._folder = host.folders / name
         self._logs = host.logs / name
@@ -76,6 +81,7 @@ class Pod:
         self._init_containers = [
             Container(spec, self._init_surroundings()) for spec in manifest["spec"].get("initContainers", [])
         ]
+        self._launches: dict[str, Launch] = {}
         self._conditions = Conditions()
         self._started = datetime.datetime.now(datetime.UTC)
         self._dirty = asyncio.Event()
@@ -114,7 +120,8 @@ class Pod:
 
     async def _live(self) -> None:
         self._dirty.set()
-        await asyncio.sleep(self._start_delay)
+        with contextlib.suppress(ConfigurationError):
+            await asyncio.sleep(self._start_delay())
         renewal: asyncio.Task[None] | None = None
         try:
             for container in self._init_containers:
@@ -161,6 +168,14 @@ class Pod:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._gone.wait(), 1)
 
+    def _start_delay(self) -> float:
+        """The seconds that stand for the cold start. Raises ConfigurationError."""
+        text = self._manifest["metadata"].get("annotations", {}).get(START_DELAY, "0")
+        try:
+            return float(text)
+        except ValueError:
+            raise ConfigurationError(f"annotation {START_DELAY} is a number of seconds, not {text!r}") from None
+
     def _status(self) -> Manifest:
         return pod_status(
             containers=[container.state for container in self._containers],
@@ -203,7 +218,21 @@ class Pod:
         )
 
     async def _prepare(self, container: Manifest) -> Launch:
-        """Finds the command and environment of a container. Raises UnknownImageError or ConfigurationError."""
+        """Finds the command and environment of a container. Raises UnknownImageError or ConfigurationError.
+
+        Where the API server is away, a container starts again with what it was started with before, as under a kubelet.
+        """
+        try:
+            launch = await self._fresh_launch(container)
+        except (ApiError, aiohttp.ClientError, TimeoutError):
+            if container["name"] not in self._launches:
+                raise
+            return self._launches[container["name"]]
+        self._launches[container["name"]] = launch
+        return launch
+
+    async def _fresh_launch(self, container: Manifest) -> Launch:
+        self._start_delay()  # a delay that is no number is refused like the rest of the configuration
         command = container.get("command") or entrypoint(container["image"], self._host.images)
         references = await read_references(self._host.client, self._manifest)
         await self._volumes.fill(self._host.client, references, pod_ip=self.address)

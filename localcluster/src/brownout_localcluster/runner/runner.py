@@ -69,6 +69,12 @@ class Runner:
         return [pod for (where, _), pod in self._pods.objects.items() if where == namespace]
 
     def _on_pod(self, change: str, manifest: Manifest) -> None:
+        try:
+            self._take_up(change, manifest)
+        except Exception:  # one pod that we do not understand must not end the cluster
+            log.exception("pod %s/%s", manifest["metadata"]["namespace"], manifest["metadata"]["name"])
+
+    def _take_up(self, change: str, manifest: Manifest) -> None:
         uid = manifest["metadata"]["uid"]
         pod = self._running.get(uid)
         if change == "DELETED":

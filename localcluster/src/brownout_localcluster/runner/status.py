@@ -24,15 +24,17 @@ class ContainerState:
     ready: bool = False
     started: bool = False
     finished: bool = False
+    pid: int = 0
 
     def waiting(self, reason: str, message: str = "") -> None:
         """It does not run, for `reason`."""
         self._leave()
         self.state = {"waiting": {"reason": reason, "message": message}}
 
-    def running(self, now: datetime.datetime) -> None:
-        """Its process has been started."""
+    def running(self, now: datetime.datetime, pid: int) -> None:
+        """Its process `pid` has been started."""
         self._leave()
+        self.pid = pid
         self.state = {"running": {"startedAt": timestamp(now)}}
 
     def terminated(
@@ -139,7 +141,7 @@ def _container_status(container: ContainerState) -> Manifest:
         "name": container.name,
         "image": container.image,
         "imageID": container.image,
-        "containerID": f"process://{container.name}",
+        "containerID": f"process://{container.pid}",
         "state": container.state,
         "lastState": container.last_state,
         "restartCount": container.restart_count,
