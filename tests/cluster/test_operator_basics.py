@@ -6,7 +6,6 @@ from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World, override
 from support.waiting import holds_for, wait_for
 
-
 pytest_plugins = ("support.operator_fixtures",)
 
 

@@ -34,17 +34,17 @@ def surge(world: World) -> tuple[str, int]:
 
 
 def settled(look: Callable[[], tuple[str, int]]) -> tuple[str, int]:
-    """What something is once it has stayed so for a few seconds."""
+    """What something is once it has stayed so for longer than a dwell and a step last."""
     seen = look()
 
     def stays() -> bool:
         nonlocal seen
         before, seen = seen, look()
         assert before == seen
-        holds_for(lambda: look() == seen, f"it stays {seen}", seconds=3)
+        holds_for(lambda: look() == seen, f"it stays {seen}", seconds=8)
         return True
 
-    wait_for(stays, "it settles")
+    wait_for(stays, "it settles", seconds=60)
     return seen
 
 
@@ -193,9 +193,7 @@ def test_advise_decides_and_publishes_and_writes_nothing(world: World, operator:
     world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, advise)
     wait_for(lambda: world.status("FeaturePolicy", FEATURE)["observedGeneration"] == 2, "the new mode is seen")
     world.set_load(pro=2, free=20)
-    wait_for(
-        lambda: world.status("InferenceScaler", "image")["replicas"]["desired"] == 4, "four replicas would be written"
-    )
+    wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["desired"] > 2, "more would be written")
     wait_for(lambda: world.pool_status()["saturation"]["percent"] > 100, "the pool is saturated")
     holds_for(lambda: world.replicas() == 2, "no replicas are written", seconds=5)
     assert world.served("free") == ("full", 100)
@@ -261,10 +259,10 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
     wait_for_sentence(world, "UserTier", "professional", "Ready", "matches the same users")
     assert world.status("UserTier", "free")["tried"] == 3
     api_server = world.cluster.component("kube-apiserver")
-    operator.signal(signal.SIGSTOP)
+    operator.send(signal.SIGSTOP)
     world.namespace.delete(API_VERSION, "UserTier", "professional")
     api_server.stop()
     api_server.start()
     wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
-    operator.signal(signal.SIGCONT)
+    operator.send(signal.SIGCONT)
     wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)

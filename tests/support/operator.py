@@ -105,7 +105,8 @@ class Operator:
     def start(self, *extra: str, prometheus_url: str | None = None) -> None:
         """Start it, and wait until it decides."""
         self.launch(*extra, prometheus_url=prometheus_url)
-        wait_for(self.ready, f"the operator is ready; its log: {self._log}", seconds=60)
+        wait_for(lambda: self._ended() or self.ready(), "the operator decides", seconds=60)
+        assert not self._ended(), f"the operator ended: {self.log()[-3000:]}"
 
     def launch(self, *extra: str, prometheus_url: str | None = None) -> None:
         """Start it, and wait for nothing."""
@@ -130,8 +131,6 @@ class Operator:
 
     def ready(self) -> bool:
         """Whether it has begun to decide."""
-        assert self._process is not None
-        assert self._process.poll() is None, f"the operator ended: {self.log()[-2000:]}"
         return self.get("/readyz").startswith("deciding")
 
     def get(self, path: str) -> str:
@@ -156,7 +155,7 @@ class Operator:
         """What it has printed, over all its starts."""
         return self._log.read_text() if self._log.exists() else ""
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self._process is not None
         self._process.send_signal(number)
@@ -168,6 +167,9 @@ class Operator:
     def stop(self) -> int:
         """SIGTERM; returns the exit code."""
         return self._end(signal.SIGTERM)
+
+    def _ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
 
     def _end(self, number: signal.Signals) -> int:
         process, self._process = self._process, None

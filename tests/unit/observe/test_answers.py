@@ -1,0 +1,99 @@
+"""Prometheus' answers: what counts as evidence, and what is said of the rest."""
+
+import json
+from typing import Any
+
+import pytest
+
+from brownout.decide.evidence import Missing, Sample
+from brownout.decide.snapshot import Audience
+from brownout.observe import answers
+from brownout.observe.answers import Series
+
+
+def answer(kind: str, result: Any) -> bytes:
+    """A successful answer as Prometheus writes it."""
+    return json.dumps({"status": "success", "data": {"resultType": kind, "result": result}}).encode()
+
+
+def vector(*values: str, **labels: str) -> bytes:
+    """An instant vector: a series for each value."""
+    return answer("vector", [{"metric": {**labels, "n": str(n)}, "value": [1.0, v]} for n, v in enumerate(values)])
+
+
+def words(found: object) -> str:
+    """The sentence of a Missing."""
+    assert isinstance(found, Missing)
+    return found.message
+
+
+def test_one_finite_series_is_a_sample_as_of_the_evaluation() -> None:
+    assert answers.single(answers.decode(vector("1.5")), at=7.0) == Sample(1.5, 7.0)
+
+
+def test_a_scalar_is_a_sample_too() -> None:
+    assert answers.single(answers.decode(answer("scalar", [1.0, "3"])), at=7.0) == Sample(3.0, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (vector(), "returns nothing"),
+        (vector("1", "2"), "more than one series"),
+        (vector("NaN"), "NaN"),
+        (vector("+Inf"), "infinity"),
+        (vector("-Inf"), "infinity"),
+        (answer("matrix", []), "returns a range"),
+        (answer("string", [1.0, "x"]), "no number"),
+        (answer("vector", [{"metric": {}, "histogram": [1.0, {}]}]), "histogram"),
+        (b"<html>", "not one of Prometheus"),
+        (b'{"status":"error"}', "not one of Prometheus"),
+        (b"{}", "not one of Prometheus"),
+        (answer("vector", [{"metric": {}, "value": [1.0, "x"]}]), "not one of Prometheus"),
+    ],
+)
+def test_anything_else_is_missing_with_a_sentence(body: bytes, said: str) -> None:
+    assert said in words(answers.single(answers.decode(body), at=0.0))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500, 503])
+def test_a_refusal_names_its_status_and_what_to_do(status: int) -> None:
+    said = words(answers.refused(status))
+    assert f"HTTP {status}" in said
+    assert ";" in said
+
+
+def rates(*series: tuple[dict[str, str], float]) -> Any:
+    """The demand in these series."""
+    return answers.rates(
+        tuple(Series(labels, value) for labels, value in series), tier_label="tier", cohort_label="cohort", at=5.0
+    )
+
+
+def test_demand_has_a_rate_for_each_tier_and_cohort() -> None:
+    found = rates(({"tier": "free", "cohort": "new"}, 2.0), ({"tier": "free"}, 3.0))
+    assert found == {Audience("free", "new"): Sample(2.0, 5.0), Audience("free"): Sample(3.0, 5.0)}
+
+
+def test_an_audience_without_a_finite_rate_has_not_been_measured() -> None:
+    found = rates(({"tier": "free"}, float("nan")), ({"tier": "plus"}, -1.0), ({"tier": "pro"}, 1.0))
+    assert found == {Audience("pro"): Sample(1.0, 5.0)}
+
+
+def test_two_series_for_one_audience_are_missing_rather_than_one_of_them() -> None:
+    assert "two series for free" in words(
+        rates(({"tier": "free", "pod": "a"}, 1.0), ({"tier": "free", "pod": "b"}, 1.0))
+    )
+
+
+def test_a_series_without_a_tier_is_missing() -> None:
+    assert "no label 'tier'" in words(rates(({"pod": "a"}, 1.0)))
+
+
+def test_no_series_at_all_is_missing_and_not_zero() -> None:
+    assert "returns nothing" in words(rates())
+
+
+def test_too_many_series_are_missing() -> None:
+    many = tuple(({"tier": f"t{n}"}, 1.0) for n in range(answers.MAX_AUDIENCES + 1))
+    assert "more than 1000 series" in words(rates(*many))

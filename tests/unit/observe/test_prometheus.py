@@ -1,0 +1,176 @@
+"""The Prometheus client against a real HTTP server on loopback."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest_asyncio
+from aiohttp import web
+
+from brownout.decide.evidence import Missing
+from brownout.observe.answers import Series
+from brownout.observe.prometheus import MAX_BYTES, Ask, Prometheus
+from brownout.observe.sources import Source
+from support.waiting import wait_for_async
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+ONE = {"status": "success", "data": {"resultType": "vector", "result": [{"metric": {"a": "b"}, "value": [1.0, "2"]}]}}
+
+
+class Server:
+    """Answers queries as its `handler` says, and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.in_flight = self.most_in_flight = 0
+        self.handler: Handler = self.one
+
+    async def one(self, _: web.Request) -> web.StreamResponse:
+        """One series with the value 2."""
+        return web.json_response(ONE)
+
+    async def query(self, request: web.Request) -> web.StreamResponse:
+        """The endpoint."""
+        self.in_flight += 1
+        self.most_in_flight = max(self.in_flight, self.most_in_flight)
+        try:
+            self.asked.append(dict(await request.post()))
+            self.headers.append(dict(request.headers))
+            return await self.handler(request)
+        finally:
+            self.in_flight -= 1
+
+    def ask(self, query: str = "up", **more: Any) -> Ask:
+        """A question for this server."""
+        return Ask(source=Source(url=self.url), query=query, lookback_seconds=60, limit=2, **more)
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server that listens on loopback."""
+    server = Server()
+    app = web.Application()
+    app.router.add_post("/api/v1/query", server.query)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    server.url = f"http://{host}:{port}"
+    yield server
+    await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def prometheus() -> AsyncIterator[Prometheus]:
+    """A client that waits for two seconds."""
+    client = Prometheus(timeout_seconds=2)
+    yield client
+    await client.close()
+
+
+async def test_a_query_is_posted_with_staleness_limit_and_timeout(server: Server, prometheus: Prometheus) -> None:
+    assert await prometheus.ask(server.ask("sum(up)")) == (Series({"a": "b"}, 2.0),)
+    assert server.asked == [{"query": "sum(up)", "lookback_delta": "60s", "limit": "2", "timeout": "2s"}]
+
+
+async def test_identical_questions_are_asked_once(server: Server, prometheus: Prometheus) -> None:
+    found = await prometheus.ask_all([server.ask("a"), server.ask("a"), server.ask("b")])
+    assert sorted(asked["query"] for asked in server.asked) == ["a", "b"]
+    assert len(found) == 2
+
+
+async def test_the_namespace_parameter_goes_along(server: Server, prometheus: Prometheus) -> None:
+    await prometheus.ask(server.ask(parameters=(("namespace", "media"),)))
+    assert server.asked[0]["namespace"] == "media"
+
+
+async def test_credentials_and_headers_go_along(server: Server, prometheus: Prometheus) -> None:
+    bearer = Source(url=server.url, bearer="token", headers=(("X-Scope-OrgID", "media"),))
+    basic = Source(url=server.url, username="user", password="word")
+    for source in (bearer, basic):
+        await prometheus.ask(Ask(source=source, query="up", lookback_seconds=60, limit=2))
+    assert server.headers[0]["Authorization"] == "Bearer token"
+    assert server.headers[0]["X-Scope-OrgID"] == "media"
+    assert server.headers[1]["Authorization"] == "Basic dXNlcjp3b3Jk"
+
+
+async def _is(so: bool) -> bool:
+    return so
+
+
+async def test_no_more_than_32_are_in_flight(server: Server, prometheus: Prometheus) -> None:
+    release = asyncio.Event()
+
+    async def wait(request: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return await server.one(request)
+
+    server.handler = wait
+    asking = asyncio.create_task(prometheus.ask_all([server.ask(f"q{n}") for n in range(50)]))
+    await wait_for_async(lambda: _is(server.in_flight == 32), "32 are in flight", seconds=5)
+    release.set()
+    await asking
+    assert server.most_in_flight == 32
+
+
+async def test_an_error_is_missing_and_quotes_no_body(server: Server, prometheus: Prometheus) -> None:
+    async def refuse(_: web.Request) -> web.StreamResponse:
+        return web.json_response({"status": "error", "error": "somebody's secret"}, status=400)
+
+    server.handler = refuse
+    found = await prometheus.ask(server.ask("sum("))
+    assert isinstance(found, Missing)
+    assert "HTTP 400" in found.message
+    assert "secret" not in found.message
+
+
+async def test_a_redirect_is_not_followed(server: Server, prometheus: Prometheus) -> None:
+    async def elsewhere(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("http://127.0.0.1:9/")
+
+    server.handler = elsewhere
+    found = await prometheus.ask(server.ask())
+    assert isinstance(found, Missing)
+    assert "HTTP 302" in found.message
+
+
+async def test_a_silent_server_is_missing_after_the_timeout(server: Server, prometheus: Prometheus) -> None:
+    async def hang(_: web.Request) -> web.StreamResponse:
+        await asyncio.Event().wait()
+        raise AssertionError("never")
+
+    server.handler = hang
+    found = await prometheus.ask(server.ask())
+    assert isinstance(found, Missing)
+    assert "no answer from Prometheus within 2 s" in found.message
+
+
+async def test_an_endless_answer_is_cut_off(server: Server, prometheus: Prometheus) -> None:
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        for _ in range(100):
+            await response.write(b"x" * (MAX_BYTES // 10))
+        return response
+
+    server.handler = flood
+    found = await prometheus.ask(server.ask())
+    assert isinstance(found, Missing)
+    assert "larger than 1 MB" in found.message
+
+
+async def test_a_server_that_is_not_there_is_missing(prometheus: Prometheus) -> None:
+    found = await prometheus.ask(Ask(source=Source(url="http://127.0.0.1:9"), query="up", lookback_seconds=60, limit=2))
+    assert isinstance(found, Missing)
+    assert "cannot be reached" in found.message
+
+
+async def test_one_dead_source_does_not_hold_up_another(server: Server, prometheus: Prometheus) -> None:
+    dead = Ask(source=Source(url="http://127.0.0.1:9"), query="up", lookback_seconds=60, limit=2)
+    found = await prometheus.ask_all([dead, server.ask()])
+    assert isinstance(found[dead], Missing)
+    assert found[server.ask()] == (Series({"a": "b"}, 2.0),)

@@ -1,0 +1,95 @@
+"""What is asked for whom."""
+
+from brownout.api.policy import Demand, DemandQuery
+from brownout.api.pool import PrometheusSource
+from brownout.api.resources import Key
+from brownout.api.scaler import EngineMetric, Metric
+from brownout.api.schema import Ref
+from brownout.decide.evidence import Missing, Sample
+from brownout.decide.snapshot import StoredPolicy, StoredScaler
+from brownout.observe.answers import Series
+from brownout.observe.queries import Asker, Questions, askers, demand_query
+from brownout.observe.sources import Source
+from support.operator_builders import policy, pool, scaler
+
+OWN = Asker(Source(url="http://own"))
+THEIRS = Source(url="http://theirs")
+
+
+def questions(
+    *,
+    scalers: tuple[StoredScaler, ...] = (),
+    policies: tuple[StoredPolicy, ...] = (),
+    pools: dict[str, Asker] | None = None,
+) -> Questions:
+    """Questions about these objects."""
+    return Questions(
+        scalers={s.key: s for s in scalers}, policies={p.key: p for p in policies}, pools=pools or {}, own=OWN
+    )
+
+
+def test_a_policy_without_queries_is_asked_by_the_reference_servers_names_in_its_namespace() -> None:
+    assert (
+        demand_query(policy(), "offered").query
+        == 'sum by (tier, cohort) (rate(brownout_feature_offered_total{feature="images",namespace="media"}[30s]))'
+    )
+
+
+def test_a_policys_own_query_is_asked_as_it_is_written() -> None:
+    own = DemandQuery(query="my_rate", tier_label="plan")
+    assert demand_query(policy(demand=Demand(offered=own)), "offered") is own
+
+
+def test_the_reference_pack_names_the_workload() -> None:
+    metric = Metric(name="queue", role="Backlog", engine=EngineMetric(pack="brownout", signal="backlog"))
+    asks = list(questions(scalers=(scaler(metrics=(metric,)),)).asks)
+    assert [ask.query for ask in asks] == [
+        'sum(brownout_inference_queue_gpu_seconds{namespace="media",workload="image"})'
+    ]
+
+
+def test_a_scaler_is_asked_of_its_pools_prometheus_and_staleness_is_its_own() -> None:
+    metric = Metric(name="busy", query="up")
+    found = list(questions(scalers=(scaler(metrics=(metric,)),), pools={"h100": Asker(THEIRS, "ns")}).asks)
+    assert [(ask.source, ask.lookback_seconds, ask.parameters) for ask in found] == [(THEIRS, 60, (("ns", "media"),))]
+
+
+def test_a_policy_is_asked_of_the_pool_of_its_first_scaler() -> None:
+    asked = questions(scalers=(scaler(),), policies=(policy(),), pools={"h100": Asker(THEIRS)})
+    assert {ask.source for ask in asked.asks} == {THEIRS}
+
+
+def test_a_policy_of_no_known_pool_is_asked_of_the_operators_own() -> None:
+    asked = questions(policies=(policy(scaler="nobody"),), pools={"h100": Asker(THEIRS)})
+    assert {ask.source for ask in asked.asks} == {OWN.source}
+
+
+def test_a_source_that_cannot_be_had_is_missing_for_everything_that_needs_it() -> None:
+    gone = Asker(Missing("no Secret brownout/x"))
+    one = scaler(metrics=(Metric(name="busy", query="up"),))
+    asked = questions(scalers=(one,), policies=(policy(),), pools={"h100": gone})
+    assert list(asked.asks) == []
+    read = asked.read({}, at=1.0)
+    assert read.metrics[one.key] == {"busy": Missing("no Secret brownout/x")}
+    assert isinstance(read.offered[Key("media", "images")], Missing)
+
+
+def test_answers_become_evidence_by_object() -> None:
+    one = scaler(metrics=(Metric(name="busy", query="up"),))
+    asked = questions(scalers=(one,))
+    read = asked.read({ask: (Series({}, 3.0),) for ask in asked.asks}, at=1.0)
+    assert read.metrics[one.key] == {"busy": Sample(3.0, 1.0)}
+
+
+def test_missing_demand_names_the_policy_and_the_field() -> None:
+    asked = questions(policies=(policy(),))
+    read = asked.read(dict.fromkeys(asked.asks, ()), at=1.0)
+    offered = read.offered[Key("media", "images")]
+    assert isinstance(offered, Missing)
+    assert offered.message.startswith("FeaturePolicy media/images: demand.offered: the query returns nothing")
+
+
+def test_a_pool_with_a_secret_has_its_own_source() -> None:
+    with_secret = pool(prometheus=PrometheusSource(secret_ref=Ref(name="s"), namespace_parameter="ns"))
+    assert askers([with_secret], {"s": THEIRS}, own=OWN) == {"h100": Asker(THEIRS, "ns")}
+    assert askers([pool()], {}, own=OWN) == {"h100": OWN}

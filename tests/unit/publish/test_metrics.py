@@ -1,0 +1,52 @@
+"""The operator's own metrics."""
+
+from brownout.api.reasons import Reason
+from brownout.api.resources import Key
+from brownout.decide.evidence import Missing, Sample
+from brownout.decide.memory import Memory
+from brownout.decide.outcome import Plan, ScalePlan
+from brownout.decide.snapshot import Scaler, Snapshot, Workload
+from brownout.publish.metrics import Metrics
+from support.operator_builders import scaler
+
+KEY = Key("media", "image")
+
+
+def snapshot(*, unseen: tuple[str, ...] = ()) -> Snapshot:
+    """A scaler with one number that is there and one that is missing."""
+    metrics = {"busy": Sample(1.0, 0.0), "queue": Missing("gone")}
+    seen = Scaler(stored=scaler(), workload=Workload(replicas=1, gpus_per_replica=1), metrics=metrics)
+    return Snapshot(scalers={KEY: seen}, unseen=unseen)
+
+
+def plan() -> Plan:
+    """The scaler at 150 %."""
+    one = ScalePlan(
+        key=KEY, current=1, replicas=2, write=True, rule=Reason.DEMAND, message="", ready=1, saturation_percent=150
+    )
+    return Plan(at=0.0, scalers={KEY: one})
+
+
+def test_live_values_are_metrics() -> None:
+    metrics = Metrics()
+    metrics.show(snapshot(), plan(), Memory())
+    page = metrics.page().decode()
+    assert 'brownout_scaler_saturation_ratio{namespace="media",scaler="image"} 1.5' in page
+    assert 'brownout_scaler_replicas{namespace="media",scaler="image",state="desired"} 2.0' in page
+    assert 'brownout_evidence_missing{kind="InferenceScaler",name="image",namespace="media"} 1.0' in page
+
+
+def test_an_object_that_is_gone_shows_no_more() -> None:
+    metrics = Metrics()
+    metrics.show(snapshot(), plan(), Memory())
+    metrics.show(Snapshot(), Plan(at=1.0), Memory())
+    assert 'scaler="image"' not in metrics.page().decode()
+
+
+def test_while_a_kind_is_not_known_the_last_values_stand_and_it_is_said() -> None:
+    metrics = Metrics()
+    metrics.show(snapshot(), plan(), Memory())
+    metrics.show(snapshot(unseen=("FeaturePolicy",)), Plan(at=1.0), Memory())
+    page = metrics.page().decode()
+    assert 'brownout_kind_unseen{kind="FeaturePolicy"} 1.0' in page
+    assert 'brownout_scaler_saturation_ratio{namespace="media",scaler="image"} 1.5' in page
