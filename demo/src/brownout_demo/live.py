@@ -21,7 +21,7 @@ STYLES = {"full": "green", "lite": "yellow", "denied": "red"}
 def picture(record: Record, now: float) -> dict[str, Any]:
     """The present state as JSON values, for both."""
     moment = record.moments[-1] if record.moments else Moment(now, 0, 0, 0, False, "", (), ())
-    recent = [o for o in record.outcomes[-4000:] if o.at >= now - LOOK_BACK_SECONDS]
+    recent = [o for o in record.outcomes[-4000:] if o.at + o.seconds >= now - LOOK_BACK_SECONDS]
     return {
         "at": round(now, 1),
         "minutes": record.minutes,
@@ -85,7 +85,7 @@ def _ladder(cells: tuple[CellMoment, ...]) -> Table:
 
 def _tiers(state: dict[str, Any]) -> Table:
     table = Table(
-        f"last {LOOK_BACK_SECONDS:.0f} s", "asked", "served", "in time", "refused", "failed", "p95", expand=True
+        f"last {LOOK_BACK_SECONDS:.0f} s", "answered", "served", "in time", "refused", "failed", "p95", expand=True
     )
     for name, row in state["tiers"].items():
         p95 = "-" if row["p95_seconds"] is None else f"{row['p95_seconds']:.1f} s"

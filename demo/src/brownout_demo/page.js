@@ -28,7 +28,7 @@ function show(s) {
     s.scalers.map((x) => [x.name, x.ready, x.coming, x.desired, x.demanded, `${x.saturation_percent} %`, x.why]));
   table("cells", ["feature", "tier", "has", "why"],
     s.cells.map((c) => [c.feature, who(c), { text: level(c), kind: c.variant }, `${c.reason} ${c.message}`]));
-  table("tiers", ["feature/tier", "asked", "served", "in time", "refused", "failed", "p95"],
+  table("tiers", ["feature/tier", "answered", "served", "in time", "refused", "failed", "p95"],
     Object.entries(s.tiers).map(([name, r]) =>
       [name, r.offered, r.served, r.within_objective, r.refused, r.failed, r.p95_seconds === null ? "-" : `${r.p95_seconds} s`]));
   byId("flips").replaceChildren(...s.flips.map((text) => {
