@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="brownout-demo", description=__doc__)
     parser.add_argument("--headless", action="store_true", help="lines instead of the live view")
-    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.json, plot.svg and the logs there")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="write report.json, plot.png and the logs there")
     parser.add_argument(
         "--minutes", type=_minutes, default=MINUTES, help=f"how long the load runs (default {MINUTES:g})"
     )
@@ -163,7 +163,7 @@ def _write(record: Record, sentences: list[Sentence], options: argparse.Namespac
     told = [{"sentence": s.text, "true": s.true, "seen": s.seen} for s in sentences]
     content = json.dumps(report(record, seed=options.seed, story=told), indent=2)
     (options.report / "report.json").write_text(content + "\n")
-    draw(record, options.report / "plot.svg")
+    draw(record, options.report / "plot.png")
 
 
 def _summary(record: Record, sentences: list[Sentence], console: Console) -> None:

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from brownout_demo.records import CellMoment, Record
 from brownout_demo.schedule import OBJECTIVE_SECONDS
 
-mpl.use("svg")
+mpl.use("agg")
 import matplotlib.pyplot as plt
 
 COLOURS = {"full": "#2a9d8f", "lite": "#e9c46a", "denied": "#e76f51"}
@@ -19,7 +19,7 @@ BUCKET_SECONDS = 5
 
 
 def draw(record: Record, path: Path) -> None:
-    """Write the plot; the suffix of `path` chooses the format (svg or png)."""
+    """Write the plot; as PNG."""
     figure, axes = plt.subplots(4, 1, figsize=(11, 13), sharex=True, height_ratios=[2, 2, 2, 3])
     _demand(axes[0], record)
     _latency(axes[1], record)
@@ -28,7 +28,7 @@ def draw(record: Record, path: Path) -> None:
     axes[3].set_xlabel("seconds")
     axes[3].set_xlim(0, record.minutes * 60)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.savefig(path, dpi=90)
     plt.close(figure)
 
 
