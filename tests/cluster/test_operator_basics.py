@@ -1,9 +1,7 @@
 """The operator on a real control plane: it starts, scales, sheds, restores, and is quiet when nothing happens."""
 
-from datetime import UTC, datetime, timedelta
-
 from support.operator import Operator
-from support.operator_world import API_VERSION, FEATURE, World, override
+from support.operator_world import API_VERSION, FEATURE, World
 from support.waiting import holds_for, wait_for
 
 pytest_plugins = ("support.operator_fixtures",)
@@ -46,40 +44,9 @@ def test_noise_in_the_metrics_writes_nothing(world: World, operator: Operator) -
         holds_for(lambda: operator.writes() == writes, "nothing is written", seconds=1)
 
 
-def test_no_object_of_a_user_carries_finalizers_or_annotations_of_ours(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-    for kind, name in (("InferenceScaler", "image"), ("FeaturePolicy", FEATURE), ("UserTier", "free")):
-        metadata = world.namespace.get(API_VERSION, kind, name)["metadata"]
-        assert "finalizers" not in metadata
-        assert "annotations" not in metadata
-    workload = world.namespace.get("apps/v1", "Deployment", "image")["metadata"]
-    assert "finalizers" not in workload
-    assert set(workload.get("annotations", {})) == {"deployment.kubernetes.io/revision"}
-
-
-def test_each_changed_decision_is_an_event(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-
-    def notes() -> list[str]:
-        return [
-            event["note"]
-            for event in world.namespace.list("events.k8s.io/v1", "Event")
-            if event["reportingController"] == "brownout.dev/operator"
-            and event["regarding"]["kind"] == "InferenceScaler"
-        ]
-
-    wait_for(lambda: any("1 -> 2 replicas" in note for note in notes()), "an Event tells of the new replicas")
-
-
 def test_sigterm_ends_it_gracefully(world: World, operator: Operator) -> None:
     world.wait_for_replicas(2)
     assert operator.stop() == 0
-
-
-def test_it_is_ready_only_once_every_kind_was_listed(world: World, operator: Operator) -> None:
-    assert operator.get("/readyz") == "deciding\n"
-    assert "the last tick ended" in operator.get("/livez")
-    assert operator.metric("brownout_tick_errors_total") == 0
 
 
 def test_a_missing_prometheus_secret_is_said_and_nothing_moves(world: World, operator: Operator) -> None:
@@ -92,15 +59,6 @@ def test_a_missing_prometheus_secret_is_said_and_nothing_moves(world: World, ope
         "the condition names the Secret",
     )
     assert world.replicas() == 2
-
-
-def test_an_override_stands_above_the_loop_and_ends_when_it_is_deleted(world: World, operator: Operator) -> None:
-    world.wait_for_variant("free", "full")
-    until = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    world.namespace.create(override("incident", "denied", until=until))
-    wait_for(lambda: world.condition("FeaturePolicy", FEATURE, "Overridden")["status"] == "True", "the override stands")
-    world.namespace.delete(API_VERSION, "FeatureOverride", "incident")
-    wait_for(lambda: world.condition("FeaturePolicy", FEATURE, "Overridden")["status"] == "False", "it is gone")
 
 
 def object_versions(world: World) -> dict[str, str]:

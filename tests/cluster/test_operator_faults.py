@@ -3,25 +3,15 @@ names, takes no replica and changes no feature on data that is not there."""
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from support.cluster import Manifest
 from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World, deployment, ours, plan
 from support.waiting import holds_for, wait_for
 
 pytest_plugins = ("support.operator_fixtures",)
-
-
-def wait_for_sentence(world: World, kind: str, name: str, condition: str, *words: str) -> Manifest:
-    """Until a condition's message has all these words; returns the condition."""
-
-    def said() -> Manifest | None:
-        found = world.condition(kind, name, condition)
-        return found if all(word in found.get("message", "") for word in words) else None
-
-    return wait_for(said, f"{kind} {name} says {words} in {condition}", seconds=40)
 
 
 def surge(world: World) -> tuple[str, int]:
@@ -48,51 +38,6 @@ def settled(look: Callable[[], tuple[str, int]]) -> tuple[str, int]:
     return seen
 
 
-def test_a_policy_that_names_a_missing_scaler_says_so_and_the_others_go_on(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-    variants = [
-        {"name": "full", "costs": [{"scaler": "nobody", "gpuSecondsPerRequest": "1"}]},
-        {"name": "denied"},
-    ]
-    world.namespace.create(world.policy("video", variants=variants))
-    found = wait_for_sentence(world, "FeaturePolicy", "video", "Ready", "costs[0].scaler", "'nobody'", "image")
-    assert (found["status"], found["reason"]) == ("False", "NotFound")
-    assert world.condition("FeaturePolicy", FEATURE, "Ready")["status"] == "True"
-    world.set_load(pro=1, free=1.5)
-    world.wait_for_replicas(4)
-
-
-def test_a_policy_that_names_a_missing_tier_says_so_and_serves_the_others(world: World, operator: Operator) -> None:
-    tiers = [{"tierRef": {"name": "gold"}}, {"tierRef": {"name": "free"}}]
-    world.namespace.create(world.policy("video", tiers=tiers))
-    found = wait_for_sentence(world, "FeaturePolicy", "video", "Ready", "tiers[0].tierRef.name", "'gold'", "free, pro")
-    assert found["reason"] == "NotFound"
-    assert world.served("free", "video") == ("full", 100)
-
-
-def test_a_scaler_whose_workload_is_missing_says_so_and_the_others_go_on(world: World, operator: Operator) -> None:
-    world.namespace.create(world.scaler("video", scaleTargetRef={"name": "video"}))
-    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "scaleTargetRef.name", "'video'", "image")
-    assert found["status"] == "False"
-    assert world.condition("InferenceScaler", "image", "Ready")["status"] == "True"
-    world.namespace.create(deployment("video"))
-    wait_for(lambda: world.condition("InferenceScaler", "video", "Ready")["status"] == "True", "it is there now")
-
-
-def test_a_scaler_of_another_kind_without_scale_says_so(world: World, operator: Operator) -> None:
-    target = {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "image"}
-    world.namespace.create(world.scaler("video", scaleTargetRef=target))
-    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "scaleTargetRef.kind", "DaemonSet", "/scale")
-    assert found["status"] == "False"
-
-
-def test_two_tiers_that_match_the_same_user_are_told_apart(world: World, operator: Operator) -> None:
-    world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
-    found = wait_for_sentence(world, "UserTier", "professional", "Ready", "pro matches the same users")
-    assert (found["status"], found["reason"]) == ("False", "Conflict")
-    assert world.condition("UserTier", "pro", "Ready")["status"] == "True"
-
-
 @pytest.mark.parametrize(
     ("query", "words"),
     [
@@ -110,7 +55,7 @@ def test_a_metric_without_a_number_is_missing_and_takes_no_replica(
     target = {"type": "AverageValue", "value": "1"}
     metric = {"name": "odd", "query": query.replace("NAMESPACE", world.namespace.name), "target": target}
     world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [metric]}})
-    found = wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "odd", words)
+    found = world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "odd", words)
     assert (found["status"], found["reason"]) == ("False", "Missing")
     world.set_load(pro=0.1, free=0.1)
     holds_for(lambda: world.replicas() == 2, "no replica goes while a metric is missing", seconds=8)
@@ -122,7 +67,7 @@ def test_demand_that_is_missing_changes_no_feature(world: World, operator: Opera
     lost = surge(world)
     broken = {"demand": {"offered": {"query": "sum("}, "admitted": {"query": "sum("}}}
     world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": broken})
-    found = wait_for_sentence(world, "FeaturePolicy", FEATURE, "MetricsAvailable", "demand.offered")
+    found = world.wait_for_sentence("FeaturePolicy", FEATURE, "MetricsAvailable", "demand.offered")
     assert found["status"] == "False"
     world.set_load(pro=0.1, free=0.1)
     holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
@@ -135,7 +80,7 @@ def test_prometheus_that_stops_in_mid_surge_freezes_everything_and_nothing_is_lo
     lost = surge(world)
     world.cluster.prometheus.stop()
     try:
-        found = wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "Prometheus cannot be reached")
+        found = world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "Prometheus cannot be reached")
         assert found["status"] == "False"
         holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
         assert world.replicas() == 4
@@ -154,7 +99,7 @@ def test_a_prometheus_that_hangs_does_not_hang_the_operator(world: World, operat
     world.wait_for_replicas(2)
     world.cluster.prometheus.pause()
     try:
-        wait_for_sentence(world, "InferenceScaler", "image", "MetricsAvailable", "no answer from Prometheus")
+        world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "no answer from Prometheus")
         assert "the last tick ended" in operator.get("/livez")
         assert world.replicas() == 2
     finally:
@@ -179,7 +124,7 @@ def test_a_pod_that_never_becomes_ready_is_given_up_and_said(world: World, opera
     world.namespace.create(deployment("video", **never))
     cold = {"expectedSeconds": 2, "giveUpAfterSeconds": 10}
     world.namespace.create(world.scaler("video", scaleTargetRef={"name": "video"}, coldStart=cold))
-    found = wait_for_sentence(world, "InferenceScaler", "video", "Ready", "did not become ready within")
+    found = world.wait_for_sentence("InferenceScaler", "video", "Ready", "did not become ready within")
     assert (found["status"], found["reason"]) == ("False", "PodsNotReady")
     assert world.status("InferenceScaler", "video")["replicas"]["ready"] == 0
     world.set_load(pro=1, free=1)
@@ -220,13 +165,9 @@ def test_a_person_who_scales_by_hand_is_not_fought_within_a_tick_and_then_overru
 
 def test_replicas_that_may_not_be_written_are_a_condition(world: World, operator: Operator) -> None:
     world.wait_for_replicas(2)
-    role = world.cluster.objects.get("rbac.authorization.k8s.io/v1", "ClusterRole", f"operator-{world.namespace.name}")
-    role["rules"] = [rule for rule in role["rules"] if "deployments/scale" not in rule["resources"]]
-    world.cluster.objects.patch(
-        "rbac.authorization.k8s.io/v1", "ClusterRole", role["metadata"]["name"], {"rules": role["rules"]}
-    )
+    operator.forbid("deployments/scale")
     world.set_load(pro=1, free=1.5)
-    found = wait_for_sentence(world, "InferenceScaler", "image", "Ready", "may not write its /scale", "scaleTargets")
+    found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "may not write its /scale", "scaleTargets")
     assert (found["status"], found["reason"]) == ("False", "NotWritten")
     assert world.condition("FeaturePolicy", FEATURE, "Ready")["status"] == "True"
 
@@ -256,7 +197,7 @@ def test_an_api_server_that_goes_away_is_waited_for(world: World, operator: Oper
 
 def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, operator: Operator) -> None:
     world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
-    wait_for_sentence(world, "UserTier", "professional", "Ready", "matches the same users")
+    world.wait_for_sentence("UserTier", "professional", "Ready", "matches the same users")
     assert world.status("UserTier", "free")["tried"] == 3
     api_server = world.cluster.component("kube-apiserver")
     operator.send(signal.SIGSTOP)
@@ -266,3 +207,23 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
     wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
     operator.send(signal.SIGCONT)
     wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
+
+
+def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: Path) -> None:
+    with Operator(world.cluster, world.namespace.name, tmp_path, started=False) as operator:
+        operator.forbid("nodes")
+        operator.launch()
+        wait_for(lambda: "the right to list and watch nodes" in operator.waits_for(), "it says what it lacks")
+        holds_for(lambda: world.replicas() == 1, "it decides nothing", seconds=2)
+        operator.forbid()
+        wait_for(operator.ready, "it decides", seconds=60)
+        world.wait_for_replicas(2)
+
+
+def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World, tmp_path: Path) -> None:
+    with Operator(world.cluster, world.namespace.name, tmp_path, started=False) as operator:
+        operator.forbid("deployments", "statefulsets")
+        operator.start()
+        world.wait_for_replicas(2)
+        world.set_load(pro=1, free=1.5)
+        world.wait_for_replicas(4)

@@ -7,10 +7,10 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.error import HTTPError
 from uuid import uuid4
 
 import yaml
@@ -23,10 +23,10 @@ CRDS = Path(__file__).parents[2] / "crds"
 GROUP = "brownout.dev"
 OURS = ("gpupools", "inferencescalers", "usertiers", "featurepolicies", "featureoverrides")
 RULES: list[dict[str, Any]] = [
-    {"apiGroups": [GROUP], "resources": list(OURS), "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [GROUP], "resources": list(OURS), "verbs": ["list", "watch"]},
     {"apiGroups": [GROUP], "resources": [f"{plural}/status" for plural in OURS], "verbs": ["patch"]},
     {"apiGroups": [""], "resources": ["nodes", "pods", "namespaces", "resourcequotas"], "verbs": ["list", "watch"]},
-    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["list", "watch"]},
     {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
@@ -82,12 +82,15 @@ def rights(cluster: LocalCluster, namespace: str) -> dict[str, Any]:
 
 
 class Operator:
-    """`brownout operator` for one test's namespace. `url` serves its health and metrics."""
+    """`brownout operator` for one test's namespace, for as long as a `with` block. `url` serves its health and metrics."""
 
-    def __init__(self, cluster: LocalCluster, namespace: str, folder: Path, *, tick_seconds: float = 0.5) -> None:
+    def __init__(
+        self, cluster: LocalCluster, namespace: str, folder: Path, *, tick_seconds: float = 0.5, started: bool = True
+    ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._tick_seconds = tick_seconds
+        self._started = started
         self._log = folder / f"operator-{uuid4().hex[:8]}.log"
         self._kubeconfig = folder / f"kubeconfig-{uuid4().hex[:8]}"
         self._kubeconfig.write_text(json.dumps(rights(cluster, namespace)))
@@ -96,7 +99,8 @@ class Operator:
         self.url = ""
 
     def __enter__(self) -> Self:
-        self.start()
+        if self._started:
+            self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -132,6 +136,24 @@ class Operator:
     def ready(self) -> bool:
         """Whether it has begun to decide."""
         return self.get("/readyz").startswith("deciding")
+
+    def waits_for(self) -> str:
+        """What it says that it lacks; empty once it decides."""
+        try:
+            self.get("/readyz")
+        except HTTPError as answer:
+            return answer.read().decode()
+        return ""
+
+    def forbid(self, *resources: str) -> None:
+        """Take the rights on these resources away."""
+        api, name = "rbac.authorization.k8s.io/v1", f"operator-{self._namespace}"
+        rules = [
+            rule | {"resources": left}
+            for rule in RULES
+            if (left := [r for r in rule["resources"] if r not in resources])
+        ]
+        self._cluster.objects.patch(api, "ClusterRole", name, {"rules": rules})
 
     def get(self, path: str) -> str:
         """A page of its own. Raises OSError where it does not answer with 200."""
@@ -182,13 +204,6 @@ class Operator:
             process.kill()
             process.wait()
             raise AssertionError(f"the operator did not end: {self.log()[-2000:]}") from None
-
-
-@contextmanager
-def running_operator(cluster: LocalCluster, namespace: str, folder: Path) -> Iterator[Operator]:
-    """An operator that runs while the block does."""
-    with Operator(cluster, namespace, folder) as operator:
-        yield operator
 
 
 def _free_port() -> int:

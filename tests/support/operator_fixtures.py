@@ -7,19 +7,15 @@ import pytest
 
 from brownout_localcluster import LocalCluster
 from support.cluster import Namespace
-from support.operator import Operator, install_kinds
-from support.operator_world import World
+from support.operator import Operator
+from support.operator_world import World, calm_world
 
 
 @pytest.fixture
 def world(cluster: LocalCluster, namespace: Namespace) -> Iterator[World]:
-    """A small product with a calm load: two of the pool's four GPUs are needed."""
-    install_kinds(cluster)
-    world = World(cluster, namespace)
-    world.create()
-    world.set_load(pro=0.5, free=0.5)
-    yield world
-    world.delete()
+    """A small product with a calm load."""
+    with calm_world(cluster, namespace) as world:
+        yield world
 
 
 @pytest.fixture

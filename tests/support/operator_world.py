@@ -5,11 +5,14 @@ queries read them. So a test says "four requests a second for free users" and wa
 """
 
 import http.client
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
 from brownout_localcluster import LocalCluster
 from support.cluster import Manifest, Namespace
+from support.operator import install_kinds
 from support.waiting import wait_for
 
 API_VERSION = "brownout.dev/v1alpha1"
@@ -186,6 +189,15 @@ class World:
         """A condition of one of our objects. Raises LookupError while there is none."""
         return condition_of(self.status(kind, name), condition)
 
+    def wait_for_sentence(self, kind: str, name: str, condition: str, *words: str) -> Manifest:
+        """Until a condition's message has all these words; returns the condition."""
+
+        def said() -> Manifest | None:
+            found = self.condition(kind, name, condition)
+            return found if all(word in found.get("message", "") for word in words) else None
+
+        return wait_for(said, f"{kind} {name} says {words} in {condition}", seconds=40)
+
     def wait_for_replicas(self, count: int, *, seconds: float = 30.0) -> None:
         """Until the workload's spec has so many."""
         wait_for(lambda: self.replicas() == count, f"image has {count} replicas", seconds=seconds)
@@ -197,6 +209,19 @@ class World:
             f"{tier} has {variant}",
             seconds=seconds,
         )
+
+
+@contextmanager
+def calm_world(cluster: LocalCluster, namespace: Namespace) -> Iterator[World]:
+    """A small product with a calm load: two of the pool's four GPUs are needed."""
+    install_kinds(cluster)
+    world = World(cluster, namespace)
+    world.create()
+    try:
+        world.set_load(pro=0.5, free=0.5)
+        yield world
+    finally:
+        world.delete()
 
 
 def condition_of(status: Manifest, kind: str) -> Manifest:

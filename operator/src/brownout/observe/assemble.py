@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from brownout.api.resources import Key
 from brownout.decide.evidence import Missing
+from brownout.decide.links import selects
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot, StoredPool, StoredScaler, Workload
 from brownout.observe.facts import PodFact
 from brownout.observe.inventory import pool_nodes, pool_quotas
@@ -78,8 +79,10 @@ class Assembly:
             return Pool(stored=pool, nodes=unread, quotas=unread)
 
     def _own_pods(self, pool: StoredPool) -> Iterable[Key]:
-        """Pods of the pool's scalers: what they hold is not held by others."""
+        """Pods of the pool's scalers: what they hold is not held by others. Who is not admitted is another."""
         for scaler in self._kinds.scalers.values():
-            if scaler.spec.pool_ref.name == pool.key.name:
+            namespace = self._kinds.namespaces.get(Key("", scaler.key.namespace))
+            admitted = selects(pool.spec.namespace_selector, namespace.labels if namespace else {})
+            if admitted and scaler.spec.pool_ref.name == pool.key.name:
                 pods = self._pods_in.get(scaler.key.namespace, ())
                 yield from (pod.key for pod in members(self._targets[scaler.key], pods))

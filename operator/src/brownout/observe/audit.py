@@ -12,7 +12,7 @@ import msgspec
 from kubernetes.aio.client import ApiClient
 from msgspec import Struct
 
-from brownout.observe.watch import KINDS, Watch, Watched
+from brownout.observe.watch import Watch, Watched
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Audit:
             except TimeoutError:
                 pass
             self._watch.relisted.clear()
-            for kind in KINDS:
+            for kind in self._watch.kinds:
                 try:
                     await self.check(kind)
                 except Exception as error:  # the API server is away; the next list sets off the next check
@@ -74,7 +74,6 @@ class Audit:
             self._watch.wake.set()
 
     async def _uids(self, kind: Watched) -> set[str]:
-        root = f"/apis/{kind.group}/{kind.version}" if kind.group else f"/api/{kind.version}"
         found: set[str] = set()
         onwards = ""
         while True:
@@ -83,7 +82,7 @@ class Audit:
             query += [("continue", onwards)] if onwards else []
             method, url, headers, body, form = await self._client.param_serialize(
                 "GET",
-                f"{root}/{kind.plural}",
+                kind.path,
                 query_params=query,
                 header_params={"Accept": METADATA_ONLY},
                 auth_settings=["BearerToken"],

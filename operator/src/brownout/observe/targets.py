@@ -1,10 +1,11 @@
-"""Targets that are neither Deployment nor StatefulSet: whatever has a /scale subresource is read there.
+"""Targets that are not watched: whatever has a /scale subresource is read there.
 
-They are not watched, because that would need list and watch on kinds that are known only from a scaler's spec; their /scale
+Deployments and StatefulSets are watched where that is allowed. Other kinds are not, because that would need list and watch on kinds that are known only from a scaler's spec; their /scale
 is read instead, at most every few seconds. A kind's plural comes from API discovery, and is remembered.
 """
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 from kubernetes.aio.client import ApiClient, CustomObjectsApi
@@ -17,7 +18,7 @@ from brownout.decide.snapshot import StoredScaler
 from brownout.observe.facts import TargetFact
 from brownout.observe.selectors import parse
 
-WATCHED = {("apps/v1", "Deployment"), ("apps/v1", "StatefulSet")}
+WELL_KNOWN = {("apps/v1", "Deployment"): "deployments", ("apps/v1", "StatefulSet"): "statefulsets"}
 TTL_SECONDS = 4.0
 RETRY_SECONDS = 15.0
 
@@ -38,19 +39,23 @@ def watched_target(scaler: StoredScaler, targets: dict[tuple[str, Key], TargetFa
 
 
 class ScaleReader:
-    """Reads /scale of other kinds, each at most every few seconds."""
+    """Reads /scale of kinds that are not watched, each at most every few seconds. `watched` are those that are."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: ApiClient, *, watched: Collection[str]) -> None:
         self._objects = CustomObjectsApi(client)
-        self._plurals: dict[tuple[str, str], str] = {}
+        self._watched = {(api_version, kind) for api_version, kind in WELL_KNOWN if kind in watched}
+        self._plurals = dict(WELL_KNOWN)
         self._known: dict[Key, tuple[float, ScaleTargetRef, Target]] = {}
 
     async def read_all(self, scalers: list[StoredScaler], *, now: float) -> dict[Key, Target]:
         """What stands behind each scaler whose target is not watched, by the scaler's key."""
-        wanted = [s for s in scalers if not _is_watched(s.spec.scale_target_ref)]
+        wanted = [s for s in scalers if not self._is_watched(s.spec.scale_target_ref)]
         self._known = {key: known for key, known in self._known.items() if key in {s.key for s in wanted}}
         found = await asyncio.gather(*(self._read_cached(scaler, now=now) for scaler in wanted))
         return {scaler.key: target for scaler, target in zip(wanted, found, strict=True)}
+
+    def _is_watched(self, ref: ScaleTargetRef) -> bool:
+        return (ref.api_version, ref.kind) in self._watched
 
     async def _read_cached(self, scaler: StoredScaler, *, now: float) -> Target:
         known = self._known.get(scaler.key)
@@ -85,8 +90,6 @@ class ScaleReader:
 
     async def plural(self, ref: ScaleTargetRef) -> str | None:
         """The plural of a kind that has a /scale; None where there is none. Raises ApiException."""
-        if (ref.api_version, ref.kind) in WATCHED:
-            return f"{ref.kind.lower()}s"
         group, _, version = ref.api_version.partition("/")
         if (ref.api_version, ref.kind) not in self._plurals:
             listed: Any = await self._objects.get_api_resources(group, version, _request_timeout=5.0)
@@ -95,10 +98,6 @@ class ScaleReader:
                 if resource.kind == ref.kind and f"{resource.name}/scale" in names:
                     self._plurals[ref.api_version, ref.kind] = resource.name
         return self._plurals.get((ref.api_version, ref.kind))
-
-
-def _is_watched(ref: ScaleTargetRef) -> bool:
-    return (ref.api_version, ref.kind) in WATCHED
 
 
 def _refusal(scaler: StoredScaler, status: int) -> str:

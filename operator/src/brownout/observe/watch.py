@@ -10,7 +10,7 @@ deleted while a watch was broken for long stays in its index; audit.py finds tho
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 import kopf
@@ -39,7 +39,10 @@ F = TypeVar("F")
 
 
 class Watched(Struct, frozen=True, kw_only=True):
-    """A kind that is watched, and what is kept of its objects. `field_selector` narrows it on the server's side."""
+    """A kind that is watched, and what is kept of its objects.
+
+    `field_selector` narrows it on the server's side. An `optional` kind is left out where it may not be listed.
+    """
 
     kind: str
     group: str
@@ -47,6 +50,14 @@ class Watched(Struct, frozen=True, kw_only=True):
     plural: str
     fact: Callable[[dict[str, Any]], Fact]
     field_selector: str = ""
+    optional: bool = False
+
+    @property
+    def path(self) -> str:
+        """Where the API server has all objects of the kind."""
+        return (
+            f"/apis/{self.group}/{self.version}/{self.plural}" if self.group else f"/api/{self.version}/{self.plural}"
+        )
 
 
 class Entry(Struct, Generic[F], frozen=True):
@@ -73,8 +84,8 @@ KINDS: tuple[Watched, ...] = (
     ),
     Watched(kind="Namespace", group="", version="v1", plural="namespaces", fact=namespace_fact),
     Watched(kind="ResourceQuota", group="", version="v1", plural="resourcequotas", fact=quota_fact),
-    Watched(kind="Deployment", group="apps", version="v1", plural="deployments", fact=target_fact),
-    Watched(kind="StatefulSet", group="apps", version="v1", plural="statefulsets", fact=target_fact),
+    Watched(kind="Deployment", group="apps", version="v1", plural="deployments", fact=target_fact, optional=True),
+    Watched(kind="StatefulSet", group="apps", version="v1", plural="statefulsets", fact=target_fact, optional=True),
 )
 
 
@@ -93,7 +104,10 @@ class Watch:
     `wake` is set by any change of a fact, `complete` once every kind has been listed, `relisted` whenever one is again.
     """
 
-    def __init__(self, login: Callable[[], Awaitable[kopf.ConnectionInfo]]) -> None:
+    def __init__(
+        self, login: Callable[[], Awaitable[kopf.ConnectionInfo]], *, kinds: tuple[Watched, ...] = KINDS
+    ) -> None:
+        self.kinds = kinds
         self.wake = asyncio.Event()
         self.complete = asyncio.Event()
         self.relisted = asyncio.Event()
@@ -101,21 +115,27 @@ class Watch:
         self._ours: set[asyncio.Task[Any]] = set()
         self.registry = kopf.OperatorRegistry()
         self.settings = kopf.OperatorSettings()
-        self._indices: dict[str, kopf.Index[Key, Entry[Any]]] = {}
+        self._indices: dict[str, Mapping[Key, kopf.Store[Entry[Any]]]] = {}
         self._configure()
 
         @kopf.on.login(id="login", registry=self.registry)
         async def log_in(**_: Any) -> kopf.ConnectionInfo:
             return await login()
 
-        for kind in KINDS:
+        for kind in kinds:
             self._register(kind)
 
     def facts(self, kind: str) -> dict[Key, Any]:
-        """All objects of a kind, as last seen. Of two with one name (deleted and made anew) the later one is meant."""
+        """All objects of a kind, as last seen; none of a kind that is not watched.
+
+        Of two with one name (deleted and made anew) the later one is meant.
+        """
         gone = self._gone.get(kind, set())
         return {
-            key: entry.fact for key, store in self._indices[kind].items() for entry in store if entry.uid not in gone
+            key: entry.fact
+            for key, store in self._indices.get(kind, {}).items()
+            for entry in store
+            if entry.uid not in gone
         }
 
     def uids(self, kind: str) -> set[str]:
@@ -148,7 +168,7 @@ class Watch:
         self.settings.networking.request_timeout = 60
         self.settings.process.ultimate_exiting_timeout = None
         self.settings.queueing.exit_timeout = 0.5
-        for kind in KINDS:
+        for kind in self.kinds:
             if kind.field_selector:
                 self.settings.watching.field_selectors[kind.group, kind.version, kind.plural] = kind.field_selector
 

@@ -28,7 +28,8 @@ from brownout.run.health import Health
 log = logging.getLogger(__name__)
 
 LEAST_PAUSE_SECONDS = 0.3
-"""Changes come in bursts (a Deployment's pods); what comes within this is one tick."""
+"""Changes come in bursts (a Deployment's pods); what comes within this is one tick. A pause also lasts as long as the tick
+before it did, so that no cluster is busy enough to have us ask without a pause."""
 
 
 class Loop:
@@ -63,6 +64,7 @@ class Loop:
         """Tick until `stop` is set; the tick under way is finished."""
         while not stop.is_set():
             self._wake.clear()
+            began = self._clock()
             try:
                 with self._metrics.tick_seconds.time():
                     await self.tick()
@@ -72,8 +74,9 @@ class Loop:
                 log.exception("a tick failed; the next one starts anew")
             self._health.alive()
             self._metrics.last_tick.set(self._clock())
-            await _first_of(stop, seconds=LEAST_PAUSE_SECONDS)
-            await _first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - LEAST_PAUSE_SECONDS))
+            pause = max(LEAST_PAUSE_SECONDS, self._clock() - began)
+            await first_of(stop, seconds=pause)
+            await first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - pause))
 
     async def tick(self) -> None:
         """One tick: look, decide, act, publish."""
@@ -142,8 +145,8 @@ class Loop:
         return structs.replace(plan, scalers=scalers)
 
 
-async def _first_of(*events: asyncio.Event, seconds: float) -> None:
-    """Wait for the first of these events, or for so long."""
+async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:
+    """Wait for the first of these events, and not for longer than so many seconds."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
     try:
         await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

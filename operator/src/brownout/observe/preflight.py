@@ -1,0 +1,61 @@
+"""Before watching: what the API server serves, and what it lets us see.
+
+kopf goes on without a kind that it does not find at the start, and waits for ever for one that it may not list. Both are asked
+for first, so that what is lacking can be said in a sentence, and so that a kind that we can do without is left out.
+"""
+
+from kubernetes.aio.client import ApiClient
+from msgspec import Struct
+
+from brownout.api.schema import GROUP
+from brownout.observe.watch import KINDS, Watched
+
+TIMEOUT_SECONDS = 10.0
+
+
+class Preflight(Struct, frozen=True):
+    """`kinds` can be watched; `lacking` says what is needed and is not there."""
+
+    kinds: tuple[Watched, ...]
+    lacking: tuple[str, ...]
+
+
+async def preflight(client: ApiClient) -> Preflight:
+    """Ask for one object of each kind."""
+    kinds, lacking = [], []
+    for kind in KINDS:
+        found = await _status(client, kind)
+        if found == 200:
+            kinds.append(kind)
+        elif not (kind.optional and found in (403, 404)):
+            lacking.append(_sentence(kind, found))
+    return Preflight(tuple(kinds), tuple(lacking))
+
+
+async def _status(client: ApiClient, kind: Watched) -> int | str:
+    """The HTTP status of a list, or the name of the error where there was no answer."""
+    try:
+        method, url, headers, body, form = await client.param_serialize(
+            "GET",
+            kind.path,
+            query_params=[("limit", "1")],
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        response = await client.call_api(method, url, headers, body, form, _request_timeout=TIMEOUT_SECONDS)
+        await response.read()
+        return int(response.status)
+    except Exception as error:
+        return type(error).__name__
+
+
+def _sentence(kind: Watched, found: int | str) -> str:
+    match found:
+        case 403:
+            return f"the right to list and watch {kind.plural}; grant it to the operator's ServiceAccount"
+        case 404 if kind.group == GROUP:
+            return f"the kind {kind.kind}; install the chart's CustomResourceDefinitions"
+        case int():
+            return f"a list of {kind.plural} (HTTP {found})"
+        case _:
+            return f"the API server ({found})"
