@@ -4,6 +4,7 @@ names, takes no replica and changes no feature on data that is not there."""
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def test_an_operator_killed_in_mid_surge_reverses_nothing_when_it_is_back(world:
 
 
 def test_a_pod_that_never_becomes_ready_is_given_up_and_said(world: World, operator: Operator) -> None:
-    never = {"readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1}}
+    never: dict[str, Any] = {"readinessProbe": {"exec": {"command": ["false"]}, "periodSeconds": 1}}
     world.namespace.create(deployment("video", **never))
     cold = {"expectedSeconds": 2, "giveUpAfterSeconds": 10}
     world.namespace.create(world.scaler("video", scaleTargetRef={"name": "video"}, coldStart=cold))
@@ -227,3 +228,21 @@ def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World,
         world.wait_for_replicas(2)
         world.set_load(pro=1, free=1.5)
         world.wait_for_replicas(4)
+
+
+def test_any_kind_with_a_scale_can_be_a_target(world: World, tmp_path: Path) -> None:
+    replica_set = deployment("video") | {"kind": "ReplicaSet"}
+    world.namespace.create(replica_set)
+    target = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "video"}
+    world.namespace.create(world.scaler("video", scaleTargetRef=target, minReplicas=2))
+    with Operator(world.cluster, world.namespace.name, tmp_path) as operator:
+        world.wait_for_sentence(
+            "InferenceScaler", "video", "Ready", "may not read /scale of ReplicaSet", "scaleTargets"
+        )
+        operator.grant({"apiGroups": ["apps"], "resources": ["replicasets/scale"], "verbs": ["get", "patch"]})
+        wait_for(
+            lambda: world.namespace.get("apps/v1", "ReplicaSet", "video")["spec"]["replicas"] == 2,
+            "the ReplicaSet has its two replicas",
+            seconds=60,
+        )
+        wait_for(lambda: world.status("InferenceScaler", "video")["replicas"]["ready"] == 2, "both are ready")

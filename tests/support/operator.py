@@ -146,13 +146,21 @@ class Operator:
         return ""
 
     def forbid(self, *resources: str) -> None:
-        """Take the rights on these resources away."""
+        """Leave it all rights but those on these resources."""
+        self._set_rules(
+            [
+                rule | {"resources": left}
+                for rule in RULES
+                if (left := [r for r in rule["resources"] if r not in resources])
+            ]
+        )
+
+    def grant(self, rule: dict[str, Any]) -> None:
+        """Give it one more right."""
+        self._set_rules([*RULES, rule])
+
+    def _set_rules(self, rules: list[dict[str, Any]]) -> None:
         api, name = "rbac.authorization.k8s.io/v1", f"operator-{self._namespace}"
-        rules = [
-            rule | {"resources": left}
-            for rule in RULES
-            if (left := [r for r in rule["resources"] if r not in resources])
-        ]
         self._cluster.objects.patch(api, "ClusterRole", name, {"rules": rules})
 
     def get(self, path: str) -> str:

@@ -74,10 +74,12 @@ def test_a_cordoned_or_unready_node_is_not_usable() -> None:
 
 
 def test_a_heartbeat_changes_no_fact() -> None:
-    node = {"metadata": {"name": "n"}, "status": {"allocatable": {GPU: "8"}, "conditions": [ready()]}}
-    beat = {**node["status"]["conditions"][0], "lastHeartbeatTime": "2026-01-01T01:00:00Z"}
-    after = {"metadata": {"name": "n", "resourceVersion": "2"}, "status": {**node["status"], "conditions": [beat]}}
-    assert facts.node_fact(node) == facts.node_fact(after)
+    def node(version: str, beat: str) -> dict[str, Any]:
+        conditions = [ready() | {"lastHeartbeatTime": beat}]
+        status = {"allocatable": {GPU: "8"}, "conditions": conditions}
+        return {"metadata": {"name": "n", "resourceVersion": version}, "status": status}
+
+    assert facts.node_fact(node("1", "2026-01-01T00:00:00Z")) == facts.node_fact(node("2", "2026-01-01T01:00:00Z"))
 
 
 def test_a_quota_limits_requests_of_extended_resources() -> None:

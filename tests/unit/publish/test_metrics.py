@@ -2,7 +2,7 @@
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.evidence import Missing, Sample
+from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan, ScalePlan
 from brownout.decide.snapshot import Scaler, Snapshot, Workload
@@ -14,7 +14,7 @@ KEY = Key("media", "image")
 
 def snapshot(*, unseen: tuple[str, ...] = ()) -> Snapshot:
     """A scaler with one number that is there and one that is missing."""
-    metrics = {"busy": Sample(1.0, 0.0), "queue": Missing("gone")}
+    metrics: dict[str, Evidence] = {"busy": Sample(1.0, 0.0), "queue": Missing("gone")}
     seen = Scaler(stored=scaler(), workload=Workload(replicas=1, gpus_per_replica=1), metrics=metrics)
     return Snapshot(scalers={KEY: seen}, unseen=unseen)
 
