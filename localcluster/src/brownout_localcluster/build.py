@@ -59,8 +59,8 @@ CONTROL_PLANE = GoModule(
         "-ldflags",
         f"-s -w -X {_VERSION}.gitVersion=v1.36.3 -X {_VERSION}.gitMajor=1 -X {_VERSION}.gitMinor=36",
     ),
-    minutes=7,
-    packages=2800,
+    minutes=8,
+    packages=2810,
 )
 PROMETHEUS = GoModule(
     folder="prometheus",
@@ -72,7 +72,7 @@ PROMETHEUS = GoModule(
         "-s -w -X github.com/prometheus/common/version.Version=3.16.0",
     ),
     minutes=4,
-    packages=1270,
+    packages=1020,
 )
 
 
