@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from brownout_localcluster.build import CONTROL_PLANE, PROMETHEUS, GoModule, build_module, cache_folder
+from brownout_localcluster.build import CONTROL_PLANE, PROMETHEUS, GoModule, build_module
 
 Version = tuple[int, int]
 
@@ -52,15 +52,6 @@ def find_binaries(*, prometheus: bool = True, say: Callable[[str], None] | None 
             folder = build_module(module, missing, say=say)
             found |= {name: folder / name for name in missing}
     return found
-
-
-def cached_or_installed() -> dict[str, Path | None]:
-    """Where each program would be taken from without building; None for those that would be built."""
-    places: dict[str, Path | None] = {}
-    for program in PROGRAMS:
-        built = cache_folder(program.module) / program.name
-        places[program.name] = _installed(program) or (built if built.is_file() else None)
-    return places
 
 
 def _installed(program: Program) -> Path | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from brownout_localcluster import binaries, build
-from brownout_localcluster.binaries import PROGRAMS, Program, cached_or_installed, find_binaries, fits
+from brownout_localcluster.binaries import PROGRAMS, Program, find_binaries, fits
 from brownout_localcluster.build import CONTROL_PLANE, MODULES, PROMETHEUS, BuildError, content_key, find_go
 
 FILES = ("go.mod", "go.sum", "tools.go")
@@ -68,23 +68,28 @@ def installed(folder: Path, name: str, says: str) -> Path:
     return path
 
 
+def fill_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    for module in (CONTROL_PLANE, PROMETHEUS):
+        cache = build.cache_folder(module)
+        cache.mkdir(parents=True)
+        for name in module.programs:
+            (cache / name).touch()
+
+
 def test_the_first_program_that_fits_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    too_old = installed(tmp_path / "assets", "etcd", "etcd Version: 3.2.1").parent
+    fill_cache(tmp_path / "cache", monkeypatch)
+    too_old = installed(tmp_path / "assets", "etcd", "etcd Version: 3.2.1")
     fitting = installed(tmp_path / "path", "etcd", "etcd Version: 3.6.1")
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(too_old))
-    monkeypatch.setenv("PATH", f"{fitting.parent}{os.pathsep}{os.environ['PATH']}")
-    assert cached_or_installed()["etcd"] == fitting
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(too_old.parent))
+    monkeypatch.setenv("PATH", str(fitting.parent))
+    assert find_binaries()["etcd"] == fitting
 
 
 def test_the_cache_is_used_where_nothing_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    fill_cache(tmp_path, monkeypatch)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    for module in (CONTROL_PLANE, PROMETHEUS):
-        folder = build.cache_folder(module)
-        folder.mkdir(parents=True)
-        for name in module.programs:
-            (folder / name).touch()
     found = find_binaries()
     assert set(found) == {known.name for known in PROGRAMS}
     assert all(path.is_relative_to(tmp_path) for path in found.values())
