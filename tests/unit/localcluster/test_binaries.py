@@ -1,6 +1,5 @@
 """Programs are taken only if they fit, and built under a key of what they are built from."""
 
-import os
 import re
 import stat
 from pathlib import Path
