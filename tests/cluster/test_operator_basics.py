@@ -1,5 +1,8 @@
 """The operator on a real control plane: it starts, scales, sheds, restores, and is quiet when nothing happens."""
 
+import http.client
+from contextlib import closing
+
 from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World
 from support.waiting import holds_for, wait_for
@@ -44,9 +47,14 @@ def test_noise_in_the_metrics_writes_nothing(world: World, operator: Operator) -
         holds_for(lambda: operator.writes() == writes, "nothing is written", seconds=1)
 
 
-def test_sigterm_ends_it_gracefully(world: World, operator: Operator) -> None:
+def test_sigterm_ends_it_gracefully_and_soon_though_somebody_keeps_a_connection(
+    world: World, operator: Operator
+) -> None:
     world.wait_for_replicas(2)
-    assert operator.stop() == 0
+    with closing(http.client.HTTPConnection(operator.url.removeprefix("http://"), timeout=5)) as connection:
+        connection.request("GET", "/metrics")
+        connection.getresponse().read()
+        assert operator.stop(seconds=4) == 0
 
 
 def test_a_missing_prometheus_secret_is_said_and_nothing_moves(world: World, operator: Operator) -> None:

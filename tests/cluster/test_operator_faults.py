@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from support.operator import Operator
+from support.operator import Operator, install_kinds
 from support.operator_world import API_VERSION, FEATURE, World, deployment, ours, plan
 from support.waiting import holds_for, wait_for
 
@@ -219,6 +219,21 @@ def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: 
         operator.forbid()
         wait_for(operator.ready, "it decides", seconds=60)
         world.wait_for_replicas(2)
+
+
+def test_a_kind_that_is_taken_away_ends_the_operator_which_then_waits_for_it(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    name = "featureoverrides.brownout.dev"
+    world.cluster.objects.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
+    try:
+        wait_for(operator.ended, "the operator ends rather than see nothing", seconds=60)
+        assert "start it again" in operator.log()
+        operator.launch()
+        wait_for(lambda: "the kind FeatureOverride" in operator.waits_for(), "it says what it lacks", seconds=60)
+    finally:
+        install_kinds(world.cluster)
+    wait_for(operator.ready, "it decides", seconds=60)
+    assert world.served("free") == ("full", 100)
 
 
 def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World, tmp_path: Path) -> None:

@@ -109,8 +109,8 @@ class Operator:
     def start(self, *extra: str, prometheus_url: str | None = None) -> None:
         """Start it, and wait until it decides."""
         self.launch(*extra, prometheus_url=prometheus_url)
-        wait_for(lambda: self._ended() or self.ready(), "the operator decides", seconds=60)
-        assert not self._ended(), f"the operator ended: {self.log()[-3000:]}"
+        wait_for(lambda: self.ended() or self.ready(), "the operator decides", seconds=60)
+        assert not self.ended(), f"the operator ended: {self.log()[-3000:]}"
 
     def launch(self, *extra: str, prometheus_url: str | None = None) -> None:
         """Start it, and wait for nothing."""
@@ -194,20 +194,21 @@ class Operator:
         """SIGKILL, as when a node dies."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """SIGTERM; returns the exit code."""
-        return self._end(signal.SIGTERM)
+    def stop(self, *, seconds: float = 20.0) -> int:
+        """SIGTERM; returns the exit code. Fails the test where it does not end within so long."""
+        return self._end(signal.SIGTERM, seconds=seconds)
 
-    def _ended(self) -> bool:
+    def ended(self) -> bool:
+        """Whether it is no longer there."""
         return self._process is None or self._process.poll() is not None
 
-    def _end(self, number: signal.Signals) -> int:
+    def _end(self, number: signal.Signals, *, seconds: float = 20.0) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0
         process.send_signal(number)
         try:
-            return process.wait(timeout=20)
+            return process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

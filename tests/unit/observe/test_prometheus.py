@@ -1,11 +1,21 @@
 """The Prometheus client against a real HTTP server on loopback."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from brownout.decide.evidence import Missing
 from brownout.observe.answers import Series
@@ -48,20 +58,27 @@ class Server:
         return Ask(source=Source(url=self.url), query=query, lookback_seconds=60, limit=2, **more)
 
 
-@pytest_asyncio.fixture
-async def server() -> AsyncIterator[Server]:
-    """A server that listens on loopback."""
-    server = Server()
+@asynccontextmanager
+async def listening(server: Server, context: ssl.SSLContext | None = None) -> AsyncIterator[None]:
+    """The server listens on loopback, with TLS where there is a context."""
     app = web.Application()
     app.router.add_post("/api/v1/query", server.query)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0][:2]
-    server.url = f"http://{host}:{port}"
-    yield server
-    await runner.cleanup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    server.url = f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@pytest_asyncio.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server that listens."""
+    server = Server()
+    async with listening(server):
+        yield server
 
 
 @pytest_asyncio.fixture
@@ -174,3 +191,38 @@ async def test_one_dead_source_does_not_hold_up_another(server: Server, promethe
     found = await prometheus.ask_all([dead, server.ask()])
     assert isinstance(found[dead], Missing)
     assert found[server.ask()] == (Series({"a": "b"}, 2.0),)
+
+
+async def test_a_private_authority_is_trusted_only_where_the_secret_names_it(
+    prometheus: Prometheus, tmp_path: Path
+) -> None:
+    certificate = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    server = Server()
+    async with listening(server, context):
+        (answered,) = (await prometheus.ask_all([server.ask()])).values()
+        assert isinstance(answered, Missing)
+        assert "certificate is not trusted" in answered.message
+        trusting = Source(url=server.url, ca=certificate.read_text().partition("-----BEGIN PRIVATE")[0])
+        found = await prometheus.ask(Ask(source=trusting, query="up", lookback_seconds=60, limit=2))
+        assert found == (Series({"a": "b"}, 2.0),)
+
+
+def self_signed(folder: Path) -> Path:
+    """A certificate for 127.0.0.1 that is its own authority, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prometheus")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(minutes=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file = folder / "prometheus.pem"
+    file.write_bytes(
+        certificate.public_bytes(Encoding.PEM) + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
+    return file

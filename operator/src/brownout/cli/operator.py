@@ -2,18 +2,19 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import socket
 import sys
 from typing import TYPE_CHECKING
 
-from kubernetes.aio.config import ConfigException
-
 from brownout.run import logs
-from brownout.run.operator import Options, run
+from brownout.run.operator import CannotStart, Options, run
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
+log = logging.getLogger(__name__)
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -75,10 +76,10 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     try:
         asyncio.run(run(options))
-    except ConfigException as error:
-        print(f"brownout operator: no way to the API server: {error}; set KUBECONFIG", file=sys.stderr)
+    except CannotStart as error:
+        print(f"brownout operator: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
-        print(f"brownout operator: {error.strerror or error}: {options.http_host}:{options.http_port}", file=sys.stderr)
+    except Exception:
+        log.critical("ending, because going on would mean not seeing changes; start it again", exc_info=True)
         return 1
     return 0

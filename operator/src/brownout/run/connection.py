@@ -50,8 +50,8 @@ class Connection:
 
 async def _load() -> Configuration:
     configuration = Configuration()
-    if "KUBECONFIG" in os.environ:
-        await config.load_kube_config(client_configuration=configuration)
+    if path := os.environ.get("KUBECONFIG"):
+        await config.load_kube_config(path, client_configuration=configuration)
         return configuration
     try:
         config.load_incluster_config(client_configuration=configuration)

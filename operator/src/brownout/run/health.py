@@ -50,7 +50,7 @@ class Health:
 
 async def serve(application: web.Application, *, host: str, port: int) -> web.AppRunner:
     """Listen. Raises OSError where the address cannot be had."""
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     return runner

@@ -3,9 +3,11 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
+from aiohttp import web
+from kubernetes.aio.config import ConfigException
 from msgspec import Struct
 
 from brownout.act.scale import ScaleWriter
@@ -30,6 +32,10 @@ FLUSH_SECONDS = 2.0
 RETRY_SECONDS = 3.0
 
 
+class CannotStart(Exception):
+    """What was given cannot be used; the message says what, and what to give instead."""
+
+
 class Options(Struct, frozen=True, kw_only=True):
     """`namespace` is the operator's own, where Secrets are read; `watch_namespaces` limits whose objects are acted upon."""
 
@@ -43,22 +49,39 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises where going on would mean not seeing changes; whoever started it starts it again."""
+    """Run until SIGTERM or SIGINT. Raises CannotStart, or where going on would mean not seeing changes what ended a watch."""
     stop = asyncio.Event()
     on_signals(stop.set)
     clock, metrics = Clock(), Metrics()
     health = Health(clock=clock, tick_seconds=options.tick_seconds, page=metrics.page)
-    runner = await serve(health.application(), host=options.http_host, port=options.http_port)
+    runner = await _serve(health, options)
     try:
-        connection = await Connection.connect()
+        connection = await _connect()
         try:
             kinds = await _wait_for_kinds(connection, health, stop=stop)
             if kinds:
-                await _decide(options, connection, kinds, clock=clock, metrics=metrics, health=health, stop=stop)
+                await _decide(
+                    options, connection, kinds, clock=clock, metrics=metrics, health=health, runner=runner, stop=stop
+                )
         finally:
             await connection.close()
     finally:
         await runner.cleanup()
+
+
+async def _serve(health: Health, options: Options) -> web.AppRunner:
+    try:
+        return await serve(health.application(), host=options.http_host, port=options.http_port)
+    except OSError as error:
+        where = f"{options.http_host}:{options.http_port}"
+        raise CannotStart(f"cannot listen on {where} ({error.strerror}); give another --http-port") from error
+
+
+async def _connect() -> Connection:
+    try:
+        return await Connection.connect()
+    except ConfigException as error:
+        raise CannotStart(f"no way to the API server ({error}); set KUBECONFIG") from error
 
 
 async def _decide(
@@ -69,6 +92,7 @@ async def _decide(
     clock: Clock,
     metrics: Metrics,
     health: Health,
+    runner: web.AppRunner,
     stop: asyncio.Event,
 ) -> None:
     """Put everything together, and run it until `stop` is set: the loop ends first, then the watches."""
@@ -99,18 +123,26 @@ async def _decide(
         tick_seconds=options.tick_seconds,
     )
     background = [asyncio.create_task(events.run()), asyncio.create_task(Audit(client, watch).run())]
-    try:
-        await _watch_and_tick(watch, loop, health, stop=stop)
+
+    async def leave_nothing() -> None:
+        """At its end kopf waits for every task that it does not know; a connection that somebody keeps is one."""
         await events.flush(FLUSH_SECONDS)
-    finally:
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await prometheus.close()
+        await runner.cleanup()
+
+    await _watch_and_tick(watch, loop, health, stop=stop, when_ticked=leave_nothing)
 
 
-async def _watch_and_tick(watch: Watch, loop: Loop, health: Health, *, stop: asyncio.Event) -> None:
-    """Tick while the watches run. Raises what ended either of them before `stop` was set."""
+async def _watch_and_tick(
+    watch: Watch, loop: Loop, health: Health, *, stop: asyncio.Event, when_ticked: Callable[[], Awaitable[None]]
+) -> None:
+    """Tick while the watches run; `when_ticked` is called between the end of the one and of the others.
+
+    Raises what ended either of them before `stop` was set.
+    """
     watches_stop = asyncio.Event()
     ticking = asyncio.create_task(_tick_when_complete(loop, watch, health, stop=stop))
     tasks = await watch.start(watches_stop)
@@ -119,6 +151,7 @@ async def _watch_and_tick(watch: Watch, loop: Loop, health: Health, *, stop: asy
     await asyncio.wait((ticking, watching), return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     ended = await asyncio.gather(ticking, return_exceptions=True)
+    await when_ticked()
     watches_stop.set()
     await watching
     if isinstance(ended[0], Exception):
