@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from brownout.run import logs
-from brownout.run.operator import CannotStart, Options, run
+from brownout.run.operator import Options, StartError, run
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -76,7 +76,7 @@ def _run(arguments: argparse.Namespace) -> int:
     )
     try:
         asyncio.run(run(options))
-    except CannotStart as error:
+    except StartError as error:
         print(f"brownout operator: {error}", file=sys.stderr)
         return 2
     except Exception:

@@ -32,7 +32,7 @@ FLUSH_SECONDS = 2.0
 RETRY_SECONDS = 3.0
 
 
-class CannotStart(Exception):
+class StartError(Exception):
     """What was given cannot be used; the message says what, and what to give instead."""
 
 
@@ -49,7 +49,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises CannotStart, or where going on would mean not seeing changes what ended a watch."""
+    """Run until SIGTERM or SIGINT. Raises StartError, or where going on would mean not seeing changes what ended a watch."""
     stop = asyncio.Event()
     on_signals(stop.set)
     clock, metrics = Clock(), Metrics()
@@ -74,14 +74,14 @@ async def _serve(health: Health, options: Options) -> web.AppRunner:
         return await serve(health.application(), host=options.http_host, port=options.http_port)
     except OSError as error:
         where = f"{options.http_host}:{options.http_port}"
-        raise CannotStart(f"cannot listen on {where} ({error.strerror}); give another --http-port") from error
+        raise StartError(f"cannot listen on {where} ({error.strerror}); give another --http-port") from error
 
 
 async def _connect() -> Connection:
     try:
         return await Connection.connect()
     except ConfigException as error:
-        raise CannotStart(f"no way to the API server ({error}); set KUBECONFIG") from error
+        raise StartError(f"no way to the API server ({error}); set KUBECONFIG") from error
 
 
 async def _decide(
