@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from brownout_localcluster.processes import die_with_parent
 
 MODULES = Path(__file__).resolve().parents[2]
 _BUILDING = ".building-"
@@ -155,9 +154,8 @@ def _run(command: list[str], work: Path, output: int, log: Path, progress: "_Pro
         "GOFLAGS": "-buildvcs=false",
         "GOWORK": "off",
     }
-    with subprocess.Popen(
-        command, cwd=work, env=environment, stdout=output, stderr=output, preexec_fn=die_with_parent
-    ) as process:
+    # No preexec_fn here: a build may be asked for by a process with many threads, where code after a fork is not safe.
+    with subprocess.Popen(command, cwd=work, env=environment, stdout=output, stderr=output) as process:
         try:
             while True:
                 with contextlib.suppress(subprocess.TimeoutExpired):
