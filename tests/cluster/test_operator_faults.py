@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from support.operator import Operator, install_kinds
 from support.operator_world import API_VERSION, FEATURE, World, deployment, ours, plan
 from support.waiting import holds_for, wait_for
@@ -37,31 +35,6 @@ def settled(look: Callable[[], tuple[str, int]]) -> tuple[str, int]:
 
     wait_for(stays, "it settles", seconds=60)
     return seen
-
-
-@pytest.mark.parametrize(
-    ("query", "words"),
-    [
-        ("sum(", "does not understand the query"),
-        ("sum(nothing_of_the_kind)", "returns nothing"),
-        ("vector(0) / vector(0)", "returns NaN"),
-        ("vector(1) / vector(0)", "returns infinity"),
-        ('offered{namespace="NAMESPACE"}', "more than one series"),
-    ],
-)
-def test_a_metric_without_a_number_is_missing_and_takes_no_replica(
-    world: World, operator: Operator, query: str, words: str
-) -> None:
-    world.wait_for_replicas(2)
-    target = {"type": "AverageValue", "value": "1"}
-    metric = {"name": "odd", "query": query.replace("NAMESPACE", world.namespace.name), "target": target}
-    world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [metric]}})
-    found = world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "odd", words)
-    assert (found["status"], found["reason"]) == ("False", "Missing")
-    world.set_load(pro=0.1, free=0.1)
-    holds_for(lambda: world.replicas() == 2, "no replica goes while a metric is missing", seconds=8)
-    world.set_load(pro=1, free=1.5)
-    world.wait_for_replicas(4)
 
 
 def test_demand_that_is_missing_changes_no_feature(world: World, operator: Operator) -> None:

@@ -129,6 +129,15 @@ class World:
             | spec,
         )
 
+    @contextmanager
+    def added(self, manifest: Manifest) -> Iterator[None]:
+        """An object that is there while the block runs."""
+        self.namespace.create(manifest)
+        try:
+            yield
+        finally:
+            self.namespace.delete(manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"])
+
     def start_gauges(self) -> None:
         """A pod that serves the gauges, scraped by the cluster's Prometheus."""
         annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(GAUGES_PORT)}
