@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-
 MODULES = Path(__file__).resolve().parents[2]
 _BUILDING = ".building-"
 _VERSION = "k8s.io/component-base/version"
