@@ -19,8 +19,9 @@ $(VENV)/.ready: requirements.txt pyproject.toml
 demo: setup ## the main job, live: a viral ramp, features go and come back (ARGS="--headless --report DIR")
 	@$(BIN)/brownout-demo $(ARGS)
 
-test: setup ## every test, on a real control plane
-	@$(BIN)/python -m pytest $(ARGS)
+test: setup ## every test, on a real control plane (three processes, each with a cluster of its own)
+	@$(BIN)/brownout-localcluster build
+	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from brownout_localcluster.binaries import find_binaries
 from brownout_localcluster.build import BuildError
 from brownout_localcluster.cluster import ClusterError, LocalCluster, end_cluster
 from brownout_localcluster.errors import ApiError
@@ -37,6 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
+    build = commands.add_parser("build", help="find the control plane's programs, and build those that are missing")
+    build.set_defaults(run=_build)
+
     up = commands.add_parser("up", help="start a cluster and print how to reach it")
     up.add_argument("--nodes", type=_positive, default=2, metavar="N", help="number of GPU nodes (%(default)s)")
     up.add_argument("--gpus", type=_positive, default=8, metavar="N", help="GPUs of each node (%(default)s)")
@@ -60,6 +64,11 @@ def _parser() -> argparse.ArgumentParser:
     for command in (up, status):
         command.add_argument("--json", action="store_true", help="print JSON")
     return parser
+
+
+def _build(options: argparse.Namespace) -> int:
+    find_binaries(say=lambda words: print(words, flush=True))
+    return 0
 
 
 def _up(options: argparse.Namespace) -> int:
