@@ -1,48 +1,69 @@
 """A small closed world in virtual time: fluid queues, cold starts, whole replicas; the very `plan()` decides.
 
 It reads the same manifests that one applies to a cluster. Queues are served in the order of tiers; what a denied cell has
-queued is cancelled, as the reference server does. No noise: what it shows is the shape of decisions, not their statistics.
+queued is cancelled, as the reference server does. Rates are measured over a window, so they lag behind what happens. Without
+a seed nothing is left to chance, and it shows the shape of decisions; with one requests come as Poisson says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 from typing import Any
 
+import msgspec
 import yaml
+from msgspec import structs
 
 from brownout.api.resources import RESOURCES, Key, Stored, decode
-from brownout.decide.evidence import Sample
-from brownout.decide.memory import Memory
+from brownout.api.schema import number
+from brownout.decide.evidence import Missing, Sample
+from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
+from brownout.decide.recall import recall
 from brownout.decide.snapshot import Audience, Node, Pod, Policy, Pool, Scaler, Snapshot, Workload
 from brownout.decide.tick import plan
+from brownout.publish.status import body, policy_status, pool_status, scaler_status
 
 BY_KIND = {resource.kind: resource for resource in RESOURCES}
 
-Offered = Callable[[float], dict[tuple[str, str, str], float]]
+Objects = dict[str, dict[Key, Stored[Any, Any]]]
+"""Typed objects by kind and key."""
+
+Offered = Callable[[float], Mapping[tuple[str, str, str], float]]
 """At a moment: requests a second by (feature, tier, cohort)."""
 
+OUTAGE = Missing("Prometheus does not answer")
 
-def load(*paths: Path, namespace: str = "media", at: float = 0.0) -> dict[str, dict[Key, Stored[Any, Any]]]:
-    """Manifests as typed objects by kind; namespaced ones land in `namespace`."""
-    found: dict[str, dict[Key, Stored[Any, Any]]] = {kind: {} for kind in BY_KIND}
-    for path in sorted(paths):
-        for body in yaml.safe_load_all(path.read_text()):
-            resource = BY_KIND[body["kind"]]
-            body["metadata"]["namespace"] = namespace if resource.namespaced else ""
-            body["metadata"]["generation"] = 1
-            stored = decode(resource, body, at)
-            assert isinstance(stored, Stored), stored
-            found[resource.kind][stored.key] = stored
+
+def load(*paths: Path, namespace: str = "media", at: float = 0.0) -> Objects:
+    """Manifests as typed objects; namespaced ones land in `namespace`."""
+    return read((body for path in sorted(paths) for body in yaml.safe_load_all(path.read_text())), namespace, at)
+
+
+def read(bodies: Iterable[dict[str, Any]], namespace: str = "media", at: float = 0.0) -> Objects:
+    """Objects as an API server would hand them out."""
+    found: Objects = {kind: {} for kind in BY_KIND}
+    for one in bodies:
+        resource = BY_KIND[one["kind"]]
+        one["metadata"]["namespace"] = namespace if resource.namespaced else ""
+        one["metadata"]["generation"] = 1
+        stored = decode(resource, one, at)
+        assert isinstance(stored, Stored), stored
+        found[resource.kind][stored.key] = stored
     return found
+
+
+def never(_: object) -> bool:
+    return False
 
 
 @dataclass
 class Fleet:
-    """One workload's pods. A pod is ready `cold_start` seconds after it was created."""
+    """One workload's pods. A pod is ready `cold_start` seconds after it was created, unless it is `stuck`."""
 
     cold_start: float
+    stuck: Callable[[str], bool] = never
     pods: list[Pod] = field(default_factory=list)
     made: int = 0
 
@@ -54,12 +75,9 @@ class Fleet:
         del self.pods[replicas:]
 
     def advance(self, now: float) -> None:
-        self.pods = [
-            pod
-            if pod.ready_at is not None or now - pod.created_at < self.cold_start
-            else Pod(name=pod.name, created_at=pod.created_at, ready_at=pod.created_at + self.cold_start, node=pod.node)
-            for pod in self.pods
-        ]
+        for i, pod in enumerate(self.pods):
+            if pod.ready_at is None and now - pod.created_at >= self.cold_start and not self.stuck(pod.name):
+                self.pods[i] = structs.replace(pod, ready_at=pod.created_at + self.cold_start)
 
     @property
     def ready(self) -> int:
@@ -67,64 +85,71 @@ class Fleet:
 
 
 @dataclass
-class World:
-    """Objects, pods, queues and a memory; `step` advances all of them by one tick."""
+class Meter:
+    """A rate over the last `window` seconds, as Prometheus has it of a counter."""
 
-    objects: dict[str, dict[Key, Stored[Any, Any]]]
+    window: float
+    counts: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, now: float, count: float) -> None:
+        self.counts = [point for point in self.counts if now - point[0] < self.window]
+        self.counts.append((now, count))
+
+    def rate(self, tick: float) -> float:
+        return sum(count for _, count in self.counts) / (len(self.counts) * tick) if self.counts else 0.0
+
+
+@dataclass
+class World:
+    """Objects, pods, queues and a memory; `step` advances all of them by one tick.
+
+    `window`: seconds over which rates are measured; one tick's worth is what happens now. `blind`: at which moments no
+    metric can be had. `stuck`: the names of pods that never become ready.
+    """
+
+    objects: Objects
     offered: Offered
     gpus: int
     cold_start: float = 10.0
     tick: float = 2.0
+    window: float = 2.0
+    seed: int | None = None
+    blind: Callable[[float], bool] = never
+    stuck: Callable[[str], bool] = never
     now: float = 0.0
     memory: Memory = field(default_factory=Memory)
     fleets: dict[Key, Fleet] = field(default_factory=dict)
-    queues: dict[CellKey, float] = field(default_factory=dict)
-    busy: dict[Key, float] = field(default_factory=dict)
+    queues: dict[tuple[CellKey, Key], float] = field(default_factory=dict)
     plans: list[Plan] = field(default_factory=list)
     waits: list[dict[str, float]] = field(default_factory=list)
     replicas: list[dict[str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._random = Random(self.seed)
+        self._seen = Snapshot()
+        self._arrived: dict[CellKey, float] = {}
+        self._asked: dict[CellKey, Meter] = {}
+        self._let_through: dict[CellKey, Meter] = {}
+        self._busy: dict[Key, Meter] = {}
         for key, scaler in self.objects["InferenceScaler"].items():
-            fleet = Fleet(self.cold_start)
+            fleet = Fleet(self.cold_start, self.stuck)
             fleet.scale(key.name, scaler.spec.min_replicas, -1000.0)
             fleet.advance(0.0)
             self.fleets[key] = fleet
+            self._busy[key] = Meter(self.window)
 
-    def rates(self, policy: Stored[Any, Any]) -> dict[Audience, float]:
-        name = policy.key.name
-        return {Audience(t, c): rate for (f, t, c), rate in self.offered(self.now).items() if f == name}
-
-    def snapshot(self) -> Snapshot:
-        scalers = {}
-        for key, stored in self.objects["InferenceScaler"].items():
-            fleet = self.fleets[key]
-            backlog = sum(work for cell, work in self.queues.items() if self._scaler(cell) == key)
-            scalers[key] = Scaler(
-                stored=stored,
-                workload=Workload(replicas=len(fleet.pods), gpus_per_replica=1, pods=tuple(fleet.pods)),
-                metrics={m.name: Sample(backlog, self.now) for m in stored.spec.metrics if m.role == "Backlog"}
-                | {m.name: Sample(self.busy.get(key, 0.0), self.now) for m in stored.spec.metrics if m.role == "Busy"},
-            )
-        policies = {}
-        for key, stored in self.objects["FeaturePolicy"].items():
-            rates = {audience: Sample(rate, self.now) for audience, rate in self.rates(stored).items()}
-            policies[key] = Policy(stored=stored, offered=rates, admitted=rates)
-        return Snapshot(
-            pools={
-                key: Pool(stored=stored, nodes=(Node(name="gpu-1", gpus=self.gpus),))
-                for key, stored in self.objects["GPUPool"].items()
-            },
-            scalers=scalers,
-            tiers=self.objects["UserTier"],
-            policies=policies,
-            namespaces={"media": {"brownout.dev/pool": "demo"}},
-        )
+    def run(self, seconds: float) -> "World":
+        until = self.now + seconds
+        while self.now < until:
+            self.step()
+        return self
 
     def step(self) -> Plan:
         for fleet in self.fleets.values():
             fleet.advance(self.now)
-        decided, self.memory = plan(self.snapshot(), self.memory, self.now)
+        self._arrive()
+        self._seen = self.snapshot()
+        decided, self.memory = plan(self._seen, self.memory, self.now)
         for key, scaler in decided.scalers.items():
             if scaler.write:
                 self.fleets[key].scale(key.name, scaler.replicas, self.now)
@@ -134,39 +159,141 @@ class World:
         self.now += self.tick
         return decided
 
-    def run(self, seconds: float) -> "World":
-        until = self.now + seconds
-        while self.now < until:
-            self.step()
-        return self
+    def restart(self) -> None:
+        """The operator dies: a new one has what the statuses of the last tick say, and no more."""
+        written = with_status(self._seen, self.plans[-1], self.memory, self.plans[-1].at)
+        self.objects = {
+            **self.objects,
+            "GPUPool": {key: pool.stored for key, pool in written.pools.items()},
+            "InferenceScaler": {key: scaler.stored for key, scaler in written.scalers.items()},
+            "FeaturePolicy": {key: policy.stored for key, policy in written.policies.items()},
+        }
+        self.memory = recall(self.snapshot(), self.now)
 
-    def _scaler(self, cell: CellKey) -> Key:
-        spec = self.objects["FeaturePolicy"][cell.policy].spec
-        return Key(cell.policy.namespace, spec.variants[0].costs[0].scaler)
+    def snapshot(self) -> Snapshot:
+        blind = self.blind(self.now)
+        return Snapshot(
+            pools={
+                key: Pool(stored=stored, nodes=(Node(name="gpu-1", gpus=self.gpus),))
+                for key, stored in self.objects["GPUPool"].items()
+            },
+            scalers={key: self._scaler(stored, blind) for key, stored in self.objects["InferenceScaler"].items()},
+            tiers=self.objects["UserTier"],
+            policies={
+                key: Policy(
+                    stored=stored,
+                    offered=OUTAGE if blind else self._rates(key, self._asked),
+                    admitted=OUTAGE if blind else self._rates(key, self._let_through),
+                )
+                for key, stored in self.objects["FeaturePolicy"].items()
+            },
+            namespaces={"media": {"brownout.dev/pool": "demo"}},
+        )
+
+    def _scaler(self, stored: Stored[Any, Any], blind: bool) -> Scaler:
+        key, pods = stored.key, tuple(self.fleets[stored.key].pods)
+        values = {
+            "Backlog": sum(work for (_, scaler), work in self.queues.items() if scaler == key),
+            "Busy": self._busy[key].rate(self.tick),
+        }
+        return Scaler(
+            stored=stored,
+            workload=Workload(replicas=len(pods), gpus_per_replica=1, pods=pods),
+            metrics={
+                m.name: OUTAGE if blind else Sample(values[m.role], self.now)
+                for m in stored.spec.metrics
+                if m.role in values
+            },
+        )
+
+    def _rates(self, policy: Key, meters: Mapping[CellKey, Meter]) -> dict[Audience, Sample]:
+        return {
+            cell.audience: Sample(meter.rate(self.tick), self.now)
+            for cell, meter in meters.items()
+            if cell.policy == policy
+        }
+
+    def _arrive(self) -> None:
+        """The requests of one tick, counted."""
+        self._arrived = {}
+        for (feature, tier, cohort), rate in self.offered(self.now).items():
+            cell = CellKey(Key("media", feature), Audience(tier, cohort))
+            count = rate * self.tick
+            self._arrived[cell] = count if self.seed is None else float(_poisson(self._random, count))
+            self._asked.setdefault(cell, Meter(self.window)).add(self.now, self._arrived[cell])
 
     def _serve(self, decided: Plan) -> None:
-        work: dict[CellKey, float] = {}
-        for policy in decided.policies.values():
-            spec = self.objects["FeaturePolicy"][policy.key].spec
-            rates = self.rates(self.objects["FeaturePolicy"][policy.key])
-            costs = [float(v.costs[0].gpu_seconds_per_request) if v.costs else 0.0 for v in spec.variants]
-            for cell in policy.cells:
-                level: Level = cell.level
-                lower = costs[level.variant + 1] if level.variant + 1 < len(costs) else 0.0
-                cost = (costs[level.variant] * level.percent + lower * (100 - level.percent)) / 100
-                work[cell.key] = rates.get(cell.key.audience, 0.0) * cost * self.tick
-                if level.variant == len(costs) - 1:
-                    self.queues[cell.key] = 0.0
+        levels = {cell.key: cell.level for policy in decided.policies.values() for cell in policy.cells}
+        for cell, count in self._arrived.items():
+            variants = self.objects["FeaturePolicy"][cell.policy].spec.variants
+            level = levels.get(cell, Level(0))
+            denial = len(variants) - 1
+            if level.variant == denial:
+                self.queues = {where: work for where, work in self.queues.items() if where[0] != cell}
+            let_through = 0.0
+            for variant, percent in ((level.variant, level.percent), (level.variant + 1, 100 - level.percent)):
+                share = count * percent / 100
+                if percent and variant < denial:
+                    let_through += share
+                    self._queue(cell, variants[variant].costs, share)
+            self._let_through.setdefault(cell, Meter(self.window)).add(self.now, let_through)
+        self._work()
+
+    def _queue(self, cell: CellKey, costs: Iterable[Any], requests: float) -> None:
+        for cost in costs:
+            where = (cell, Key(cell.policy.namespace, cost.scaler))
+            self.queues[where] = self.queues.get(where, 0.0) + requests * number(cost.gpu_seconds_per_request)
+
+    def _work(self) -> None:
+        """Every workload works its queue off for one tick, the tiers of higher priority first."""
         priority = {tier.key.name: -tier.spec.priority for tier in self.objects["UserTier"].values()}
         budget = {key: fleet.ready * self.tick for key, fleet in self.fleets.items()}
-        start = dict(budget)
-        waits: dict[str, float] = {}
-        for cell_key in sorted(work, key=lambda c: (priority[c.audience.tier], c)):
-            scaler = self._scaler(cell_key)
-            left = self.queues.get(cell_key, 0.0) + work[cell_key]
-            done = min(left, budget[scaler])
+        start, waits = dict(budget), dict[str, float]()
+        for cell, scaler in sorted(self.queues, key=lambda where: (priority[where[0].audience.tier], where)):
+            waiting = self.queues[cell, scaler]
+            done = min(waiting, budget[scaler])
             budget[scaler] -= done
-            self.queues[cell_key] = left - done
-            waits[f"{cell_key.policy.name}:{cell_key.audience}"] = (left - done) / max(1, self.fleets[scaler].ready)
-        self.busy = {key: (start[key] - budget[key]) / self.tick for key in budget}
+            self.queues[cell, scaler] = waiting - done
+            name = f"{cell.policy.name}:{cell.audience}"
+            waits[name] = waits.get(name, 0.0) + (waiting - done) / max(1, self.fleets[scaler].ready)
+        for key, left in budget.items():
+            self._busy[key].add(self.now, start[key] - left)
         self.waits.append(waits)
+
+
+def with_status(seen: Snapshot, decided: Plan, memory: Memory, now: float) -> Snapshot:
+    """The snapshot with a plan's statuses written into it, and read back as from the API server."""
+
+    def again(kind: str, stored: Stored[Any, Any], status: msgspec.Struct) -> Any:
+        said = msgspec.json.decode(msgspec.json.encode(body(status)))
+        return structs.replace(stored, status=msgspec.convert(said, BY_KIND[kind].status))
+
+    def scaler(key: Key, one: Scaler) -> Scaler:
+        remembered = memory.scalers.get(key, ScalerMemory())
+        status = scaler_status(decided.scalers[key], remembered, one.stored, now)
+        return structs.replace(one, stored=again("InferenceScaler", one.stored, status))
+
+    def policy(key: Key, one: Policy) -> Policy:
+        status = policy_status(decided.policies[key], memory, one.stored, now)
+        return structs.replace(one, stored=again("FeaturePolicy", one.stored, status))
+
+    def pool(key: Key, one: Pool) -> Pool:
+        return structs.replace(
+            one, stored=again("GPUPool", one.stored, pool_status(decided.pools[key], one.stored, now))
+        )
+
+    return structs.replace(
+        seen,
+        pools={key: pool(key, one) for key, one in seen.pools.items()},
+        scalers={key: scaler(key, one) for key, one in seen.scalers.items()},
+        policies={key: policy(key, one) for key, one in seen.policies.items()},
+    )
+
+
+def _poisson(random: Random, mean: float) -> int:
+    """A Poisson count: arrivals a mean of 1 apart, until their sum is beyond `mean`."""
+    count, at = 0, random.expovariate(1.0)
+    while at < mean:
+        count += 1
+        at += random.expovariate(1.0)
+    return count

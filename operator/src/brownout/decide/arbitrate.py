@@ -6,6 +6,7 @@ paying users of a lesser one. What a scaler holds already it keeps, until anothe
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
@@ -39,6 +40,11 @@ class GPUs(Struct, frozen=True, kw_only=True):
     total: int
     by_namespace: Mapping[str, int]
     limited_by: str
+
+    def bound(self, namespace: str) -> tuple[int, str]:
+        """The GPUs that a namespace's scalers may have at most, and what says so."""
+        quota = self.by_namespace.get(namespace, self.total)
+        return (quota, "quotas") if quota < self.total else (self.total, self.limited_by)
 
 
 def gpus_of(pool: Pool) -> GPUs | Missing:
@@ -94,6 +100,12 @@ class _Room:
             self.by_namespace[claim.key.namespace] = quota - claim.gpus
         return True
 
+    def hold(self, claim: Claim, replicas: int) -> None:
+        """Replicas that are there and do not fit: a pool that shrank has as much less for others."""
+        self.total -= replicas * claim.gpus
+        if claim.key.namespace in self.by_namespace:
+            self.by_namespace[claim.key.namespace] -= replicas * claim.gpus
+
     def _node_for(self, claim: Claim) -> str | None:
         assert self.nodes is not None
         free = [name for name, left in self.nodes.items() if left >= claim.gpus]
@@ -112,10 +124,14 @@ def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None
         lambda c: min(c.floor, c.demanded),
         lambda c: c.demanded,
     ]
+    groups = _by_priority(ordered)
     if keep is not None:
-        rounds.insert(0, lambda c: keep[c.key])
+        for group in groups:
+            _hand_out(group, lambda c: keep[c.key], room, granted)
+        for claim in ordered:
+            room.hold(claim, keep[claim.key] - granted[claim.key])
     for wanted in rounds:
-        for group in _by_priority(ordered):
+        for group in groups:
             _hand_out(group, wanted, room, granted)
     return granted
 
@@ -131,17 +147,20 @@ def _by_priority(ordered: Sequence[Claim]) -> list[list[Claim]]:
 
 
 def _hand_out(group: Sequence[Claim], wanted: Callable[[Claim], int], room: _Room, granted: dict[Key, int]) -> None:
-    """One replica at a time to the claim of the group that has the least of what it wants."""
-    open_claims = [claim for claim in group if granted[claim.key] < wanted(claim)]
-    while open_claims:
-        claim = min(open_claims, key=lambda c: (granted[c.key] / wanted(c), c.key))
+    """One replica at a time to the claim of the group that has the least of what it wants, until it has it or cannot."""
+
+    def place(claim: Claim) -> tuple[float, Key, int]:
+        return granted[claim.key] / wanted(claim), claim.key, index[claim.key]
+
+    index = {claim.key: i for i, claim in enumerate(group)}
+    queue = [place(claim) for claim in group if granted[claim.key] < wanted(claim)]
+    heapify(queue)
+    while queue:
+        claim = group[heappop(queue)[2]]
         if room.take(claim):
             granted[claim.key] += 1
-        else:
-            open_claims.remove(claim)
-            continue
-        if granted[claim.key] >= wanted(claim):
-            open_claims.remove(claim)
+            if granted[claim.key] < wanted(claim):
+                heappush(queue, place(claim))
 
 
 def is_short(claim: Claim, *, granted: int, ideal: int, percent: int) -> bool:
@@ -153,7 +172,8 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key]) -> di
     """What each scaler keeps once those in `short` reclaim their share: others fall towards theirs, no further than needed.
 
     What somebody holds above its own demand goes first, then what the least important hold above their share. Below its own
-    demand nobody falls only so that another has headroom: for that, one of the short must be pressed.
+    demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls where
+    none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
     """
     ideal = share(claims, gpus)
     keep = {claim.key: claim.keep for claim in claims}
@@ -162,14 +182,22 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key]) -> di
     def least(claim: Claim) -> int:
         return ideal[claim.key] if pressed else max(ideal[claim.key], min(claim.demanded, claim.keep))
 
+    def lacking(kept: Mapping[Key, int]) -> int:
+        granted = share(claims, gpus, keep=kept)
+        return sum(c.gpus * max(0, ideal[c.key] - granted[c.key]) for c in claims if c.key in short)
+
     losers = sorted(
         (c for c in claims if not c.closed and c.key not in short and c.keep > least(c)),
         key=lambda c: (c.keep <= c.demanded, c.priority, c.key),
     )
-    for loser in losers:
-        while keep[loser.key] > least(loser):
-            granted = share(claims, gpus, keep=keep)
-            if all(granted[key] >= ideal[key] for key in short):
-                return keep
-            keep[loser.key] -= 1
-    return keep
+    kept = keep | {loser.key: least(loser) for loser in losers}
+    best = lacking(kept)
+    if best >= lacking(keep):
+        return keep
+    for loser in reversed(losers):
+        low, high = least(loser), loser.keep
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if lacking(kept | {loser.key: middle}) <= best else (low, middle - 1)
+        kept[loser.key] = low
+    return kept

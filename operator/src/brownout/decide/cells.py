@@ -17,12 +17,18 @@ from brownout.decide.snapshot import Audience, Policy
 
 FIRST = Level(0)
 
+LEAST_PART_PERCENT = 5
+"""Parts of a cell are taken and given back in whole multiples of this."""
+
 Costs = Mapping[Key, float]
 """GPU-seconds for each request, by scaler."""
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to."""
+    """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to.
+
+    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now.
+    """
 
     key: CellKey
     mode: str
@@ -35,6 +41,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     variants: tuple[str, ...]
     costs: tuple[Costs, ...]
     scalers: frozenset[Key]
+    unknown: frozenset[Key] = frozenset()
 
     def cost(self, level: Level, scaler: Key) -> float:
         """Mean declared GPU-seconds for each request of this cell's users at a level."""
@@ -43,6 +50,18 @@ class Cell(Struct, frozen=True, kw_only=True):
             return here
         lower = self.costs[level.variant + 1].get(scaler, 0.0)
         return (here * level.percent + lower * (100 - level.percent)) / 100
+
+    def admitted_cost(self, level: Level, scaler: Key) -> float:
+        """Mean declared GPU-seconds of a request that is let through at a level: those of users on the denial are not."""
+        denial = len(self.variants) - 1
+        if level.variant == denial:
+            return 0.0
+        return self.cost(Level(level.variant) if level.variant + 1 == denial else level, scaler)
+
+    def loads(self, level: Level) -> frozenset[Key]:
+        """The scalers that carry more with a part of the next better variant; giving back may relieve another."""
+        better = raised(level, by_percent=LEAST_PART_PERCENT)
+        return frozenset(key for key in self.scalers if self.cost(better, key) > self.cost(level, key))
 
     @property
     def floor(self) -> Level:
@@ -88,8 +107,8 @@ def raised(level: Level, *, by_percent: int) -> Level:
 
 
 def clamp(level: Level, cell: Cell) -> Level:
-    """A remembered level as the policy allows it now: never below the lowest, never beyond the variants there are."""
-    if not cell.planned or cell.always:
+    """A remembered level as the policy allows it now: never below the lowest, and in mode Advise the first variant."""
+    if not cell.planned or cell.always or cell.mode == "Advise":
         return FIRST
     if level.depth > cell.floor.depth:
         return cell.floor
@@ -110,6 +129,7 @@ def _cells_of(policy: Policy, links: Links, in_use: set[Key]) -> Iterable[Cell]:
     spec, key = policy.stored.spec, policy.stored.key
     costs = tuple(_costs(spec, key.namespace, index, in_use) for index in range(len(spec.variants)))
     scalers = frozenset(scaler for cost in costs for scaler in cost)
+    named = {Key(key.namespace, cost.scaler) for variant in spec.variants for cost in variant.costs}
     entries = {entry.tier_ref.name: entry for entry in spec.tiers}
     for tier in links.tiers_of.get(key.namespace, ()):
         entry = entries.get(tier.key.name)
@@ -129,6 +149,7 @@ def _cells_of(policy: Policy, links: Links, in_use: set[Key]) -> Iterable[Cell]:
                 variants=tuple(variant.name for variant in spec.variants),
                 costs=costs,
                 scalers=scalers,
+                unknown=links.unusable_scalers & named,
             )
 
 

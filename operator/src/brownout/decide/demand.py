@@ -6,24 +6,27 @@ counts are noisy: the flow is widened by its own counting noise, upwards where r
 something is taken from users.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import ceil, sqrt
 
 from msgspec import Struct
 
-from brownout.api.resources import Key
 from brownout.api.scaler import Metric
 from brownout.api.schema import number
 from brownout.decide.cells import FIRST, Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
-from brownout.decide.outcome import Level
+from brownout.decide.outcome import CellKey, Level
 from brownout.decide.snapshot import Policy, Scaler
 
 RATE_WINDOW_SECONDS = 30.0
 """The window of the rates that we ask for; a rate r then counts r * 30 requests, give or take the root of that."""
 
 NOISE_Z = 1.0
-"""Standard deviations by which a flow is widened."""
+"""Standard deviations by which a flow is widened upwards, where replicas are planned."""
+
+DOUBT_Z = 2.0
+"""Standard deviations by which it is widened downwards, where something is taken from users: they have the benefit of the
+doubt. With one, three GPUs of long requests that are 70 % full would be shed every few hours on noise alone."""
 
 HPA_TOLERANCE = 0.1
 """The HPA leaves replicas alone within 10 % of the target (Kubernetes, horizontal pod autoscaling, algorithm details)."""
@@ -41,7 +44,7 @@ class Flow(Struct, frozen=True):
 
     @property
     def lower(self) -> float:
-        return max(0.0, self.mean - NOISE_Z * self.noise)
+        return max(0.0, self.mean - DOUBT_Z * self.noise)
 
 
 class Demand(Struct, frozen=True, kw_only=True):
@@ -67,16 +70,24 @@ class Demand(Struct, frozen=True, kw_only=True):
         """Whether anything at all says how much is asked for."""
         return self.offered is not None or self.load_replicas is not None or self.backlog is not None
 
+    @property
+    def planned(self) -> Flow | None:
+        """The flow that replicas are planned for: what is asked for, or what there is now where that is more.
+
+        A workload that serves a lesser variant alone is asked for nothing, and carries all who were sent down to it.
+        """
+        if self.offered is None or self.admitted is None:
+            return self.offered
+        return max(self.offered, self.admitted, key=lambda flow: flow.upper)
+
 
 def flow_of(
     cells: Iterable[Cell],
     *,
-    scaler: Key,
     rate: Callable[[Cell], float | None],
-    level: Callable[[Cell], Level],
-    factor: float,
+    cost: Callable[[Cell], float],
 ) -> Flow:
-    """The flow that cells bring to a scaler at their levels; `factor` corrects declared costs.
+    """The flow that cells bring to a scaler, at so many requests a second and GPU-seconds for each.
 
     The noise of a sum of Poisson counts: each request weighs its cost, so the variance is the sum of rate * cost^2 / window.
     """
@@ -85,9 +96,9 @@ def flow_of(
         asked = rate(cell)
         if not asked or not cell.planned:
             continue
-        cost = cell.cost(level(cell), scaler) * factor
-        mean += asked * cost
-        variance += asked * cost * cost / RATE_WINDOW_SECONDS
+        each = cost(cell)
+        mean += asked * each
+        variance += asked * each * each / RATE_WINDOW_SECONDS
     return Flow(mean, sqrt(variance))
 
 
@@ -99,24 +110,26 @@ def measure(
     offered_rate: Callable[[Cell], float | None],
     seen_rate: Callable[[Cell], float | None],
     served: Callable[[Cell], Level],
+    unseen: Mapping[CellKey, str],
+    unreadable: tuple[str, ...] = (),
     factor: float,
     ready: int,
+    replicas: int,
     now: float,
 ) -> Demand:
     """All that is known of a scaler's demand at this moment.
 
     `offered_rate` remembers what a shed cell asked for; `seen_rate` is what is asked for now; `served` is the level that
-    users have.
+    users have. `unseen` says why the demand of cells is not known; `unreadable`, of what part nothing can be said.
     """
     key = scaler.stored.key
-    missing: list[str] = []
-    offered = admitted = floor = None
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
-    missing += blind
-    if policies and len(blind) < len(policies):
-        offered = flow_of(cells, scaler=key, rate=offered_rate, level=lambda _: FIRST, factor=factor)
-        admitted = flow_of(cells, scaler=key, rate=seen_rate, level=served, factor=factor)
-        floor = flow_of(cells, scaler=key, rate=offered_rate, level=lambda cell: cell.floor, factor=factor)
+    missing = list(dict.fromkeys([*unreadable, *blind, *(unseen[c.key] for c in cells if c.key in unseen)]))
+    offered = admitted = floor = None
+    if len(blind) < len(policies) and not (cells and all(c.key in unseen for c in cells)):
+        offered = flow_of(cells, rate=offered_rate, cost=lambda c: c.cost(FIRST, key) * factor)
+        admitted = flow_of(cells, rate=seen_rate, cost=lambda c: c.cost(served(c), key) * factor)
+        floor = flow_of(cells, rate=offered_rate, cost=lambda c: c.cost(c.floor, key) * factor)
 
     backlog = load = objective = busy = None
     load_metric = ""
@@ -133,7 +146,7 @@ def measure(
             case "Busy":
                 busy = (busy or 0.0) + max(0.0, evidence.value)
             case "Load":
-                wanted = load_replicas(metric, evidence.value, ready=ready)
+                wanted = load_replicas(metric, evidence.value, ready=ready, replicas=replicas)
                 if load is None or wanted > load:
                     load, load_metric = wanted, metric.name
     return Demand(
@@ -162,14 +175,15 @@ def _ratio(metric: Metric, value: float, ready: int) -> float:
     return max(0.0, value) / per / target
 
 
-def load_replicas(metric: Metric, value: float, *, ready: int) -> int:
-    """Replicas by the HPA's formula: ceil(ready * ratio), and `ready` within its tolerance of 10 %.
+def load_replicas(metric: Metric, value: float, *, ready: int, replicas: int) -> int:
+    """Replicas by the HPA's formula: ceil(ready * ratio), and as many as there are within its tolerance of 10 %.
 
-    AverageValue compares the sum over the replicas with target * ready, so the result is ceil(value / target).
+    AverageValue compares the sum over the replicas with target * ready, so the result is ceil(value / target). Where none is
+    ready the value is compared as one replica's: nobody is within the tolerance of nothing.
     """
     ratio = _ratio(metric, value, ready)
-    if abs(ratio - 1.0) <= HPA_TOLERANCE:
-        return ready
+    if ready and abs(ratio - 1.0) <= HPA_TOLERANCE:
+        return max(ready, replicas)
     return ceil(max(1, ready) * ratio - 1e-9)
 
 

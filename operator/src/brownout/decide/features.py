@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import structs
+from msgspec import Struct, structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, Cell, ladder, taken
-from brownout.decide.memory import CellMemory, PoolMemory
+from brownout.decide.demand import flow_of
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey, Level
-from brownout.decide.replicas import Decided
+from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import (
     BUDGET_SECONDS,
     Candidate,
@@ -20,9 +22,17 @@ from brownout.decide.restore import (
     step_that_fits,
 )
 from brownout.decide.scene import Scene
-from brownout.decide.shed import Shortage, Taken, leaving_shortage, saturated_shortage, shed
+from brownout.decide.shed import Shortage, Taken, leaving_shortage, room_of, saturated_shortage, shed
 from brownout.decide.snapshot import StoredPool
 from brownout.decide.view import ScalerView
+
+
+class Shedding(Struct, frozen=True, kw_only=True):
+    """What is short, by pool; the rungs to take; and what cells in mode Advise would lose, if they were asked."""
+
+    shortages: Mapping[Key, tuple[Shortage, ...]]
+    taken: tuple[Taken, ...]
+    advised: tuple[Taken, ...]
 
 
 def pressed(scene: Scene, view: ScalerView) -> bool:
@@ -34,7 +44,7 @@ def pressed(scene: Scene, view: ScalerView) -> bool:
 
 def shortages(decided: Sequence[Decided]) -> list[Shortage]:
     """What is short in a pool: what is saturated, and what is about to lose GPUs to something that comes first."""
-    found = [saturated_shortage(d.view) for d in decided if d.view.saturated]
+    found = [s for d in decided if d.view.saturated and (s := saturated_shortage(d.view))]
     views = {d.view.key: d.view for d in decided}
     for d in decided:
         if d.falls_to is None or d.falls_for is None or d.view.saturated:
@@ -44,32 +54,42 @@ def shortages(decided: Sequence[Decided]) -> list[Shortage]:
     return found
 
 
-def shed_pool(
-    scene: Scene, pool: StoredPool, decided: Sequence[Decided], memory: PoolMemory
-) -> tuple[list[Taken], list[Shortage]]:
-    """The rungs of one pool to take now. Between two steps stepSeconds pass, so that the first one's effect is seen."""
-    short = shortages(decided)
-    if not short:
-        return [], short
-    stepped = memory.last_shed_at
-    if stepped is not None and scene.now - stepped < pool.spec.shedding.step_seconds:
-        return [], short
-    scalers = {d.view.key for d in decided}
-    cells = [
-        cell
-        for cell in scene.cells.values()
-        if cell.scalers & scalers and cell.key not in scene.overridden and cell.mode != "Paused"
-    ]
-    return (
-        shed(
-            ladder(cells),
-            short,
+def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
+    """The rungs to take now, on the ladders of all pools at once: a cell may be carried by more than one of them.
+
+    Between two steps of a pool stepSeconds pass, so that the first one's effect is seen. Where a pool's GPUs cannot be read
+    nothing is taken.
+    """
+    views = {d.view.key: d.view for deal in deals for d in deal.decided}
+    short = {
+        deal.pool.stored.key: tuple(shortages(deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
+    }
+    due = [s for deal in deals if _step_is_due(deal, scene.now) for s in short.get(deal.pool.stored.key, ())]
+    cells = [cell for cell in scene.cells.values() if cell.key not in scene.overridden]
+
+    def down(these: Sequence[Shortage], *modes: str) -> list[Taken]:
+        if not these:
+            return []
+        return shed(
+            ladder(cell for cell in cells if cell.mode in modes),
+            these,
             levels=scene.served,
             rates=scene.seen,
-            factors={d.view.key: d.view.memory.cost_factor for d in decided},
-        ),
-        short,
+            factors={key: view.memory.cost_factor for key, view in views.items()},
+            room=room_of(views.values()),
+        )
+
+    everything = [shortage for of_pool in short.values() for shortage in of_pool]
+    return Shedding(
+        shortages=short,
+        taken=tuple(down(due, "Auto")),
+        advised=tuple(step for step in down(everything, "Auto", "Advise") if step.cell.mode == "Advise"),
     )
+
+
+def _step_is_due(deal: Deal, now: float) -> bool:
+    last = deal.memory.last_shed_at
+    return last is None or now - last >= deal.pool.stored.spec.shedding.step_seconds
 
 
 def went_down(scene: Scene, step: Taken) -> CellMemory:
@@ -130,9 +150,9 @@ def restore_all(
     """Back up the ladder: the last rung taken first, several cells at once where they fit.
 
     `pools` by scaler. `leaving`: scalers on which nothing comes back now, and why. A cell that is refused makes those before
-    it on the ladder wait on the workloads that they share, and on no others.
+    it on the ladder wait on the workloads that both would load, and on no others.
     """
-    load = {key: v.demand.admitted.mean if v.demand.admitted else 0.0 for key, v in views.items()}
+    load = {key: _load(scene, view) for key, view in views.items()}
     waiting = dict(leaving)
     restored: dict[CellKey, CellMemory] = {}
     refused: dict[CellKey, Refusal] = {}
@@ -155,13 +175,22 @@ def restore_all(
         outcome = outcome or restore_gate(candidate, scene.now) or step_that_fits(candidate)
         if isinstance(outcome, Refusal):
             refused[cell.key] = outcome
-            for key in cell.scalers:
+            for key in candidate.views:
                 waiting.setdefault(key, f"{cell.key} comes back first on {key.name}")
             continue
         for key, more in brought(candidate, outcome).items():
             load[key] += more
         restored[cell.key] = went_up(scene, cell, outcome)
     return restored, refused
+
+
+def _load(scene: Scene, view: ScalerView) -> float:
+    """The flow that a scaler carries with every cell where it is now, those that were shed in this tick included."""
+    key, factor = view.key, view.memory.cost_factor
+    cells = scene.by_scaler.get(key, ())
+    return flow_of(
+        cells, rate=lambda c: scene.seen[c.key], cost=lambda c: c.cost(scene.served[c.key], key) * factor
+    ).mean
 
 
 def _candidate(
@@ -183,7 +212,7 @@ def _candidate(
         restore_percent=min((p.saturation.restore_percent for p in own), default=97),
         rate=scene.restore_rate(cell),
         stale=scene.stale.get(cell.key, ""),
-        views={key: views[key] for key in sorted(cell.scalers)},
+        views={key: views[key] for key in sorted(cell.loads(memory.level))},
         load=load,
         waiting=waiting,
     )

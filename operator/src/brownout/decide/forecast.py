@@ -2,6 +2,8 @@
 
 from math import sqrt
 
+from brownout.decide.demand import RATE_WINDOW_SECONDS
+
 HISTORY_SECONDS = 60.0
 LEAST_POINTS = 5
 LEAST_SPAN_SECONDS = 15.0
@@ -19,10 +21,13 @@ def remember(points: Points, *, now: float, value: float) -> Points:
     return (*(p for p in points if now - HISTORY_SECONDS <= p[0] < now), (now, value))
 
 
-def trend(points: Points, *, lead_seconds: float) -> float | None:
+def trend(points: Points, *, noise: float, lead_seconds: float) -> float | None:
     """The value expected `lead_seconds` after the last point by a straight line, or None where there is no upward trend.
 
-    Least squares over the history, with the standard error of the slope from the residuals.
+    Least squares over the history. The standard error of the slope is the greater of two: that of the residuals, and that of
+    counting noise. The latter is not in the residuals: rates over overlapping windows wander together. A rate over a window
+    W whose standard deviation is `noise` wanders by 2 noise^2 / W a second, and the slope through a random walk of v a
+    second over T seconds has the variance 6 v / 5 T.
     """
     if len(points) < LEAST_POINTS or points[-1][0] - points[0][0] < LEAST_SPAN_SECONDS:
         return None
@@ -32,7 +37,8 @@ def trend(points: Points, *, lead_seconds: float) -> float | None:
     spread = sum((t - mean_t) ** 2 for t, _ in points)
     slope = sum((t - mean_t) * (v - mean_v) for t, v in points) / spread
     residual = sum((v - mean_v - slope * (t - mean_t)) ** 2 for t, v in points)
-    error = sqrt(residual / (count - 2) / spread)
+    wander = 2 * noise * noise / RATE_WINDOW_SECONDS
+    error = sqrt(max(residual / (count - 2) / spread, 1.2 * wander / (points[-1][0] - points[0][0])))
     if slope <= 0 or slope < SIGNIFICANT * error:
         return None
     now_value = mean_v + slope * (points[-1][0] - mean_t)

@@ -1,42 +1,77 @@
 """What is learned from what is seen: how much a workload's requests really cost, and how long its pods take to be ready."""
 
+from math import exp
+
 from msgspec import structs
 
+from brownout.decide.demand import RATE_WINDOW_SECONDS, Flow
 from brownout.decide.memory import ScalerMemory
 from brownout.decide.snapshot import Workload
 
 FACTOR_BOUNDS = (1 / 3, 3.0)
-FACTOR_WEIGHT = 0.05
-"""How much one tick's ratio of busy to declared GPU-seconds counts."""
+FACTOR_SECONDS = 100.0
+"""Time constant of the learned factor."""
 
 LEAST_FLOW = 0.2
 """Below this many busy GPUs a ratio says nothing."""
 
+SETTLED_SECONDS = 2 * RATE_WINDOW_SECONDS
+"""For so long what is let through has to have been level: then both rates tell of the same requests."""
+
+SETTLED_SPREAD = 0.25
+"""Level: within this share of its mean, and three standard deviations of its counting noise."""
+
 REMEMBERED_STARTS = 20
 
 
-def learn_cost(memory: ScalerMemory, *, busy: float | None, declared: float | None, saturated: bool) -> ScalerMemory:
+def learn_cost(
+    memory: ScalerMemory, *, busy: float | None, declared: Flow | None, full: bool, elapsed: float, now: float
+) -> ScalerMemory:
     """One factor for each workload: busy GPU-seconds over the declared cost of what is let through, both a second.
 
-    Nothing is learned while the workload is saturated: what is let through then waits, and busy time cannot exceed what
-    there is, so that the ratio would tell of the shortage and not of the cost.
+    Nothing is learned while the workload is `full`, or works off a queue: busy time cannot exceed what there is, and tells of
+    the shortage, or of requests that came long ago. Nor after a step of load, or of what is served: a request is counted
+    when it comes and its work when it is done, so for a while the two rates tell of different requests. The mean of
+    busy - factor x declared is followed, and not that of busy / declared, which noise in the divisor would raise.
     """
-    if busy is None or declared is None or saturated or declared < LEAST_FLOW:
+    if declared is None:
+        return structs.replace(memory, admitted=())
+    points = (*(p for p in memory.admitted if now - SETTLED_SECONDS <= p[0] < now), (now, declared.mean))
+    memory = structs.replace(memory, admitted=points)
+    if busy is None or full or not _settled(memory.admitted, declared):
+        return memory
+    level = sum(value for _, value in points) / len(points)
+    if level < LEAST_FLOW:
         return memory
     low, high = FACTOR_BOUNDS
-    ratio = min(high, max(low, busy / declared))
-    factor = memory.cost_factor + FACTOR_WEIGHT * (ratio - memory.cost_factor)
-    error = memory.cost_error + FACTOR_WEIGHT * (abs(ratio - memory.cost_factor) - memory.cost_error)
-    return structs.replace(memory, cost_factor=min(high, max(low, factor)), cost_error=error)
+    weight = 1.0 - exp(-max(0.0, elapsed) / FACTOR_SECONDS)
+    off = min(high, max(-high, (busy - memory.cost_factor * declared.mean) / level))
+    return structs.replace(
+        memory,
+        cost_factor=min(high, max(low, memory.cost_factor + weight * off)),
+        cost_error=memory.cost_error + weight * (abs(off) - memory.cost_error),
+    )
 
 
-def learn_cold_start(memory: ScalerMemory, workload: Workload) -> ScalerMemory:
-    """Remember how long each pod took from created to ready; a pod counts once."""
+def _settled(points: tuple[tuple[float, float], ...], declared: Flow) -> bool:
+    """Whether the flow was level for long enough; a tick's length at the window's start does not matter."""
+    values = [value for _, value in points]
+    covered = len(points) > 1 and points[-1][0] - points[0][0] >= SETTLED_SECONDS - (points[1][0] - points[0][0])
+    allowed = SETTLED_SPREAD * sum(values) / len(values) + 3 * declared.noise
+    return covered and max(values) - min(values) <= allowed
+
+
+def learn_cold_start(memory: ScalerMemory, workload: Workload, *, longest: float) -> ScalerMemory:
+    """Remember how long each pod took from created to ready, in seconds; a pod counts once.
+
+    What took more than `longest` seconds is a pod that became ready again, and says nothing of a start.
+    """
     seen = set(memory.seen_ready)
     fresh = [pod for pod in workload.pods if pod.ready_at is not None and pod.name not in seen]
     if not fresh:
         return memory
-    starts = [max(0.0, pod.ready_at - pod.created_at) for pod in fresh if pod.ready_at is not None]
+    took = [max(0.0, pod.ready_at - pod.created_at) for pod in fresh if pod.ready_at is not None]
+    starts = [seconds for seconds in took if seconds <= longest]
     known = (*memory.seen_ready, *(pod.name for pod in fresh))
     alive = {pod.name for pod in workload.pods}
     return structs.replace(

@@ -24,7 +24,6 @@ class CellMemory(Struct, frozen=True, kw_only=True):
     direction: str = ""
     reversals: tuple[float, ...] = ()
     mean_rate: float | None = None
-    mean_rate_at: float = 0.0
     shed_rate: float | None = None
     shed_rate_at: float = 0.0
 
@@ -50,14 +49,18 @@ class ScaleDecided(Struct, frozen=True, kw_only=True):
 
 
 class ScalerMemory(Struct, frozen=True, kw_only=True):
-    """`excess` is the integral of saturation beyond full, in seconds; `closed_until` bars reclaiming from this scaler."""
+    """`excess` is the integral of saturation beyond full, in seconds; `closed_until` bars reclaiming from this scaler.
 
+    `replicas` were there at the last tick. `trend` holds offered flow, `admitted` the declared cost of what was let through,
+    each with its moment, over the last minute.
+    """
+
+    replicas: int | None = None
     recommendations: tuple[Recommendation, ...] = ()
     changes: tuple[Change, ...] = ()
     excess: float = 0.0
     saturated: bool = False
     saturated_since: float | None = None
-    calm_since: float | None = None
     deficit_since: float | None = None
     closed_until: float = 0.0
     blind_since: float | None = None
@@ -66,6 +69,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
     cold_starts: tuple[float, ...] = ()
     seen_ready: tuple[str, ...] = ()
     trend: tuple[tuple[float, float], ...] = ()
+    admitted: tuple[tuple[float, float], ...] = ()
     decisions: tuple[ScaleDecided, ...] = ()
 
 
@@ -76,7 +80,10 @@ class PoolMemory(Struct, frozen=True, kw_only=True):
 
 
 class Memory(Struct, frozen=True, kw_only=True):
-    """Immutable; a tick returns a new one. `served` is the level that users of each cell had, `versions` count its changes."""
+    """Immutable; a tick returns a new one. `served` is the level that users of each cell had, `versions` count its changes.
+
+    A level counts variants: `variants` are the names of each policy's, by which it is found again when a policy is edited.
+    """
 
     at: float | None = None
     cells: dict[CellKey, CellMemory] = {}
@@ -84,3 +91,4 @@ class Memory(Struct, frozen=True, kw_only=True):
     pools: dict[Key, PoolMemory] = {}
     served: dict[CellKey, Level] = {}
     versions: dict[Key, int] = {}
+    variants: dict[Key, tuple[str, ...]] = {}

@@ -5,10 +5,18 @@ from datetime import UTC, datetime
 from brownout.api.policy import CellStatus
 from brownout.api.reasons import Reason
 from brownout.api.scaler import InferenceScalerStatus
-from brownout.decide.cells import Cell, clamp, ladder, taken
+from brownout.decide.cells import FIRST, Cell, ladder, taken
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.snapshot import Audience, Snapshot
+
+LONGEST_HOLD_SECONDS = 86400.0
+"""What a pool may bar reclaiming for, at most: a clock that was once wrong bars nothing for years."""
+
+REMEMBERED_REASONS = frozenset(
+    {Reason.SERVED, Reason.RESTORING, Reason.CAPACITY, Reason.MAKES_ROOM, Reason.RECOVERED_MEMORY}
+)
+"""Why a cell is where it is. The other reasons of a cell's line, such as an override, are said anew at each tick."""
 
 
 def moment(text: str, *, now: float) -> float | None:
@@ -63,10 +71,12 @@ def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory
         shed_rate = float(line.offered_before) if line.offered_before else None
     except ValueError:
         shed_rate = None
+    level = Level(names.index(line.variant), line.percent) if known else Level(len(names) - 1)
+    reason, message = (line.reason, line.message) if line.reason in REMEMBERED_REASONS else ("", "")
     return CellMemory(
-        level=Level(names.index(line.variant), line.percent) if known else Level(len(names) - 1),
-        reason=Reason(line.reason) if line.reason in set(Reason) else Reason.SERVED,
-        message=line.message,
+        level=level,
+        reason=Reason(reason or (Reason.SERVED if level == FIRST else Reason.CAPACITY)),
+        message=message,
         since=now if since is None else since,
         last_shed_at=moment(line.last_shed_at, now=now),
         last_step_at=since,
@@ -86,7 +96,7 @@ def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
         saturated=since is not None,
         saturated_since=since,
         deficit_since=moment(status.memory.deficit_since, now=now),
-        closed_until=deadline(status.memory.closed_until) or 0.0,
+        closed_until=min(now + LONGEST_HOLD_SECONDS, deadline(status.memory.closed_until) or 0.0),
         cost_factor=learned.cost_percent / 100 if learned.cost_percent else 1.0,
         cost_error=learned.cost_error_percent / 100,
         cold_starts=(float(learned.cold_start_p50_seconds),) * 3 if learned.cold_start_p50_seconds else (),
@@ -115,6 +125,6 @@ def place_on_ladder(cell: Cell, others: dict[CellKey, Cell], memory: dict[CellKe
         default=None,
     )
     if reached is None or cell.mode != "Auto":
-        return Level(0)
+        return FIRST
     steps = [rung.step for rung in ladder([cell]) if rung.order < reached]
-    return clamp(Level(max(steps) + 1), cell) if steps else Level(0)
+    return Level(max(steps) + 1) if steps else FIRST

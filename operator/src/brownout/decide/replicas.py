@@ -8,20 +8,23 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
 from brownout.decide.evidence import Missing
-from brownout.decide.memory import ScaleDecided, ScalerMemory
-from brownout.decide.scale import Lowering, limited, may_lower, note_change, stabilized
-from brownout.decide.snapshot import StoredPool
+from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
+from brownout.decide.scale import Lowering, limited, may_lower, stabilized
+from brownout.decide.snapshot import Pool, StoredPool
 from brownout.decide.view import ScalerView
 
 REMEMBERED_DECISIONS = 5
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """What one scaler wants by itself: `demanded` for all of its demand within its bounds; `keep`, what it does not give up."""
+    """What one scaler wants by itself: `demanded` for all of its demand within its bounds; `keep`, what it does not give up;
+    `rise`, how far its stabilization window lets it go up.
+    """
 
     view: ScalerView
     demanded: int
     keep: int
+    rise: int
     rule: Reason
     message: str
     limited_by: str
@@ -48,6 +51,15 @@ class Decided(Struct, frozen=True, kw_only=True):
     falls_for: Key | None = None
 
 
+class Deal(Struct, frozen=True, kw_only=True):
+    """How a pool's GPUs are dealt out among its scalers. `memory` is the pool's."""
+
+    pool: Pool
+    gpus: GPUs | Missing
+    decided: tuple[Decided, ...]
+    memory: PoolMemory
+
+
 def wish(view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float) -> Wish:
     """A scaler's own wish, before others are heard."""
     spec, current = view.spec, view.supply.replicas
@@ -67,16 +79,18 @@ def wish(view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: 
         return _stay(
             view, Reason.HELD, f"nothing is lowered while evidence is missing: {view.demand.missing[0]}", now=now
         )
+    if view.demand.missing and current > spec.max_replicas:
+        bounded, rule, limited_by = spec.max_replicas, Reason.MAX_REPLICAS, "maxReplicas"
+        message = f"evidence is missing: {view.demand.missing[0]}; maxReplicas is {spec.max_replicas}"
     steady, memory = stabilized(view.memory, wanted=bounded, current=current, behavior=spec.behavior, now=now)
-    if bounded >= current:
-        return Wish(
-            view=view, demanded=bounded, keep=current, rule=rule, message=message, limited_by=limited_by, memory=memory
-        )
-    keep, why, words = _lowered(view, steady, bounded, shed=shed, restore_percent=restore_percent, now=now)
+    keep, why, words = current, None, ""
+    if bounded < current:
+        keep, why, words = _lowered(view, steady, bounded, shed=shed, restore_percent=restore_percent, now=now)
     return Wish(
         view=view,
         demanded=bounded,
         keep=keep,
+        rise=max(current, steady, spec.min_replicas),
         rule=why or rule,
         message=words or message,
         limited_by=limited_by,
@@ -88,13 +102,22 @@ def _stay(view: ScalerView, rule: Reason, message: str, *, now: float) -> Wish:
     """Replicas stay; the stabilization window remembers that they did."""
     current = view.supply.replicas
     _, memory = stabilized(view.memory, wanted=current, current=current, behavior=view.spec.behavior, now=now)
-    return Wish(view=view, demanded=current, keep=current, rule=rule, message=message, limited_by="", memory=memory)
+    return Wish(
+        view=view,
+        demanded=current,
+        keep=current,
+        rise=current,
+        rule=rule,
+        message=message,
+        limited_by="",
+        memory=memory,
+    )
 
 
 def _blind(view: ScalerView, now: float) -> Wish:
     """Nothing is known: hold; after a long while rise to what was declared safe, never fall."""
-    stale, current = view.spec.stale, view.supply.replicas
-    blind_for = now - (view.memory.blind_since or now)
+    stale, current, least = view.spec.stale, view.supply.replicas, view.spec.min_replicas
+    blind_for = 0.0 if view.memory.blind_since is None else now - view.memory.blind_since
     why = (
         view.demand.missing[0]
         if view.demand.missing
@@ -103,9 +126,15 @@ def _blind(view: ScalerView, now: float) -> Wish:
     safe = stale.fallback_replicas
     if safe is not None and blind_for >= stale.fallback_after_seconds and safe > current:
         message = f"nothing is known for {blind_for:.0f} s: {why}; fallbackReplicas is {safe}"
-        held = _stay(view, Reason.FALLBACK, message, now=now)
-        return structs.replace(held, demanded=min(safe, view.spec.max_replicas))
+        return _raised(_stay(view, Reason.FALLBACK, message, now=now), min(safe, view.spec.max_replicas))
+    if least > current:
+        message = f"nothing is known: {why}; minReplicas is {least}"
+        return _raised(_stay(view, Reason.MIN_REPLICAS, message, now=now), least)
     return _stay(view, Reason.HELD, f"replicas stay as they are: {why}", now=now)
+
+
+def _raised(held: Wish, replicas: int) -> Wish:
+    return structs.replace(held, demanded=replicas, rise=replicas)
 
 
 def _demanded(view: ScalerView) -> tuple[int, Reason, str]:
@@ -124,11 +153,10 @@ def _demanded(view: ScalerView) -> tuple[int, Reason, str]:
     if view.forecast is not None and view.forecast > wanted:
         wanted, rule = view.forecast, Reason.FORECAST
         words += f"; by the time a new replica is ready it will be {view.forecast} replicas' worth"
-    if view.supply.dead:
-        wanted += view.supply.dead
-        words += (
-            f"; {view.supply.dead} that did not become ready in {spec.cold_start.give_up_after_seconds} s are made good"
-        )
+    # Where most do not become ready, more of the same would not either, and would take GPUs from others for nothing.
+    if replaced := min(view.supply.dead, max(1, view.supply.ready)):
+        wanted += replaced
+        words += f"; {replaced} that did not become ready in {spec.cold_start.give_up_after_seconds} s are made good"
     return wanted, rule, words
 
 
@@ -165,9 +193,10 @@ def decide_replicas(
     for w in wishes:
         key = w.view.key
         short = is_short(by_key[key], granted=granted[key], ideal=ideal[key], percent=settings.deficit_percent)
-        since[key] = (w.memory.deficit_since or now) if short else None
+        before = w.memory.deficit_since
+        since[key] = None if not short else now if before is None else before
     waiting = frozenset(k for k, at in since.items() if at is not None)
-    ripe = frozenset(k for k in waiting if now - (since[k] or now) >= settings.after_seconds)
+    ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
     falling = reclaim(claims, gpus, short=waiting) if waiting else keep
     falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
@@ -215,7 +244,7 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
         pressed=pressed,
-        closed=not acts or now < w.memory.closed_until,
+        closed=not acts or bool(w.view.demand.missing) or w.view.blind or now < w.memory.closed_until,
     )
 
 
@@ -250,8 +279,8 @@ def _decided(
 ) -> Decided:
     view, current, spec = w.view, w.view.supply.replicas, w.view.spec
     rule, message, limited_by = w.rule, w.message, w.limited_by
-    if spec.mode == "Advise":
-        granted = w.demanded if w.demanded > current else w.keep
+    if spec.mode == "Advise":  # what it would do by itself: the pool's GPUs are dealt out without it
+        granted, keep = w.demanded, w.keep
     replicas = max(granted, keep)
     if taken_by is not None and spec.mode == "Auto":
         rule, message = (
@@ -259,10 +288,13 @@ def _decided(
             f"{current - keep} replicas go to {taken_by.name}, which is short of its share",
         )
     elif granted < w.demanded and replicas >= current:
-        rule, limited_by = Reason.POOL_EXHAUSTED, gpus.limited_by
-        message = (
-            f"{w.message}: {w.demanded} replicas; the pool's {gpus.total} GPUs ({gpus.limited_by}) leave {replicas}"
-        )
+        bound, limited_by = gpus.bound(view.key.namespace)
+        rule = Reason.POOL_EXHAUSTED
+        message = f"{w.message}: {w.demanded} replicas; the pool's {bound} GPUs ({limited_by}) leave {replicas}"
+    if replicas > current and w.rise < replicas:
+        rule = Reason.STABILIZATION
+        message = f"{message}; fewer were enough within behavior.scaleUp's stabilization window: {w.rise} now"
+        replicas = w.rise
     if replicas > current:
         bound = limited(view.memory, wanted=replicas, current=current, behavior=spec.behavior, now=now)
         if bound < replicas:
@@ -271,7 +303,6 @@ def _decided(
     if replicas == current and rule in (Reason.DEMAND, Reason.FORECAST):
         rule = Reason.STEADY
     if replicas != current and spec.mode == "Auto":
-        memory = note_change(memory, delta=replicas - current, now=now, behavior=spec.behavior)
         decision = ScaleDecided(at=now, from_replicas=current, to_replicas=replicas, rule=rule, message=message)
         memory = structs.replace(memory, decisions=(*memory.decisions, decision)[-REMEMBERED_DECISIONS:])
     return Decided(

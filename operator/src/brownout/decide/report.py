@@ -6,10 +6,10 @@ from msgspec import Struct
 
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
-from brownout.decide.arbitrate import GPUs
 from brownout.decide.cells import FIRST, Cell, ladder, taken
 from brownout.decide.evidence import Missing
-from brownout.decide.memory import CellMemory, Memory, PoolMemory
+from brownout.decide.features import Shedding
+from brownout.decide.memory import PoolMemory
 from brownout.decide.outcome import (
     CellKey,
     CellPlan,
@@ -24,43 +24,32 @@ from brownout.decide.outcome import (
     ScalePlan,
     Verdict,
 )
-from brownout.decide.replicas import Decided
+from brownout.decide.overrides import covers, override_ends
+from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import Refusal
-from brownout.decide.scene import Scene, covers, override_ends
-from brownout.decide.shed import Shortage, Taken
-from brownout.decide.snapshot import Policy, Pool, StoredOverride
-
-
-class PoolOutcome(Struct, frozen=True, kw_only=True):
-    """What was decided of one pool's replicas, and what is short in it."""
-
-    pool: Pool
-    gpus: GPUs | Missing
-    decided: tuple[Decided, ...]
-    shortages: tuple[Shortage, ...]
-    taken: tuple[Taken, ...]
-    memory: PoolMemory
+from brownout.decide.scene import Scene
+from brownout.decide.snapshot import Policy, Scaler, StoredOverride
 
 
 class Report(Struct, frozen=True, kw_only=True):
-    """What the rules decided. `cells` after this tick; `refused` the gate's refusals; `before` the memory it started from."""
+    """What the rules decided. `scene` and `pools` are after this tick, the memory in `deals` before; `refused` by the gate."""
 
     scene: Scene
-    outcomes: tuple[PoolOutcome, ...]
-    cells: Mapping[CellKey, CellMemory]
+    deals: tuple[Deal, ...]
+    shedding: Shedding
     refused: Mapping[CellKey, Refusal]
+    pools: Mapping[Key, PoolMemory]
     versions: Mapping[Key, int]
-    before: Memory
 
 
 def describe(r: Report) -> Plan:
     """Put a report into words."""
-    scalers = {d.view.key: _scaler(r, d) for o in r.outcomes for d in o.decided}
+    scalers = {d.view.key: _scaler(r, d) for deal in r.deals for d in deal.decided}
     for key, scaler in r.scene.snapshot.scalers.items():
         if key not in scalers:
-            scalers[key] = _unusable_scaler(r, key, scaler.workload)
+            scalers[key] = _unusable_scaler(r, scaler)
     policies = {key: _policy(r, policy) for key, policy in r.scene.snapshot.policies.items()}
-    pools = {o.pool.stored.key: _pool(r, o, scalers) for o in r.outcomes}
+    pools = {deal.pool.stored.key: _pool(r, deal, scalers) for deal in r.deals}
     return Plan(
         at=r.scene.now,
         scalers=scalers,
@@ -147,28 +136,32 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
     return tuple(verdicts)
 
 
-def _unusable_scaler(r: Report, key: Key, workload: object) -> ScalePlan:
-    current = getattr(workload, "replicas", 0)
-    ready = r.scene.links.ready.get(("InferenceScaler", key))
+def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
+    """A scaler that leads nowhere: nothing is written, and a workload that cannot be read has what it was last said to have."""
+    key, stored = scaler.stored.key, scaler.stored.status.replicas
+    current = stored.current if isinstance(scaler.workload, Missing) else scaler.workload.replicas
+    ready = r.scene.links.ready["InferenceScaler", key]
     return ScalePlan(
         key=key,
         current=current,
         replicas=current,
         write=False,
-        rule=ready.reason if ready else Reason.INVALID,
-        message=ready.message if ready else "",
-        verdicts=(ready,) if ready else (),
+        rule=ready.reason,
+        message=ready.message,
+        ready=stored.ready,
+        coming=stored.coming,
+        verdicts=(ready,),
     )
 
 
 def _policy(r: Report, policy: Policy) -> PolicyPlan:
     key = policy.stored.key
     own = [cell for cell in r.scene.cells.values() if cell.key.policy == key]
-    advice = {step.cell.key: step for o in r.outcomes for step in o.taken if step.advised}
+    advice = {step.cell.key: step for step in r.shedding.advised}
     cells = tuple(_cell(r, cell, advice[cell.key].level if cell.key in advice else None) for cell in own)
     below = [c for c in cells if c.level != FIRST or c.overridden_to]
     shedding = [c for c in cells if c.level != FIRST]
-    missing = policy.offered.message if isinstance(policy.offered, Missing) else ""
+    missing = next((r.scene.stale[cell.key] for cell in own if cell.key in r.scene.stale), "")
     verdicts = [r.scene.links.ready["FeaturePolicy", key]]
     if own:
         verdicts += [
@@ -204,7 +197,7 @@ def _served_words(r: Report, plan: CellPlan) -> str:
 
 
 def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
-    memory, refusal = r.cells[cell.key], r.refused.get(cell.key)
+    memory, refusal = r.scene.memory[cell.key], r.refused.get(cell.key)
     override = r.scene.overridden.get(cell.key)
     reason, message, expected = memory.reason, memory.message, None
     if override is not None:
@@ -220,7 +213,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     return CellPlan(
         key=cell.key,
         level=memory.level,
-        previous=r.scene.memory[cell.key].level,
+        previous=r.scene.before[cell.key],
         variant_name=cell.variants[memory.level.variant],
         reason=reason,
         message=message,
@@ -230,16 +223,16 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     )
 
 
-def _pool(r: Report, o: PoolOutcome, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
-    key = o.pool.stored.key
-    own = {d.view.key for d in o.decided}
+def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
+    key = deal.pool.stored.key
+    own = {d.view.key for d in deal.decided}
     cells = [c for c in r.scene.cells.values() if c.scalers & own]
     rungs = ladder(cells)
-    down = [rung for rung in rungs if taken(rung, r.cells[rung.cell.key].level)]
-    upcoming = next((rung for rung in rungs if not taken(rung, r.cells[rung.cell.key].level)), None)
-    worst = max(o.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
+    down = [rung for rung in rungs if taken(rung, r.scene.memory[rung.cell.key].level)]
+    upcoming = next((rung for rung in rungs if rung not in down), None)
+    worst = max(deal.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
     saturated = worst is not None and worst.view.saturated
-    unreadable = o.gpus.message if isinstance(o.gpus, Missing) else ""
+    unreadable = deal.gpus.message if isinstance(deal.gpus, Missing) else ""
     holders = tuple(
         HolderView(
             scaler=d.view.key,
@@ -247,24 +240,24 @@ def _pool(r: Report, o: PoolOutcome, scalers: Mapping[Key, ScalePlan]) -> PoolPl
             ready=d.view.supply.ready,
             coming=d.view.supply.coming,
         )
-        for d in o.decided
+        for d in deal.decided
     )
-    words = next((s.message for s in o.shortages if worst and s.scaler == worst.view.key), "")
+    words = next((s.message for s in r.shedding.shortages.get(key, ()) if worst and s.scaler == worst.view.key), "")
     return PoolPlan(
         key=key,
-        capacity=None if isinstance(o.gpus, Missing) else o.gpus.total,
-        limited_by="" if isinstance(o.gpus, Missing) else o.gpus.limited_by,
-        granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in o.decided),
+        capacity=None if isinstance(deal.gpus, Missing) else deal.gpus.total,
+        limited_by="" if isinstance(deal.gpus, Missing) else deal.gpus.limited_by,
+        granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in deal.decided),
         held=sum(h.gpus for h in holders),
         holders=holders,
         saturation_percent=round(100 * (worst.view.saturation or 0.0)) if worst else 0,
         saturated_by=worst.view.key.name if worst and saturated else "",
-        saturated_since=o.memory.saturated_since,
+        saturated_since=r.pools[key].saturated_since,
         saturation_message=words,
         rungs_taken=len(down),
         rungs_total=len(rungs),
         next_rung=str(upcoming) if upcoming else "",
-        last_rung=o.memory.last_rung,
+        last_rung=r.pools[key].last_rung,
         verdicts=(
             r.scene.links.ready["GPUPool", key],
             _verdict(
@@ -290,7 +283,7 @@ def _tier(r: Report, key: Key) -> ObjectPlan:
 def _override(r: Report, override: StoredOverride) -> ObjectPlan:
     key, spec = override.key, override.spec
     policy = r.scene.snapshot.policies.get(Key(key.namespace, spec.policy_ref.name))
-    covered = [cell for cell in r.scene.cells.values() if covers(override, cell.key)]
+    covered = [cell for cell in r.scene.cells.values() if cell.planned and covers(override, cell.key)]
     active = [cell for cell in covered if r.scene.overridden.get(cell.key) == override]
     ends = override_ends(override)
     expired = r.scene.now >= ends
@@ -319,7 +312,7 @@ def _override(r: Report, override: StoredOverride) -> ObjectPlan:
 def _notes(
     r: Report, scalers: Mapping[Key, ScalePlan], policies: Mapping[Key, PolicyPlan], pools: Mapping[Key, PoolPlan]
 ) -> Iterable[Note]:
-    """A changed decision each: what an Event says of it."""
+    """A changed decision each: what goes down in the order of the ladder, then what comes up in reverse."""
     for key, scaler in scalers.items():
         if scaler.write:
             message = f"{scaler.current} -> {scaler.replicas} replicas: {scaler.message}"
@@ -327,23 +320,21 @@ def _notes(
     flips = [
         c for policy in policies.values() for c in policy.cells if c.changed and r.scene.cells[c.key].mode == "Auto"
     ]
-    for flip in sorted(flips, key=lambda flip: _order(r.scene.cells[flip.key], flip)):
+    down = [flip for flip in flips if flip.level.depth > flip.previous.depth]
+    up = [flip for flip in flips if flip.level.depth < flip.previous.depth]
+
+    def place(flip: CellPlan) -> tuple[object, ...]:
+        cell = r.scene.cells[flip.key]
+        return (cell.tier_priority, cell.shed_order, flip.previous.variant, cell.cohort_position, flip.key)
+
+    for flip in sorted(down, key=place) + sorted(up, key=place, reverse=True):
         cell = r.scene.cells[flip.key]
         message = f"{flip.key.audience}: {cell.name(flip.previous)} -> {cell.name(flip.level)}: {flip.message}"
-        down = flip.level.depth > flip.previous.depth
-        yield Note(kind="FeaturePolicy", key=flip.key.policy, reason=flip.reason, message=message, warning=down)
-    for outcome in r.outcomes:
-        key = outcome.pool.stored.key
-        was = r.before.pools.get(key)
+        yield Note(kind="FeaturePolicy", key=flip.key.policy, reason=flip.reason, message=message, warning=flip in down)
+    for deal in r.deals:
+        key = deal.pool.stored.key
         saturated = pools[key].saturated_since is not None
-        if saturated != (was is not None and was.saturated_since is not None):
+        if saturated != (deal.memory.saturated_since is not None):
             reason = Reason.SATURATED if saturated else Reason.NOT_SATURATED
             message = pools[key].saturation_message or "every scaler carries what it admits"
             yield Note(kind="GPUPool", key=key, reason=reason, message=message, warning=saturated)
-
-
-def _order(cell: Cell, flip: CellPlan) -> tuple[object, ...]:
-    """What goes down in the order of the ladder, then what comes up in reverse."""
-    down = flip.level.depth > flip.previous.depth
-    place = (cell.tier_priority, cell.shed_order, cell.cohort_position)
-    return (0, *place) if down else (1, *(-part for part in place))

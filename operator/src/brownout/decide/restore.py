@@ -11,12 +11,11 @@ from msgspec import Struct
 from brownout.api.policy import Restore
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import FIRST, Cell, raised
+from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, raised
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import Level
 from brownout.decide.view import ScalerView
 
-LEAST_PART_PERCENT = 5
 AGAIN_WITHIN_SECONDS = 900.0
 """A cell that is shed again this soon after it came back doubles its dwell."""
 
@@ -31,8 +30,9 @@ class Candidate(Struct, frozen=True, kw_only=True):
     """A cell that is not whole, and all that the gate asks of it.
 
     `rate`: requests a second that all of its users would ask for, None where it was never measured. `stale`: why its demand
-    cannot be seen, if so. `load`: the flow that each of its scalers is to carry already, restored cells of this tick
-    included; `waiting`: scalers on which it must wait, and the sentence that says what for.
+    cannot be seen, if so. `views`: the scalers that a step up would load; the others are relieved by it, or do not notice.
+    `load`: the flow that each of them is to carry already, restored cells of this tick included; `waiting`: scalers on which
+    it must wait, and the sentence that says what for.
     """
 
     cell: Cell
@@ -62,6 +62,11 @@ Rule = Callable[[Candidate, float], Refusal | None]
 def evidence_is_fresh(c: Candidate, now: float) -> Refusal | None:
     if c.stale:
         return Refusal(reason=Reason.STALE_EVIDENCE, message=f"what cannot be seen is not restored: {c.stale}")
+    for key in sorted(c.cell.unknown):
+        return Refusal(
+            reason=Reason.STALE_EVIDENCE,
+            message=f"what cannot be seen is not restored: InferenceScaler {key.name} is not in use; its Ready condition says why",
+        )
     for view in c.views.values():
         if view.demand.missing:
             return Refusal(

@@ -35,17 +35,24 @@ def saturation_of(demand: Demand, *, capacity: float, drain_seconds: int) -> flo
         return NOTHING_READY if flow > 0 or (demand.backlog or 0) > 0 else 0.0
     waiting = max(0.0, (demand.backlog or 0.0) - capacity)
     ratio = flow / capacity + waiting / (drain_seconds * capacity)
-    breached = demand.objective_ratio is not None and demand.objective_ratio > 1
-    if breached and (ratio >= OBJECTIVE_COUNTS_FROM or (demand.admitted is None and demand.backlog is None)):
+    if breached(demand) and (ratio >= OBJECTIVE_COUNTS_FROM or (demand.admitted is None and demand.backlog is None)):
         ratio = max(ratio, OBJECTIVE_EXCESS)
     return min(MOST, ratio)
 
 
+def breached(demand: Demand) -> bool:
+    """Whether an objective is missed."""
+    return demand.objective_ratio is not None and demand.objective_ratio > 1
+
+
 def follow(
-    memory: ScalerMemory, ratio: float | None, *, elapsed: float, enter_excess: float, now: float
+    memory: ScalerMemory, ratio: float | None, *, whole: bool, elapsed: float, enter_excess: float, now: float
 ) -> ScalerMemory:
-    """Advance the integral by `elapsed` seconds. Without evidence nothing changes: saturation is neither entered nor left."""
-    if ratio is None:
+    """Advance the integral by `elapsed` seconds. Without evidence nothing changes: saturation is neither entered nor left.
+
+    `whole`: nothing is missing. A part of the evidence can show that there is too much, and never that there is not.
+    """
+    if ratio is None or (not whole and ratio <= FULL):
         return memory
     step = min(LONGEST_STEP_SECONDS, max(0.0, elapsed))
     excess = max(0.0, memory.excess + (ratio - FULL) * step)

@@ -46,16 +46,18 @@ def own_cells_are_back(p: Lowering) -> Objection | None:
 
 
 def survivors_carry_it(p: Lowering) -> Objection | None:
+    """Below restorePercent, or as full as replicas are planned to be where that is more: else none would ever go."""
     demand, supply = p.view.demand, p.view.supply
-    if demand.offered is None:
+    if demand.planned is None:
         return None
     left = min(supply.ready, p.to) * supply.gpus
-    bound = left * p.restore_percent / 100
-    load = demand.offered.upper + max(0.0, (demand.backlog or 0.0) - left) / p.view.spec.queue.drain_seconds
+    percent = max(p.restore_percent, p.view.spec.flow.target_percent)
+    bound = left * percent / 100
+    load = demand.planned.upper + max(0.0, (demand.backlog or 0.0) - left) / p.view.spec.queue.drain_seconds
     if load > bound + 1e-9:
         return Objection(
             Reason.SURVIVORS_CANNOT_CARRY,
-            f"{p.to} replicas could not carry {load:.1f} GPUs of load below {p.restore_percent} %",
+            f"{p.to} replicas could not carry {load:.1f} GPUs of load below {percent} %",
         )
     return None
 
@@ -79,22 +81,21 @@ def stabilized(
 ) -> tuple[int, ScalerMemory]:
     """The recommendation after the stabilization windows, as autoscaling/v2 has them: down only to the highest of the window.
 
-    The window starts filled with the replicas that are there, so that a restart lowers nothing.
+    The window starts filled with the replicas that are there, so that a restart lowers nothing; and again where the loop was
+    away for longer than the window.
     """
     down = behavior.scale_down.stabilization_window_seconds
     down = DEFAULT_DOWN_WINDOW_SECONDS if down is None else down
     up = behavior.scale_up.stabilization_window_seconds or 0
-    longest = max(down, up)
-    history = memory.recommendations or (Recommendation(now, current),)
-    history = (*(r for r in history if now - r.at <= longest), Recommendation(now, wanted))
-    highest = max(r.replicas for r in history if now - r.at <= down)
-    lowest = min(r.replicas for r in history if now - r.at <= up)
+    known = tuple(r for r in memory.recommendations if now - r.at < max(down, up)) or (Recommendation(now, current),)
+    highest = max([wanted, *(r.replicas for r in known if now - r.at < down)])
+    lowest = min([wanted, *(r.replicas for r in known if now - r.at < up)])
     result = current
     if current < lowest:
         result = lowest
     elif current > highest:
         result = highest
-    return result, structs.replace(memory, recommendations=_compact(history))
+    return result, structs.replace(memory, recommendations=_compact((*known, Recommendation(now, wanted))))
 
 
 def _compact(history: tuple[Recommendation, ...]) -> tuple[Recommendation, ...]:
@@ -130,22 +131,24 @@ def _bound(
         return current
     bounds = []
     for policy in rules.policies or defaults:
-        recent = sum(c.delta for c in memory.changes if now - c.at < policy.period_seconds and c.delta * sign > 0)
-        start = current - recent
+        start = current - sum(c.delta for c in memory.changes if now - c.at < policy.period_seconds)
         if policy.type == "Pods":
             bounds.append(start + sign * policy.value)
         elif sign > 0:
-            bounds.append(-(-start * (100 + policy.value) // 100))
+            bounds.append(max(1, -(-start * (100 + policy.value) // 100)))  # a percentage of nothing would never start
         else:
             bounds.append(start * max(0, 100 - policy.value) // 100)
     widest = max(bounds) if (sign > 0) == (rules.select_policy == "Max") else min(bounds)
     return max(widest, current) if sign > 0 else max(0, min(widest, current))
 
 
-def note_change(memory: ScalerMemory, *, delta: int, now: float, behavior: Behavior) -> ScalerMemory:
-    """Remember a change for as long as a policy may count it."""
-    longest = max(
-        (p.period_seconds for rules in (behavior.scale_up, behavior.scale_down) for p in rules.policies), default=15
-    )
-    kept = tuple(c for c in memory.changes if now - c.at < max(15, longest))
-    return structs.replace(memory, changes=(*kept, Change(now, delta)) if delta else kept)
+def note_replicas(memory: ScalerMemory, *, replicas: int, now: float, behavior: Behavior) -> ScalerMemory:
+    """Remember the change since the last tick, for as long as a policy may count it.
+
+    What is counted is what happened, whoever did it: a write that did not succeed takes nothing from the next one.
+    """
+    rules = (behavior.scale_up.policies or DEFAULT_UP) + (behavior.scale_down.policies or DEFAULT_DOWN)
+    longest = max(policy.period_seconds for policy in rules)
+    kept = tuple(c for c in memory.changes if now - c.at < longest)
+    delta = 0 if memory.replicas is None else replicas - memory.replicas
+    return structs.replace(memory, replicas=replicas, changes=(*kept, Change(now, delta)) if delta else kept)

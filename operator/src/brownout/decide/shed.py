@@ -6,15 +6,16 @@ then its own users lose what those GPUs carried before the GPUs leave, not after
 admitted flow to 97 % of what is left, the last one in part.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 
 from msgspec import Struct
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import Cell, Rung, lower
+from brownout.decide.cells import LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.outcome import CellKey, Level
+from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached
 from brownout.decide.view import ScalerView
 
 TARGET = 0.97
@@ -22,9 +23,6 @@ TARGET = 0.97
 
 BACKLOG_SECONDS = 60.0
 """Backlog that must also go counts as the flow that empties it in a minute."""
-
-LEAST_PART_PERCENT = 5
-"""Parts of a cell are whole multiples of this."""
 
 
 class Shortage(Struct, frozen=True, kw_only=True):
@@ -40,29 +38,39 @@ class Shortage(Struct, frozen=True, kw_only=True):
 
 
 class Taken(Struct, frozen=True, kw_only=True):
-    """A cell taken down to `level`. `advised` only: the policy is in mode Advise, and nothing is taken."""
+    """A cell taken down to `level`."""
 
     cell: Cell
     level: Level
     reason: Reason
     message: str
-    advised: bool = False
 
 
-def saturated_shortage(view: ScalerView) -> Shortage:
-    """What a saturated scaler has beyond 97 % of its ready capacity, backlog included."""
+def saturated_shortage(view: ScalerView) -> Shortage | None:
+    """What a saturated scaler has beyond 97 % of its ready capacity, backlog included; None where nothing shows it now.
+
+    Saturation outlasts its evidence, and nothing more is taken on that: a metrics outage in a surge would take everything.
+
+    While an objective is missed the flow is to go below where objectives count, else nothing would relieve them.
+    """
     capacity, admitted = view.supply.capacity, view.demand.admitted
     full = f"{view.key.name} is {100 * (view.saturation or 0.0):.0f} % full"
     if admitted is None:
+        if view.saturation is None or view.saturation <= CALM:
+            return None
         message = f"{full}: {view.supply.ready} ready replicas do not meet its queue or objective"
         return Shortage(scaler=view.key, excess=None, reason=Reason.CAPACITY, message=message)
     waiting = max(0.0, (view.demand.backlog or 0.0) - capacity) / BACKLOG_SECONDS
-    queued = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
+    words = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
+    target = TARGET
+    if breached(view.demand):
+        target = OBJECTIVE_COUNTS_FROM
+        words += f", an objective is at {100 * (view.demand.objective_ratio or 0.0):.0f} % of its target"
     return Shortage(
         scaler=view.key,
-        excess=max(0.0, admitted.mean + waiting - TARGET * capacity),
+        excess=max(0.0, admitted.mean + waiting - target * capacity),
         reason=Reason.CAPACITY,
-        message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{queued}",
+        message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{words}",
     )
 
 
@@ -80,6 +88,15 @@ def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortag
     )
 
 
+def room_of(views: Iterable[ScalerView]) -> dict[Key, float]:
+    """The flow that each scaler may still take over before it has more than 97 % of its ready capacity."""
+    return {
+        view.key: TARGET * view.supply.capacity - view.demand.admitted.mean
+        for view in views
+        if view.demand.admitted is not None
+    }
+
+
 def shed(
     rungs: Sequence[Rung],
     shortages: Sequence[Shortage],
@@ -87,14 +104,17 @@ def shed(
     levels: Mapping[CellKey, Level],
     rates: Mapping[CellKey, float | None],
     factors: Mapping[Key, float],
+    room: Mapping[Key, float],
 ) -> list[Taken]:
     """The rungs to take now, in the order of the ladder; one entry for each cell that changes.
 
-    `levels`: where each cell sits; `rates`: requests a second that its users ask for now. Neither `lowest` nor an `Always`
-    cell is ever passed: the ladder has no such rung.
+    `levels`: where each cell sits; `rates`: requests a second that its users ask for now. `room`: the flow that scalers may
+    take over from others; one that takes over more than that is short as well. Neither `lowest` nor an `Always` cell is ever
+    passed: the ladder has no such rung.
     """
-    by_scaler = {s.scaler: s for s in shortages}
-    excess = {s.scaler: s.excess for s in shortages}
+    why = {s.scaler: s for s in shortages}
+    excess: dict[Key, float | None] = {key: -max(0.0, left) for key, left in room.items()}
+    excess |= {s.scaler: s.excess for s in shortages}
     at: dict[CellKey, Level] = {}
     result: dict[CellKey, Taken] = {}
     for rung in rungs:
@@ -107,15 +127,19 @@ def shed(
         if scaler is None:
             continue
         percent = _whole_parts(level, part)
-        target = lower(level, by_percent=percent)
-        if cell.mode == "Auto":
-            at[cell.key] = target
-            _account(excess, saved, percent / level.percent)
-        why = by_scaler[scaler]
-        result[cell.key] = Taken(
-            cell=cell, level=target, reason=why.reason, message=why.message, advised=cell.mode == "Advise"
-        )
+        at[cell.key] = lower(level, by_percent=percent)
+        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=why[scaler].message)
+        _account(excess, saved, percent / level.percent)
+        for key in excess.keys() - why.keys():
+            if (excess[key] or 0.0) > 1e-9:
+                why[key] = _taken_over(key, why[scaler])
     return list(result.values())
+
+
+def _taken_over(scaler: Key, source: Shortage) -> Shortage:
+    """A scaler that became short by what another one let go of."""
+    message = f"{scaler.name} takes over more of {source.scaler.name} than it has room for; {source.message}"
+    return Shortage(scaler=scaler, excess=None, reason=source.reason, message=message)
 
 
 def _saved(rung: Rung, level: Level, rate: float | None, factors: Mapping[Key, float]) -> dict[Key, float]:
@@ -146,8 +170,9 @@ def _needed(rung: Rung, saved: Mapping[Key, float], excess: Mapping[Key, float |
 def _account(excess: dict[Key, float | None], saved: Mapping[Key, float], share: float) -> None:
     """Book what a rung saves. Where no flow is known one rung is one step: the rest waits for the next."""
     for key, flow in saved.items():
-        over = excess.get(key, 0.0)
-        excess[key] = 0.0 if over is None else over - flow * share
+        if key in excess:
+            over = excess[key]
+            excess[key] = 0.0 if over is None else over - flow * share
 
 
 def _whole_parts(level: Level, part: float) -> int:

@@ -4,23 +4,26 @@ In order: look (links, cells, demand, saturation), deal GPUs out, go down the la
 where it fits, and say why. Overrides are last and on top, each until it expires.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 from msgspec import structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.arbitrate import gpus_of
+from brownout.decide.assess import view_scaler
+from brownout.decide.carry import by_name, kept, variant_names
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
-from brownout.decide.features import pressed, restore_all, shed_pool, went_down
+from brownout.decide.features import Shedding, pressed, restore_all, shed_all, went_down
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellKey, Plan
-from brownout.decide.replicas import decide_replicas, wish
-from brownout.decide.report import PoolOutcome, Report, describe
+from brownout.decide.overrides import served_level
+from brownout.decide.replicas import Deal, decide_replicas, wish
+from brownout.decide.report import Report, describe
 from brownout.decide.restore import Refusal
-from brownout.decide.scene import Scene, look, served_level, view_scaler
-from brownout.decide.shed import Shortage, Taken
+from brownout.decide.scene import Scene, look
+from brownout.decide.shed import Taken
 from brownout.decide.snapshot import Pool, Snapshot, StoredPool
 from brownout.decide.view import ScalerView
 
@@ -32,38 +35,33 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     """
     if snapshot.unseen:
         return Plan(at=now), memory
+    memory = by_name(memory, snapshot.policies)
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
     scene = look(snapshot, memory, now=now)
-    outcomes = [_decide_pool(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
+    deals = [_deal(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
+    shedding = shed_all(scene, deals)
+    scene = scene.now_at({step.cell.key: went_down(scene, step) for step in shedding.taken})
+    restored, refused = _restore(scene, deals, shedding)
+    scene = scene.now_at(restored)
+    pools = {deal.pool.stored.key: _pool_after(deal, shedding.taken, now=now) for deal in deals}
 
-    cells = dict(scene.memory)
-    for outcome in outcomes:
-        for step in outcome.taken:
-            if not step.advised:
-                cells[step.cell.key] = went_down(scene, step)
-    down = frozenset(step.cell.key for o in outcomes for step in o.taken if not step.advised)
-    refused = _restore(structs.replace(scene, memory=cells), outcomes, cells, down)
-    served = {key: served_level(cell, cells[key], scene.overridden.get(key)) for key, cell in scene.cells.items()}
     new = Memory(
         at=now,
-        served=served,
-        cells=cells,
-        scalers={d.view.key: d.memory for o in outcomes for d in o.decided},
-        pools={o.pool.stored.key: o.memory for o in outcomes},
-        versions=_versions(scene, served, memory),
+        cells=scene.memory,
+        scalers={d.view.key: d.memory for deal in deals for d in deal.decided},
+        pools=pools,
+        served=dict(scene.served),
+        versions=_versions(scene, memory),
+        variants={key: variant_names(policy) for key, policy in scene.policies.items()},
     )
     report = Report(
-        scene=scene,
-        outcomes=tuple(outcomes),
-        cells=cells,
-        refused=refused,
-        versions=new.versions,
-        before=memory,
+        scene=scene, deals=tuple(deals), shedding=shedding, refused=refused, pools=pools, versions=new.versions
     )
-    return describe(report), new
+    return describe(report), kept(new, memory, snapshot)
 
 
-def _decide_pool(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> PoolOutcome:
+def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
+    """Deal a pool's GPUs out among its scalers."""
     key = pool.stored.key
     views = [
         view_scaler(scene, scaler, pool, memory.scalers.get(scaler.stored.key, ScalerMemory()), elapsed=elapsed)
@@ -73,27 +71,11 @@ def _decide_pool(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Po
     wishes = [wish(view, shed=_shed_cells(scene, view.key), restore_percent=percent, now=scene.now) for view in views]
     gpus = gpus_of(pool)
     in_need = frozenset(view.key for view in views if pressed(scene, view))
-    decided = decide_replicas(wishes, gpus, pool.stored, pressed=in_need, now=scene.now)
-    old = memory.pools.get(key, PoolMemory())
-    taken: list[Taken] = []
-    short: list[Shortage] = []
-    if not isinstance(gpus, Missing):
-        taken, short = shed_pool(scene, pool.stored, decided, old)
-    carried_out = [step for step in taken if not step.advised]
-    saturated = any(view.saturated for view in views)
-    return PoolOutcome(
+    return Deal(
         pool=pool,
         gpus=gpus,
-        decided=tuple(decided),
-        shortages=tuple(short),
-        taken=tuple(taken),
-        memory=PoolMemory(
-            last_shed_at=scene.now if carried_out else old.last_shed_at,
-            saturated_since=(old.saturated_since or scene.now) if saturated else None,
-            last_rung=f"{carried_out[-1].cell.key}: {carried_out[-1].cell.name(carried_out[-1].level)}"
-            if carried_out
-            else old.last_rung,
-        ),
+        decided=tuple(decide_replicas(wishes, gpus, pool.stored, pressed=in_need, now=scene.now)),
+        memory=memory.pools.get(key, PoolMemory()),
     )
 
 
@@ -106,29 +88,49 @@ def _shed_cells(scene: Scene, scaler: Key) -> tuple[str, ...]:
     )
 
 
+def _pool_after(deal: Deal, taken: Sequence[Taken], *, now: float) -> PoolMemory:
+    """A pool's memory after a step down of cells that it carries."""
+    memory, own = deal.memory, {d.view.key for d in deal.decided}
+    saturated = any(d.view.saturated for d in deal.decided)
+    since = now if memory.saturated_since is None else memory.saturated_since
+    memory = structs.replace(memory, saturated_since=since if saturated else None)
+    last = next((step for step in reversed(taken) if step.cell.scalers & own), None)
+    if last is None:
+        return memory
+    return structs.replace(memory, last_shed_at=now, last_rung=f"{last.cell.key}: {last.cell.name(last.level)}")
+
+
 def _restore(
-    scene: Scene, outcomes: list[PoolOutcome], cells: dict[CellKey, CellMemory], down: frozenset[CellKey]
-) -> dict[CellKey, Refusal]:
-    """Bring back what fits, into `cells`; the refusals of the others."""
+    scene: Scene, deals: Sequence[Deal], shedding: Shedding
+) -> tuple[dict[CellKey, CellMemory], dict[CellKey, Refusal]]:
+    """What fits comes back; the refusals of the others."""
     views: dict[Key, ScalerView] = {}
     pools: dict[Key, StoredPool] = {}
     leaving: dict[Key, str] = {}
-    for outcome in outcomes:
-        for d in outcome.decided:
-            views[d.view.key], pools[d.view.key] = d.view, outcome.pool.stored
-            if isinstance(outcome.gpus, Missing):
-                leaving[d.view.key] = f"the pool's GPUs cannot be read: {outcome.gpus.message}"
-        for short in outcome.shortages:
-            if short.reason is Reason.MAKES_ROOM:
-                leaving[short.scaler] = short.message
-    restored, refused = restore_all(scene, views, pools, leaving=leaving, just_shed=down)
-    cells.update(restored)
-    return refused
+    for deal in deals:
+        for d in deal.decided:
+            views[d.view.key], pools[d.view.key] = d.view, deal.pool.stored
+            if isinstance(deal.gpus, Missing):
+                leaving[d.view.key] = f"the pool's GPUs cannot be read: {deal.gpus.message}"
+    for short in (s for of_pool in shedding.shortages.values() for s in of_pool):
+        if short.reason is Reason.MAKES_ROOM:
+            leaving[short.scaler] = short.message
+    just_shed = frozenset(step.cell.key for step in shedding.taken)
+    return restore_all(scene, views, pools, leaving=leaving, just_shed=just_shed)
 
 
-def _versions(scene: Scene, served: Mapping[CellKey, object], memory: Memory) -> dict[Key, int]:
-    """Each policy's version: one more where any cell's users have something else than before, never less than stored."""
-    changed = {key.policy for key, level in served.items() if key in memory.served and memory.served[key] != level}
+def _versions(scene: Scene, memory: Memory) -> dict[Key, int]:
+    """Each policy's version: one more where any cell's users have something else than before, never less than stored.
+
+    What they had before is what the last tick served; after a restart, what status says under the overrides of now.
+    """
+    changed = set()
+    for key, level in scene.served.items():
+        before = memory.served.get(key)
+        if before is None:
+            before = served_level(scene.cells[key], scene.before[key], scene.overridden.get(key))
+        if before != level:
+            changed.add(key.policy)
     return {
         key: max(1, memory.versions.get(key, 0), policy.stored.status.version) + (1 if key in changed else 0)
         for key, policy in scene.policies.items()

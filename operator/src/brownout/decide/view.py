@@ -7,11 +7,15 @@ from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.demand import Demand
 from brownout.decide.learn import cold_start_seconds
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.snapshot import Pod, Scaler, Workload
+from brownout.decide.snapshot import Scaler, Workload
 
 
 class Supply(Struct, frozen=True, kw_only=True):
-    """Replicas of a workload: `ready` serve, `coming` load (the first is expected at `coming_ready_at`), `dead` are given up."""
+    """Replicas of a workload: `ready` serve, `coming` load (the first is expected at `coming_ready_at`), `dead` are given up.
+
+    A pod that failed for good is replaced by its controller, so of those that are given up only as many count as replicas
+    are lacking for: what an eviction left lying about is nobody's replica.
+    """
 
     replicas: int
     gpus: int
@@ -28,14 +32,17 @@ class Supply(Struct, frozen=True, kw_only=True):
 
 
 def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemory, *, now: float) -> Supply:
-    """Count a workload's replicas. A pod that failed, or loads for longer than giveUpAfterSeconds, is given up: dead."""
+    """Count a workload's replicas. What is not ready giveUpAfterSeconds after its creation is given up: dead."""
     alive = [pod for pod in workload.pods if not pod.terminating]
     ready = [pod for pod in alive if pod.ready_at is not None and not pod.failed]
-    loading = [pod for pod in alive if pod.ready_at is None or pod.failed]
-    dead = [pod for pod in loading if _given_up(pod, spec, now)]
-    coming = max(0, max(workload.replicas, len(alive)) - len(ready) - len(dead))
+    unready = [pod for pod in alive if pod.ready_at is None or pod.failed]
+    given_up = [pod for pod in unready if now - pod.created_at > spec.cold_start.give_up_after_seconds]
+    loading = [pod for pod in unready if pod not in given_up and not pod.failed]
+    there = max(workload.replicas, len(ready) + len(loading))
+    dead = min(len(given_up), there - len(ready) - len(loading))
+    coming = there - len(ready) - dead
     expected = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    due = [max(now, pod.created_at + expected) for pod in loading if not _given_up(pod, spec, now)]
+    due = [max(now, pod.created_at + expected) for pod in loading]
     nodes: dict[str, int] = {}
     for pod in alive:
         if pod.node is not None:
@@ -45,14 +52,10 @@ def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemor
         gpus=spec.gpus_per_replica or workload.gpus_per_replica,
         ready=len(ready),
         coming=coming,
-        dead=len(dead),
+        dead=dead,
         coming_ready_at=min(due) if due else (now + expected if coming else None),
         by_node=nodes,
     )
-
-
-def _given_up(pod: Pod, spec: InferenceScalerSpec, now: float) -> bool:
-    return now - pod.created_at > spec.cold_start.give_up_after_seconds
 
 
 class ScalerView(Struct, frozen=True, kw_only=True):

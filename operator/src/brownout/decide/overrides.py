@@ -1,0 +1,56 @@
+"""A person's word above the loop: which override is in force for which cell, until when, and what users then have."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+
+from brownout.api.override import MAX_OVERRIDE_SECONDS
+from brownout.api.resources import Key
+from brownout.decide.cells import Cell
+from brownout.decide.outcome import CellKey, Level
+from brownout.decide.snapshot import StoredOverride
+
+
+def served_level(cell: Cell, level: Level, override: StoredOverride | None) -> Level:
+    """What users of a cell have: an override's variant, else the loop's level."""
+    return level if override is None else Level(cell.variants.index(override.spec.variant))
+
+
+def override_ends(override: StoredOverride) -> float:
+    """When an override is over: at expireTime, and at most seven days after its creation. Unreadable: it never began."""
+    try:
+        asked = datetime.fromisoformat(override.spec.expire_time)
+    except ValueError:
+        return override.created_at
+    moment = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    return min(moment.timestamp(), override.created_at + MAX_OVERRIDE_SECONDS)
+
+
+def covers(override: StoredOverride, key: CellKey) -> bool:
+    """Whether an override speaks of a cell: without cells of all, without a cohort of all of the tier."""
+    spec = override.spec
+    if key.policy != Key(override.key.namespace, spec.policy_ref.name):
+        return False
+    return not spec.cells or any(
+        c.tier == key.audience.tier and (c.cohort is None or c.cohort == key.audience.cohort) for c in spec.cells
+    )
+
+
+def in_force(
+    overrides: Iterable[StoredOverride], cells: Mapping[CellKey, Cell], now: float
+) -> dict[CellKey, StoredOverride]:
+    """The override of each cell: the newest of those that cover it and are not over.
+
+    A tier that the policy gives no part in the feature (`Never`) has no cell that a person could speak of.
+    """
+    found: dict[CellKey, StoredOverride] = {}
+    by_policy: dict[Key, list[Cell]] = {}
+    for cell in cells.values():
+        if cell.planned:
+            by_policy.setdefault(cell.key.policy, []).append(cell)
+    for override in sorted(overrides, key=lambda o: (o.created_at, o.key)):
+        if now >= override_ends(override):
+            continue
+        for cell in by_policy.get(Key(override.key.namespace, override.spec.policy_ref.name), ()):
+            if override.spec.variant in cell.variants and covers(override, cell.key):
+                found[cell.key] = override
+    return found

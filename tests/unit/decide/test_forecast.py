@@ -1,0 +1,98 @@
+"""The forecast: where demand will be when a new replica is ready. It may raise the plan, never lower it."""
+
+from random import Random
+
+import pytest
+
+from brownout.decide.demand import RATE_WINDOW_SECONDS
+from brownout.decide.evidence import Missing
+from brownout.decide.forecast import HISTORY_SECONDS, Points, remember, trend
+from brownout.decide.memory import Memory
+from brownout.decide.outcome import ScalePlan
+from support.build import GONE, NOW, named, policy, pool, scaler, snapshot, tick
+
+
+def line(start: float, slope: float, *, seconds: float = 60.0, step: float = 2.0) -> Points:
+    return tuple((i * step, start + slope * i * step) for i in range(int(seconds / step) + 1))
+
+
+def test_a_rising_line_goes_on_rising() -> None:
+    assert trend(line(10.0, 0.1), noise=0.0, lead_seconds=60) == pytest.approx(22.0)
+
+
+def test_level_or_falling_demand_has_no_forecast() -> None:
+    assert trend(line(10.0, 0.0), noise=0.0, lead_seconds=60) is None
+    assert trend(line(10.0, -0.1), noise=0.0, lead_seconds=60) is None
+
+
+def test_a_forecast_is_at_most_twice_what_is_there() -> None:
+    assert trend(line(1.0, 1.0), noise=0.0, lead_seconds=600) == pytest.approx(2 * 61.0)
+
+
+def test_few_points_or_a_short_while_are_no_trend() -> None:
+    assert trend(line(1.0, 1.0, seconds=14), noise=0.0, lead_seconds=60) is None
+    assert trend(line(1.0, 1.0, seconds=30, step=10.0), noise=0.0, lead_seconds=60) is None
+
+
+def test_a_slope_within_counting_noise_is_no_trend() -> None:
+    rising = line(10.0, 0.05)  # 3 GPUs in a minute
+
+    assert trend(rising, noise=0.1, lead_seconds=60) is not None
+    assert trend(rising, noise=2.0, lead_seconds=60) is None
+
+
+def test_the_history_is_a_minute_long() -> None:
+    points: Points = ()
+    for second in range(0, 300, 2):
+        points = remember(points, now=float(second), value=1.0)
+
+    assert points[-1][0] - points[0][0] <= HISTORY_SECONDS
+
+
+def test_a_second_look_at_the_same_moment_replaces_the_first() -> None:
+    assert remember(((1.0, 5.0),), now=1.0, value=6.0) == ((1.0, 6.0),)
+
+
+def test_steady_load_with_counting_noise_is_hardly_ever_forecast_to_grow() -> None:
+    """Rates over overlapping windows wander together, so the residuals of a line say little about its slope's error."""
+    random = Random(3)
+    rate, window = 4.0, int(RATE_WINDOW_SECONDS)
+    counts = [sum(random.random() < rate / 20 for _ in range(20)) for _ in range(6000)]
+    noise = (rate / window) ** 0.5
+    points: Points = ()
+    found = 0
+    for second in range(window, 6000, 2):
+        points = remember(points, now=float(second), value=sum(counts[second - window : second]) / window)
+        found += trend(points, noise=noise, lead_seconds=60) is not None
+
+    assert found / 3000 < 0.02
+
+
+def grown(missing: Missing | None = None, *, trending: bool = True) -> ScalePlan:
+    """After a minute of growth from 4 to 10 GPUs, in whose middle the demand was missing if it is said."""
+    memory = Memory()
+    for second in range(0, 62, 2):
+        now = NOW + second
+        offered = missing if missing is not None and 20 < second < 40 else {"pro": 40.0 + second}
+        demand = policy(variants={"full": {"image": 0.1}, "denied": {}}, offered=offered, at=now)
+        there = scaler(replicas=12, trend=trending, at=now)
+        decided, memory = tick(snapshot(pool(64), there, demand), memory, now=now)
+    return decided.scalers[named("image")]
+
+
+def test_a_trend_raises_the_plan_over_the_cold_start() -> None:
+    assert grown().demanded > grown(trending=False).demanded
+    assert "by the time a new replica is ready" in grown().message
+    assert "by the time" not in grown(trending=False).message
+
+
+def test_missing_evidence_is_no_part_of_a_trend() -> None:
+    """Demand that comes back after an outage did not grow meanwhile."""
+    memory = Memory()
+    for second in range(0, 80, 2):
+        now = NOW + second
+        away = GONE if second < 30 else {"free": 50.0}
+        things = (policy(offered={"pro": 10.0}, at=now), policy("video", offered=away, at=now))
+        decided, memory = tick(snapshot(pool(200), scaler(replicas=80, at=now), *things), memory, now=now)
+
+    assert "by the time" not in decided.scalers[named("image")].message

@@ -1,0 +1,393 @@
+"""The restore gate: a cell comes back only if what it would bring fits, and the last one shed comes back first."""
+
+from typing import Any
+
+import pytest
+from msgspec import structs
+
+from brownout.api.policy import Restore
+from brownout.api.reasons import Reason
+from brownout.decide.cells import FIRST
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.outcome import CellPlan, Level, Plan
+from brownout.decide.restore import remembered_rate
+from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
+from support.build import (
+    GONE,
+    NOW,
+    TWO,
+    CellAt,
+    cell,
+    cell_of,
+    invalid,
+    override,
+    policy,
+    pool,
+    remembered,
+    scaler,
+    snapshot,
+    tick,
+    words,
+)
+
+NEW, REST, PLUS = cell(tier="free/new-accounts"), cell(tier="free"), cell(tier="plus", lowest="lite")
+QUIET = {"pro": 1.0}
+FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
+
+
+def after(
+    *cells: CellAt,
+    scaler_at: Scaler | None = None,
+    policy_at: Policy | None = None,
+    pool_at: Pool | None = None,
+    scalers: dict[str, ScalerMemory] | None = None,
+    now: float = NOW,
+) -> tuple[Plan, Memory]:
+    """The plan for ten ready replicas that carry one GPU of load, with these cells taken down before."""
+    seen = snapshot(pool_at or pool(10), scaler_at or scaler(replicas=10, least=10), policy_at or policy(offered=QUIET))
+    return tick(seen, remembered(*cells, scalers=scalers), now=now)
+
+
+def free(*cells: CellAt, **more: Any) -> CellPlan:
+    return cell_of(after(*cells, **more)[0], "image", "free")
+
+
+def refused(found: CellPlan, before: CellAt) -> bool:
+    return found.level == before.level
+
+
+# --- the gate
+
+
+def test_a_cell_comes_back_when_everything_allows_it() -> None:
+    assert words(free(REST.shed(asked=2.0))) == "lite 50 %"
+
+
+def test_what_cannot_be_seen_is_not_restored() -> None:
+    shed = REST.shed(asked=0.1)
+
+    assert refused(free(shed, policy_at=policy(offered=GONE)), shed)
+    assert refused(free(shed, policy_at=policy(offered=QUIET | {"free": 0.1}, at=NOW - 61)), shed)
+    assert refused(free(shed, scaler_at=scaler(replicas=10, backlog=GONE)), shed)
+
+
+def test_a_cell_of_a_workload_that_cannot_be_read_is_not_restored() -> None:
+    """Its scaler is not in use for the moment; that nothing is known of it is no reason to load it."""
+    shed = REST.shed(asked=2.0)
+    away = scaler(workload=Missing("Deployment image cannot be read"))
+    unreadable = snapshot(pool(10), policy(offered=QUIET), unreadable=[invalid("InferenceScaler", "image")])
+
+    assert refused(free(shed, scaler_at=away), shed)
+    assert refused(cell_of(tick(unreadable, remembered(shed))[0], "image", "free"), shed)
+
+
+def test_a_cell_of_a_workload_that_does_not_exist_any_more_comes_back() -> None:
+    gone = snapshot(pool(10), policy(offered=QUIET))
+
+    assert words(cell_of(tick(gone, remembered(REST.shed(asked=2.0)))[0], "image", "free")) == "lite 50 %"
+
+
+def test_nothing_comes_back_while_the_pools_gpus_cannot_be_read() -> None:
+    shed = REST.shed(asked=0.1)
+
+    assert refused(free(shed, pool_at=pool(64, nodes=GONE)), shed)
+
+
+def test_nothing_is_added_to_what_is_full() -> None:
+    shed = REST.shed(asked=0.1)
+    busy = policy(offered={"pro": 9.99}, tiers={"pro": "Always", "free": "Auto"})
+    hot = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
+
+    assert refused(
+        free(shed, policy_at=busy, scaler_at=scaler(replicas=10, most=10, backlog=200.0), scalers={"image": hot}), shed
+    )
+
+
+def test_only_its_own_workloads_have_to_be_calm() -> None:
+    seen = snapshot(
+        pool(20),
+        scaler(replicas=10, least=10),
+        scaler("video", replicas=10, most=10, backlog=900.0),
+        policy(offered=QUIET),
+        policy("video", variants={"full": {"video": 1.0}, "denied": {}}, offered={"pro": 20.0}),
+    )
+
+    decided, _ = tick(seen, remembered(REST.shed(asked=2.0), scalers={"video": FULL}))
+
+    assert words(cell_of(decided, "image", "free")) == "lite 50 %"
+
+
+@pytest.mark.parametrize(("ago", "back"), [(119.0, False), (120.0, True)])
+def test_a_cell_that_was_just_shed_stays_for_restore_after_seconds(ago: float, back: bool) -> None:
+    shed = REST.shed(asked=0.1, ago=ago)
+
+    assert refused(free(shed), shed) is not back
+
+
+def test_a_doubled_dwell_lasts_longer() -> None:
+    shed = REST.shed(asked=0.1, ago=300, dwell=480.0)
+
+    found = free(shed)
+
+    assert refused(found, shed)
+    assert found.expected_return == NOW - 300 + 480
+
+
+def test_between_two_parts_step_seconds_pass() -> None:
+    part = REST.shed("lite", 50, asked=0.1)
+    stepping = structs.replace(part, memory=structs.replace(part.memory, direction="Restore", last_step_at=NOW - 20))
+
+    found = free(stepping)
+
+    assert refused(found, stepping)
+    assert found.expected_return == NOW + 10
+
+
+def test_an_oscillating_load_may_not_buy_flips_without_end() -> None:
+    often, seldom = REST.shed(asked=0.1, reversals=4), REST.shed(asked=0.1, reversals=3)
+
+    found = free(often)
+
+    assert refused(found, often)
+    assert found.expected_return == pytest.approx(NOW - 1000 - 3 + 3600)
+    assert not refused(free(seldom), seldom)
+
+
+def test_the_budget_is_for_an_hour() -> None:
+    long_ago = REST.shed(asked=0.1, reversals=4, ago=3700)
+
+    assert not refused(free(long_ago), long_ago)
+
+
+def test_going_on_restoring_is_no_reversal() -> None:
+    half = REST.shed("full", 50, asked=0.1, reversals=9)
+    going = structs.replace(half, memory=structs.replace(half.memory, direction="Restore"))
+
+    assert not refused(free(going), going)
+
+
+def test_a_workload_without_a_replica_restores_nobody() -> None:
+    shed = REST.shed(asked=0.0)
+
+    found = free(shed, scaler_at=scaler(replicas=2, ready=0), policy_at=policy(offered={"pro": 0.0}))
+
+    assert refused(found, shed)
+    assert found.expected_return is not None
+
+
+# --- what fits
+
+
+def test_what_comes_back_fits_below_restore_percent() -> None:
+    """Ten are ready, 90 % of them is nine, and eight are in use: a quarter of 14.4 requests a second fits, at 0.25 each."""
+    busy = policy(offered={"pro": 8.0}, tiers={"pro": "Always", "free": "Auto"})
+
+    assert words(free(REST.shed(asked=20.0), policy_at=busy)) == "lite 25 %"
+    assert words(free(REST.shed(asked=20.0), policy_at=busy, pool_at=pool(10, restore_percent=97))) == "lite 45 %"
+
+
+def test_a_learned_cost_counts() -> None:
+    cheap, dear = REST.shed("lite", asked=10.0), ScalerMemory(cost_factor=3.0)
+
+    assert words(free(cheap)) == "full 50 %"
+    assert words(free(cheap, scalers={"image": dear})) == "full 35 %"
+
+
+def test_steps_get_as_small_as_five_percent_where_only_that_fits() -> None:
+    tight = policy(offered={"pro": 8.5}, tiers={"pro": "Always", "free": "Auto"})
+
+    assert words(free(REST.shed("lite", asked=10.0), policy_at=tight)) == "full 5 %"
+
+
+def test_what_does_not_fit_at_all_waits_with_its_numbers() -> None:
+    tight = policy(offered={"pro": 9.0}, tiers={"pro": "Always", "free": "Auto"})
+    shed = REST.shed("lite", asked=10.0)
+
+    found = free(shed, policy_at=tight)
+
+    assert refused(found, shed)
+
+
+def test_a_backlog_takes_its_share_of_the_room() -> None:
+    shed = REST.shed(asked=40.0)
+
+    assert words(free(shed, scaler_at=scaler(replicas=10, least=10, backlog=10.0))) == "lite 50 %"
+    assert words(free(shed, scaler_at=scaler(replicas=10, least=10, backlog=100.0))) == "lite 25 %"
+
+
+def test_a_cell_that_was_never_measured_comes_back_by_its_least_step() -> None:
+    assert words(free(REST.shed())) == "lite 5 %"
+
+
+def test_a_step_is_at_most_step_percent() -> None:
+    small = policy(offered=QUIET, restore=Restore(step_percent=20))
+    whole = policy(offered=QUIET, restore=Restore(step_percent=100))
+
+    assert words(free(REST.shed(asked=0.1), policy_at=small)) == "lite 20 %"
+    assert words(free(REST.shed(asked=0.1), policy_at=whole)) == "lite"
+    assert words(free(REST.shed("lite", asked=0.1), policy_at=whole)) == "full"
+
+
+def test_the_last_part_ends_at_all_of_them() -> None:
+    found, memory = after(REST.shed("full", 70, asked=0.1))
+
+    assert cell_of(found, "image", "free").level == FIRST
+    assert cell_of(found, "image", "free").reason is Reason.SERVED
+    assert memory.cells[REST.key].shed_rate is None
+
+
+def test_a_policy_of_two_variants_comes_back_in_parts() -> None:
+    two = policy(variants=TWO, offered=QUIET, tiers={"pro": "Always", "free": "Auto"})
+    shed = cell(tier="free", variants=TWO).shed(asked=1.0)
+
+    assert words(free(shed, policy_at=two), TWO) == "full 50 %"
+
+
+# --- in which order
+
+
+def test_the_last_one_shed_comes_back_first() -> None:
+    """Half a GPU is left: those who pay more have it, and what nobody asks for fits beside it."""
+    tight = policy(offered={"pro": 8.5, "plus": 1.0})
+    decided, _ = after(PLUS.shed("lite", asked=1.0), REST.shed(asked=0.01), policy_at=tight)
+
+    assert words(cell_of(decided, "image", "plus")) == "full 30 %"
+    assert words(cell_of(decided, "image", "free")) == "lite 50 %"
+
+
+def test_who_is_refused_makes_those_before_it_on_the_ladder_wait() -> None:
+    dwelling = PLUS.shed("lite", asked=0.01, ago=10)
+    decided, _ = after(dwelling, REST.shed(asked=0.01), NEW.shed(asked=0.01))
+
+    for who in ("plus", "free", "free/new-accounts"):
+        assert words(cell_of(decided, "image", who)) == {"plus": "lite"}.get(who, "denied")
+
+
+def test_several_cells_come_back_in_one_tick_while_each_fits() -> None:
+    decided, _ = after(REST.shed(asked=1.0), NEW.shed(asked=1.0))
+
+    assert words(cell_of(decided, "image", "free")) == "lite 50 %"
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite 50 %"
+
+
+def test_what_comes_back_in_a_tick_counts_for_those_after_it() -> None:
+    tight = policy(offered={"pro": 8.0}, tiers={"pro": "Always", "free": "Auto"})
+
+    decided, _ = after(REST.shed("lite", asked=2.0), NEW.shed("lite", asked=2.0), policy_at=tight)
+
+    assert words(cell_of(decided, "image", "free")) == "full 50 %"  # 0.54 GPUs
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "full 40 %"  # 0.43
+
+
+def test_cells_of_other_workloads_do_not_wait() -> None:
+    video = {"full": {"video": 1.0}, "denied": {}}
+    seen = snapshot(
+        pool(20),
+        scaler(replicas=10, least=10),
+        scaler("video", replicas=10, least=10),
+        policy(offered=QUIET),
+        policy("video", variants=video, offered={"pro": 1.0}),
+    )
+    memory = remembered(
+        PLUS.shed("lite", ago=10, asked=0.1), cell("video", tier="free", variants=video).shed(asked=1.0)
+    )
+
+    assert cell_of(tick(seen, memory)[0], "video", "free").level == Level(0, 50)
+
+
+SPLIT = {"full": {"xl": 4.0}, "lite": {"small": 1.0}, "denied": {}}
+
+
+def split_world(*, small_load: float = 1.0) -> Snapshot:
+    return snapshot(
+        pool(20),
+        scaler("xl", replicas=10, least=10, most=10),
+        scaler("small", replicas=2, least=2, most=2, backlog=0.0),
+        policy(variants=SPLIT, offered={"free": small_load}),
+    )
+
+
+def test_only_the_workload_that_a_step_up_would_load_has_to_be_calm() -> None:
+    """Users on lite fill the small workload, and the great one has room: giving back relieves the small one."""
+    lite = cell(tier="free", variants=SPLIT).shed("lite", asked=1.95)
+
+    decided, _ = tick(split_world(small_load=1.95), remembered(lite, scalers={"small": FULL}))
+
+    assert words(cell_of(decided, "image", "free"), SPLIT) == "full 50 %"
+
+
+def test_a_refused_step_makes_others_wait_only_where_both_would_load() -> None:
+    plus = cell(tier="plus", lowest="lite", variants=SPLIT).shed("lite", asked=0.1, ago=10)
+    denied = cell(tier="free", variants=SPLIT).shed(asked=0.1)
+
+    decided, _ = tick(split_world(), remembered(plus, denied))
+
+    assert words(cell_of(decided, "image", "plus"), SPLIT) == "lite"
+    assert words(cell_of(decided, "image", "free"), SPLIT) == "lite 50 %"
+
+
+def test_what_is_shed_in_a_tick_is_not_restored_in_it() -> None:
+    found, memory = after(
+        REST.shed("lite", ago=1000, asked=1.0),
+        policy_at=policy(offered={"pro": 8.0, "free": 4.0, "free/new-accounts": 4.0}),
+        scaler_at=scaler(replicas=10, most=10, backlog=300.0),
+        scalers={"image": FULL},
+    )
+
+    assert cell_of(found, "image", "free").level.depth >= Level(1).depth
+    assert memory.cells[NEW.key].direction == "Shed"
+
+
+# --- what is remembered
+
+
+def test_what_a_shed_cell_asked_for_decays_over_remember_seconds() -> None:
+    memory = REST.shed(ago=0, asked=10.0).memory
+
+    assert remembered_rate(memory, 0.0, now=NOW, remember_seconds=3600) == 10.0
+    assert remembered_rate(memory, 0.0, now=NOW + 900, remember_seconds=3600) == pytest.approx(7.5)
+    assert remembered_rate(memory, 0.0, now=NOW + 9999, remember_seconds=3600) == 0.0
+
+
+def test_the_greater_of_what_is_seen_and_what_was_counts() -> None:
+    memory = REST.shed(ago=900, asked=10.0).memory
+
+    assert remembered_rate(memory, 20.0, now=NOW, remember_seconds=3600) == 20.0
+    assert remembered_rate(memory, 1.0, now=NOW, remember_seconds=3600) == pytest.approx(7.5)
+
+
+def test_a_whole_cell_is_what_is_seen() -> None:
+    assert remembered_rate(REST.memory, 3.0, now=NOW, remember_seconds=3600) == 3.0
+    assert remembered_rate(REST.memory, None, now=NOW, remember_seconds=3600) is None
+
+
+def test_a_clock_that_runs_backwards_makes_nothing_younger_than_it_is() -> None:
+    memory = REST.shed(ago=-500, asked=10.0).memory
+
+    assert remembered_rate(memory, 0.0, now=NOW, remember_seconds=3600) == 10.0
+
+
+def test_a_short_lull_does_not_let_a_cell_back_while_its_mean_is_still_high() -> None:
+    lull = structs.replace(REST.shed("lite", asked=0.0).memory, mean_rate=60.0)
+    seen = structs.replace(REST.shed("lite", asked=0.0), memory=lull)
+
+    found = free(seen, policy_at=policy(offered={"pro": 1.0, "free": 0.5}))
+
+    assert words(found) == "full 15 %"  # 58 requests a second at 0.75 GPUs more: 15 % fit on ten, 50 % do not
+
+
+def test_what_a_person_has_overridden_does_not_move() -> None:
+    shed = REST.shed(asked=0.1)
+    seen = snapshot(pool(10), scaler(replicas=10), policy(offered=QUIET), override(variant="full", cells=["free"]))
+
+    decided, memory = tick(seen, remembered(shed))
+
+    assert memory.cells[REST.key].level == shed.level
+    assert cell_of(decided, "image", "free").overridden_to == "full"
+
+
+def test_a_paused_policys_cells_stay_as_they_are() -> None:
+    shed = REST.shed(asked=0.1)
+
+    assert refused(free(shed, policy_at=policy(mode="Paused", offered=QUIET)), shed)

@@ -1,0 +1,408 @@
+"""Down the ladder: just enough, from the cheap end, and only what relieves what is short."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from brownout.api.policy import Restore
+from brownout.api.pool import ReclaimSettings
+from brownout.api.reasons import Reason
+from brownout.decide.cells import FIRST, ladder
+from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
+from brownout.decide.outcome import Level
+from brownout.decide.shed import Shortage, Taken, shed
+from brownout.decide.snapshot import Policy, Snapshot
+from support.build import (
+    GONE,
+    NOW,
+    TWO,
+    CellAt,
+    cell,
+    cell_of,
+    named,
+    override,
+    policy,
+    pool,
+    remembered,
+    scaler,
+    snapshot,
+    tick,
+    words,
+)
+
+FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
+NEW, REST = cell(tier="free/new-accounts"), cell(tier="free")
+
+
+def short(excess: float | None, name: str = "image") -> Shortage:
+    return Shortage(scaler=named(name), excess=excess, reason=Reason.CAPACITY, message=f"{name} is full")
+
+
+def take(
+    *cells: CellAt,
+    shortages: tuple[Shortage, ...],
+    rate: float | Mapping[str, float] = 10.0,
+    room: Mapping[str, float] | None = None,
+    factor: float = 1.0,
+) -> dict[str, Level]:
+    rates = {c.key: rate if isinstance(rate, float) else rate[str(c.key.audience)] for c in cells}
+    steps: list[Taken] = shed(
+        ladder(c.cell for c in cells),
+        shortages,
+        levels={c.key: c.level for c in cells},
+        rates=rates,
+        factors={named("image"): factor},
+        room={named(name): left for name, left in (room or {}).items()},
+    )
+    return {str(step.cell.key): step.level for step in steps}
+
+
+# --- how much is taken
+
+
+def test_the_last_rung_is_taken_in_part() -> None:
+    """10 requests a second each; a rung to lite saves 7.5 GPUs."""
+    assert take(NEW, REST, shortages=(short(9.0),)) == {
+        "image for free/new-accounts": Level(1),
+        "image for free": Level(0, 80),
+    }
+
+
+def test_a_part_is_a_whole_multiple_of_five_percent_and_never_too_little() -> None:
+    assert take(NEW, shortages=(short(0.01),)) == {"image for free/new-accounts": Level(0, 95)}
+    assert take(NEW, shortages=(short(7.4),)) == {"image for free/new-accounts": Level(1)}
+
+
+def test_as_many_rungs_as_are_needed_go_at_once() -> None:
+    assert take(NEW, REST, shortages=(short(17.5),)) == {
+        "image for free/new-accounts": Level(2),
+        "image for free": Level(1),
+    }
+
+
+def test_all_that_may_go_goes_where_it_is_not_enough() -> None:
+    plus, pro = cell(tier="plus", lowest="lite"), cell(tier="pro", always=True)
+
+    assert take(NEW, REST, plus, pro, shortages=(short(1000.0),)) == {
+        "image for free/new-accounts": Level(2),
+        "image for free": Level(2),
+        "image for plus": Level(1),
+    }
+
+
+def test_what_is_split_already_goes_on_from_there() -> None:
+    assert take(REST.at("full", 40), shortages=(short(1.5),)) == {"image for free": Level(0, 20)}
+    assert take(REST.at("full", 40), shortages=(short(3.5),)) == {"image for free": Level(1, 80)}
+
+
+def test_a_learned_cost_counts() -> None:
+    assert take(NEW, shortages=(short(7.5),), factor=2.0) == {"image for free/new-accounts": Level(0, 50)}
+
+
+def test_nothing_is_taken_for_no_excess() -> None:
+    assert take(NEW, REST, shortages=(short(0.0),)) == {}
+
+
+def test_a_cell_that_nobody_asks_for_is_left_alone() -> None:
+    assert take(NEW, REST, shortages=(short(3.0),), rate={"free/new-accounts": 0.0, "free": 10.0}) == {
+        "image for free": Level(0, 60)
+    }
+
+
+def test_only_what_relieves_the_short_scaler_is_taken() -> None:
+    video = cell("video", tier="free/new-accounts", variants={"full": {"video": 8.0}, "denied": {}}, shed_order=1)
+
+    assert set(take(video, NEW, shortages=(short(3.0),))) == {"image for free/new-accounts"}
+
+
+def test_without_a_known_flow_one_rung_is_one_step() -> None:
+    assert take(NEW, REST, shortages=(short(None),), rate=0.0) == {"image for free/new-accounts": Level(1)}
+
+
+def test_a_step_for_want_of_evidence_is_taken_only_from_what_the_scaler_carries() -> None:
+    video = cell("video", tier="free/new-accounts", variants={"full": {"video": 8.0}, "denied": {}}, shed_order=1)
+
+    assert set(take(video, NEW, shortages=(short(None),))) == {"image for free/new-accounts"}
+
+
+# --- costs on two scalers
+
+SPLIT = {"full": {"xl": 1.0}, "lite": {"small": 0.25}, "denied": {}}
+NEW_SPLIT, REST_SPLIT = cell(tier="free/new-accounts", variants=SPLIT), cell(tier="free", variants=SPLIT)
+
+
+def test_a_lesser_variant_may_be_carried_by_another_workload_that_has_room() -> None:
+    assert take(NEW_SPLIT, REST_SPLIT, shortages=(short(20.0, "xl"),), room={"small": 10.0}) == {
+        "image for free/new-accounts": Level(1),
+        "image for free": Level(1),
+    }
+
+
+def test_what_another_workload_has_no_room_for_is_denied() -> None:
+    assert take(NEW_SPLIT, REST_SPLIT, shortages=(short(20.0, "xl"),), room={"small": 3.5}) == {
+        "image for free/new-accounts": Level(1, 40),
+        "image for free": Level(1),
+    }
+
+
+def test_the_words_say_which_workload_could_not_take_over_what_another_let_go_of() -> None:
+    steps = shed(
+        ladder([NEW_SPLIT.cell]),
+        [short(10.0, "xl")],
+        levels={NEW_SPLIT.key: FIRST},
+        rates={NEW_SPLIT.key: 10.0},
+        factors={},
+        room={named("small"): 0.0},
+    )
+
+    assert [(step.level, step.message) for step in steps] == [
+        (Level(2), "small takes over more of xl than it has room for; xl is full")
+    ]
+
+
+def test_a_variant_that_loads_two_workloads_goes_for_the_needier_one() -> None:
+    both = cell(tier="free", variants={"full": {"image": 1.0, "text": 0.5}, "denied": {}})
+
+    assert take(both, shortages=(short(2.0), short(4.0, "text"))) == {"image for free": Level(0, 20)}
+
+
+# --- in a tick
+
+
+def overload(*, ready: int = 10, demand: Mapping[str, float] | None = None, **more: object) -> tuple[Snapshot, Memory]:
+    """Ten GPUs, saturated by 14 of them in demand."""
+    offered = demand or {"pro": 4.0, "plus": 4.0, "free": 4.0, "free/new-accounts": 2.0}
+    there = scaler(replicas=ready, most=ready, **more)  # type: ignore[arg-type]
+    return snapshot(pool(ready), there, policy(offered=offered)), remembered(scalers={"image": FULL})
+
+
+def test_admitted_flow_comes_to_97_percent_of_ready() -> None:
+    seen, memory = overload()
+
+    decided, after = tick(seen, memory)
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
+    assert words(cell_of(decided, "image", "free")) == "full 5 %"
+    again, _ = tick(seen, after, now=NOW + 2)
+    flow = again.scalers[named("image")].flow.admitted
+    assert flow is not None
+    assert 9.5 < flow <= 9.7
+
+
+def test_ready_replicas_alone_count_and_not_those_that_are_coming() -> None:
+    seen, memory = overload()
+    coming = scaler(replicas=14, ready=10)
+    seen = snapshot(pool(14), coming, next(iter(seen.policies.values())))
+
+    decided, _ = tick(seen, memory)
+
+    assert words(cell_of(decided, "image", "free")) == "full 5 %"
+
+
+def test_a_deep_queue_takes_more_than_the_flow_alone() -> None:
+    seen, memory = overload(backlog=130.0)
+
+    decided, _ = tick(seen, memory)
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "denied"
+
+
+def test_a_missed_objective_takes_what_brings_the_flow_below_where_objectives_count() -> None:
+    """9.6 GPUs of load on ten: the flow alone has no excess, and the users wait all the same."""
+    small = {"full": {"image": 0.01}, "lite": {"image": 0.0025}, "denied": {}}
+    demand = policy(variants=small, offered={"free": 800.0, "free/new-accounts": 160.0})
+    seen = snapshot(pool(10), scaler(replicas=10, most=10, objective=1.6), demand)
+
+    decided, after = tick(seen, remembered(scalers={"image": FULL}))
+
+    new = cell_of(decided, "image", "free/new-accounts")
+    assert words(new) == "full 50 %"
+    assert "an objective is at 160 % of its target" in new.message
+    assert not tick(seen, after, now=NOW + 2)[0].scalers[named("image")].saturated
+
+
+def test_a_queue_without_any_demand_metric_takes_one_rung_at_a_time() -> None:
+    seen = snapshot(pool(10), scaler(replicas=10, backlog=900.0), policy(offered=GONE))
+    memory = remembered(scalers={"image": FULL})
+
+    decided, after = tick(seen, memory)
+    later, _ = tick(seen, after, now=NOW + 10)
+
+    assert [words(cell_of(decided, "image", who)) for who in ("free/new-accounts", "free")] == ["lite", "full"]
+    assert [words(cell_of(later, "image", who)) for who in ("free/new-accounts", "free")] == ["lite", "lite"]
+
+
+def test_between_two_steps_step_seconds_pass() -> None:
+    seen, memory = overload()
+    stepped = Memory(at=NOW - 2, scalers=memory.scalers, pools={named("gpus", ""): PoolMemory(last_shed_at=NOW - 9)})
+
+    waits, after = tick(seen, stepped)
+    steps, _ = tick(seen, after, now=NOW + 1)
+
+    assert words(cell_of(waits, "image", "free/new-accounts")) == "full"
+    assert words(cell_of(steps, "image", "free/new-accounts")) == "lite"
+
+
+def test_a_paused_policy_loses_nothing() -> None:
+    seen, memory = overload()
+    paused = policy(mode="Paused", offered={"free": 14.0})
+
+    decided, _ = tick(snapshot(pool(10), scaler(replicas=10, most=10), paused), memory)
+
+    assert words(cell_of(decided, "image", "free")) == "full"
+    assert seen.policies
+
+
+def test_what_a_person_has_overridden_is_not_taken() -> None:
+    seen, memory = overload()
+    held = snapshot(
+        *seen.pools.values(),
+        *seen.scalers.values(),
+        *seen.policies.values(),
+        override(variant="full", cells=["free/new-accounts"]),
+    )
+
+    decided, _ = tick(held, memory)
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "full"
+    assert words(cell_of(decided, "image", "free")) == "denied"
+
+
+def test_nothing_is_taken_where_the_pools_gpus_cannot_be_read() -> None:
+    seen, memory = overload()
+    blind = snapshot(pool(64, nodes=GONE), *seen.scalers.values(), *seen.policies.values())
+
+    decided, _ = tick(blind, memory)
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "full"
+
+
+def test_a_shed_remembers_what_was_asked_for_and_when() -> None:
+    seen, memory = overload()
+
+    _, after = tick(seen, memory)
+
+    new = after.cells[NEW.key]
+    assert (new.shed_rate, new.last_shed_at, new.direction, new.dwell_seconds) == (2.0, NOW, "Shed", 120.0)
+
+
+@pytest.mark.parametrize(
+    ("before", "dwell"),
+    [
+        (NEW, 120.0),
+        (NEW.restored(ago=600, dwell=120.0), 240.0),
+        (NEW.restored(ago=600, dwell=1700.0), 1800.0),
+        (NEW.restored(ago=1000, dwell=240.0), 240.0),
+        (NEW.restored(ago=3700, dwell=960.0), 120.0),
+        (NEW.shed("full", 50, ago=60, dwell=480.0, asked=2.0), 480.0),
+    ],
+    ids=["first", "again", "longest", "later", "quiet hour", "deeper"],
+)
+def test_a_cell_shed_again_within_fifteen_minutes_doubles_its_dwell(before: CellAt, dwell: float) -> None:
+    seen, _ = overload()
+
+    _, after = tick(seen, remembered(before, scalers={"image": FULL}))
+
+    assert after.cells[NEW.key].dwell_seconds == dwell
+
+
+def test_a_dwell_that_a_policy_makes_longer_than_half_an_hour_stays_as_long() -> None:
+    slow = policy(offered={"free": 14.0, "free/new-accounts": 2.0}, restore=Restore(after_seconds=7200))
+    memory = remembered(NEW.restored(ago=60, dwell=7200.0), scalers={"image": FULL})
+
+    _, after = tick(snapshot(pool(10), scaler(replicas=10, most=10), slow), memory)
+
+    assert after.cells[NEW.key].dwell_seconds == 7200.0
+
+
+def test_only_a_change_of_direction_is_a_reversal() -> None:
+    seen, _ = overload()
+    first = tick(seen, remembered(scalers={"image": FULL}))[1]
+    again = tick(seen, remembered(NEW.restored(ago=2000), scalers={"image": FULL}))[1]
+
+    assert first.cells[NEW.key].reversals == ()
+    assert again.cells[NEW.key].reversals == (NOW,)
+
+
+# --- a workload that makes room for another
+
+VIDEO = policy(
+    "video",
+    variants={"full": {"video": 2.0}, "denied": {}},
+    shed_order=1,
+    offered={"free/new-accounts": 1.0, "free": 1.0},
+)
+
+
+def making_room(**settings: int) -> tuple[Snapshot, Memory]:
+    """Video holds four of eight GPUs and fills them; images are saturated on the other four, and come first."""
+    seen = snapshot(
+        pool(8, reclaim=ReclaimSettings(**settings)),
+        scaler("image", replicas=4, priority=90),
+        scaler("video", replicas=4, priority=10, target_percent=100),
+        policy(offered={"pro": 5.0}, tiers={"pro": "Always"}),
+        VIDEO,
+    )
+    return seen, remembered(scalers={"image": FULL})
+
+
+def test_users_of_a_lesser_workload_lose_what_its_gpus_carried_before_the_gpus_leave() -> None:
+    seen, memory = making_room(after_seconds=60)
+
+    decided, _ = tick(seen, memory)
+
+    assert words(cell_of(decided, "video", "free/new-accounts"), TWO) == "denied"
+    assert cell_of(decided, "video", "free/new-accounts").reason is Reason.MAKES_ROOM
+    assert decided.scalers[named("video")].replicas == 4
+
+
+def test_what_makes_room_does_not_come_back_meanwhile() -> None:
+    seen, memory = making_room(after_seconds=60)
+    decided, after = tick(seen, memory)
+
+    later, _ = tick(seen, after, now=NOW + 50)
+
+    assert cell_of(later, "video", "free/new-accounts").level != FIRST
+    assert not [note for note in later.notes if note.key.name == "video"]
+    assert decided.notes
+
+
+# --- cells in two pools
+
+
+def test_a_cell_that_two_pools_carry_goes_down_as_far_as_the_shorter_one_needs() -> None:
+    """The first pool wants all of the cell denied, the second a part; the second must not give back what the first took."""
+    both: Policy = policy(
+        variants={"full": {"image": 1.0, "text": 1.0}, "denied": {}},
+        tiers={"free": "Auto"},
+        offered={"free/new-accounts": 10.0},
+    )
+    for names in (("a", "z"), ("z", "a")):
+        seen = snapshot(
+            pool(2, name=names[0]),
+            pool(9, name=names[1]),
+            scaler("image", replicas=2, most=2, pool_name=names[0]),
+            scaler("text", replicas=9, most=9, pool_name=names[1]),
+            both,
+        )
+        decided, _ = tick(seen, remembered(scalers={"image": FULL, "text": FULL}))
+
+        assert cell_of(decided, "image", "free/new-accounts").level == Level(0, 15)
+
+
+def test_a_tick_survives_the_costs_of_a_variant_on_two_scalers() -> None:
+    """The example of the documentation: full on one workload, lite on another."""
+    variants = {"full": {"xl": 12.0}, "lite": {"small": 2.0}, "denied": {}}
+    offered = {"pro": 0.5, "plus": 0.5, "free": 1.0, "free/new-accounts": 0.5}
+    seen = snapshot(
+        pool(20),
+        scaler("xl", replicas=16, most=16),
+        scaler("small", replicas=4, most=4),
+        policy(variants=variants, offered=offered),
+    )
+
+    decided, _ = tick(seen, remembered(scalers={"xl": FULL}))
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
+    assert words(cell_of(decided, "image", "free")) == "full 25 %"
+    assert words(cell_of(decided, "image", "plus")) == "full"
