@@ -221,6 +221,13 @@ def test_only_for_headroom_nobody_falls_below_its_own_demand() -> None:
     assert kept(claim("high", demanded=6, keep=4, priority=90, pressed=True), low, of=gpus(8), short="high")["low"] == 2
 
 
+def test_nobody_falls_below_its_own_minimum() -> None:
+    """Where a pool cannot give everybody's minimum, who has it keeps it."""
+    first = claim("first", demanded=1, minimum=1, priority=90, pressed=True)
+
+    assert kept(first, claim("last", demanded=1, keep=1, minimum=1), of=gpus(1), short="first")["last"] == 1
+
+
 def test_who_won_not_long_ago_is_not_taken_from() -> None:
     won = claim("won", demanded=1, keep=4, closed=True)
 

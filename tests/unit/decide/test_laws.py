@@ -11,11 +11,11 @@ from brownout.api.policy import Restore
 from brownout.api.pool import ReclaimSettings
 from brownout.api.scaler import Behavior, ScalingRules
 from brownout.decide.arbitrate import GPUs, gpus_of
-from brownout.decide.cells import FIRST, Cell, build_cells, ladder
+from brownout.decide.cells import FIRST, Cell, Rung, build_cells, ladder
 from brownout.decide.evidence import Missing
 from brownout.decide.links import link
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
-from brownout.decide.outcome import CellKey, Level, Plan
+from brownout.decide.outcome import CellKey, CellPlan, Level, Plan
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
 from brownout.decide.tick import plan
@@ -144,7 +144,7 @@ def cells_of(seen: Snapshot) -> dict[CellKey, Cell]:
     return build_cells(link(seen))
 
 
-def planned(decided: Plan) -> dict[CellKey, Any]:
+def planned(decided: Plan) -> dict[CellKey, CellPlan]:
     return {cell.key: cell for policy in decided.policies.values() for cell in policy.cells}
 
 
@@ -205,7 +205,7 @@ def test_a_rung_is_taken_only_after_all_before_it_that_help(seen: Snapshot, data
     rungs = ladder(cell for key, cell in cells.items() if not found[key].overridden_to)
     key = named("one")
 
-    def moved_beyond(rung: Any) -> bool:
+    def moved_beyond(rung: Rung) -> bool:
         """Whether this tick went down by this rung."""
         now, before = found[rung.cell.key].level, found[rung.cell.key].previous
         return (
@@ -214,7 +214,7 @@ def test_a_rung_is_taken_only_after_all_before_it_that_help(seen: Snapshot, data
             and before.depth < Level(rung.step + 1).depth
         )
 
-    def helps(rung: Any) -> bool:
+    def helps(rung: Rung) -> bool:
         policy_of = seen.policies[rung.cell.key.policy]
         assert not isinstance(policy_of.offered, Missing)
         sample = policy_of.offered.get(rung.cell.key.audience)

@@ -180,7 +180,8 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key]) -> di
     pressed = any(claim.pressed for claim in claims if claim.key in short)
 
     def least(claim: Claim) -> int:
-        return ideal[claim.key] if pressed else max(ideal[claim.key], min(claim.demanded, claim.keep))
+        bottom = max(ideal[claim.key], min(claim.minimum, claim.keep))
+        return bottom if pressed else max(bottom, min(claim.demanded, claim.keep))
 
     def lacking(kept: Mapping[Key, int]) -> int:
         granted = share(claims, gpus, keep=kept)
