@@ -280,20 +280,38 @@ def test_what_comes_back_in_a_tick_counts_for_those_after_it() -> None:
     assert words(cell_of(decided, "image", "free/new-accounts")) == "full 40 %"  # 0.43
 
 
-def test_cells_of_other_workloads_do_not_wait() -> None:
-    video = {"full": {"video": 1.0}, "denied": {}}
+VIDEO = {"full": {"video": 1.0}, "denied": {}}
+VIDEO_FREE = cell("video", tier="free", variants=VIDEO)
+
+
+def video_after(image: CellAt, *, load: float = 1.0) -> str:
+    """What free users have of video, which was taken before images were, and which fits on a workload of its own."""
     seen = snapshot(
         pool(20),
         scaler(replicas=10, least=10),
         scaler("video", replicas=10, least=10),
-        policy(offered=QUIET),
-        policy("video", variants=video, offered={"pro": 1.0}),
+        policy(offered={"pro": load}),
+        policy("video", variants=VIDEO, offered={"pro": 1.0}),
     )
-    memory = remembered(
-        PLUS.shed("lite", ago=10, asked=0.1), cell("video", tier="free", variants=video).shed(asked=1.0)
-    )
+    whole = (NEW.at("full"), REST.at("full"))
+    decided, _ = tick(seen, remembered(image, *whole, VIDEO_FREE.shed(asked=1.0)))
+    return words(cell_of(decided, "video", "free"), VIDEO)
 
-    assert cell_of(tick(seen, memory)[0], "video", "free").level == Level(0, 50)
+
+def test_another_feature_waits_while_one_that_was_taken_later_comes_back() -> None:
+    assert video_after(PLUS.shed("lite", asked=1.0)) == "denied"
+
+
+def test_another_feature_waits_for_a_while_after_something_was_taken() -> None:
+    assert video_after(PLUS.shed("lite", ago=10, asked=0.1)) == "denied"
+
+
+def test_a_feature_that_does_not_fit_makes_no_other_workload_wait() -> None:
+    assert video_after(PLUS.shed("lite", asked=5.0), load=8.9) == "full 50 %"
+
+
+def test_a_cell_that_is_whole_again_makes_nobody_wait() -> None:
+    assert video_after(PLUS.shed("full", percent=60, asked=0.1)) == "full 50 %"
 
 
 SPLIT = {"full": {"xl": 4.0}, "lite": {"small": 1.0}, "denied": {}}
