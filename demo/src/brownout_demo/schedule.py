@@ -46,8 +46,8 @@ USERS: dict[Group, Rates] = {
     Group("image-generation", "free", "new-accounts"): Rates(0.3, 20.0),
     Group("video-generation", "pro"): Rates(0.06, 0.06),
     Group("video-generation", "plus"): Rates(0.08, 0.08),
-    Group("video-generation", "free"): Rates(0.16, 0.2),
-    Group("video-generation", "free", "new-accounts"): Rates(0.14, 0.2),
+    Group("video-generation", "free"): Rates(0.16, 0.5),
+    Group("video-generation", "free", "new-accounts"): Rates(0.14, 0.5),
 }
 
 OBJECTIVE_SECONDS = {"chat": 5.0, "image-generation": 8.0, "video-generation": 25.0}
