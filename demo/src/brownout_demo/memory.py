@@ -7,17 +7,18 @@ import os
 from pathlib import Path
 
 PROC = Path("/proc")
+# The first that a command line contains names the program; ours mention others in their arguments.
 NAMES = (
+    "brownout-inference",
+    "brownout operator",
+    "brownout flags",
+    "brownout_localcluster",
     "kube-apiserver",
     "kube-controller-manager",
     "kube-scheduler",
     "etcd",
     "kwok",
     "prometheus",
-    "brownout-inference",
-    "brownout operator",
-    "brownout flags",
-    "brownout_localcluster",
 )
 
 
