@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import shutil
 import signal
 import sys
 import time
@@ -79,9 +80,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with stage.cluster(say, keep_logs=logs) as running:
         stage.install(running, say)
         stage.wait_until_ready(running, say)
-        say(f"kubectl works against it: export KUBECONFIG={running.kubeconfig}")
+        alias = "" if shutil.which("kubectl") else f"; alias kubectl={running.binaries['kubectl']}"
+        say(f"kubectl works against it: export KUBECONFIG={running.kubeconfig}{alias}")
         record = Record(minutes=options.minutes, versions=stage.versions(running))
         asyncio.run(_play(running, record, options, console, say))
+    say("the cluster is gone" + (f"; its logs are in {logs}" if logs else ""))
     sentences = tell(record)
     if options.report:
         _write(record, sentences, options)

@@ -43,7 +43,7 @@ USERS: dict[Group, Rates] = {
     Group("image-generation", "pro"): Rates(0.4, 1.6),
     Group("image-generation", "plus"): Rates(0.5, 2.6),
     Group("image-generation", "free"): Rates(0.6, 12.0),
-    Group("image-generation", "free", "new-accounts"): Rates(0.3, 20.0),
+    Group("image-generation", "free", "new-accounts"): Rates(0.3, 24.0),
     Group("video-generation", "pro"): Rates(0.06, 0.06),
     Group("video-generation", "plus"): Rates(0.08, 0.08),
     Group("video-generation", "free"): Rates(0.16, 0.5),

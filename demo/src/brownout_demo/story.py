@@ -58,7 +58,8 @@ def _said(flip: Flip | None) -> str:
     if flip is None:
         return "never"
     who = f"{flip.tier}/{flip.cohort}" if flip.cohort else flip.tier
-    return f"{flip.feature} for {who} to {flip.to_variant} at {flip.at:.0f} s"
+    has = flip.to_variant if flip.percent == 100 else f"{flip.to_variant} {flip.percent} %"
+    return f"{flip.feature} for {who} to {has} at {flip.at:.0f} s"
 
 
 def _video_goes_first(r: Record) -> Verdict:
@@ -160,7 +161,10 @@ def _nothing_broke(r: Record) -> Verdict:
 
 STORY: tuple[tuple[str, Callable[[Record], Verdict]], ...] = (
     ("Replicas grow until the GPUs are gone.", _gpus_run_out),
-    ("Video goes first: from new accounts, then from the other free users; images after that.", _video_goes_first),
+    (
+        "Video goes from new accounts first, then from the other free users; no image is touched before.",
+        _video_goes_first,
+    ),
     ("Images are degraded before they are denied.", _degraded_before_denied),
     ("Chat and pro users are never touched.", _spared),
     ("Paying users' images are well again while the flood lasts.", _paying_recover),

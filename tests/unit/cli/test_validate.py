@@ -80,8 +80,8 @@ def test_words_that_yaml_reads_as_booleans_are_explained(tmp_path: Path, capsys:
 def test_a_moment_without_quotes_is_text_as_for_kubectl(tmp_path: Path) -> None:
     file = tmp_path / "override.yaml"
     text = yaml.safe_dump(example("FeatureOverride", "incident-4711"))
-    file.write_text(text.replace("'2026-11-22T20:00:00Z'", "2026-11-22T20:00:00Z"))
-    assert "expireTime: 2026" in file.read_text()
+    file.write_text(text.replace("'2030-01-01T00:00:00Z'", "2030-01-01T00:00:00Z"))
+    assert "expireTime: 2030" in file.read_text()
     assert main(["validate", "-f", str(file)]) == 0
 
 

@@ -145,3 +145,23 @@ def test_an_override_without_any_policy_says_that_there_is_none() -> None:
     decided, _ = tick(snapshot(pool(), scaler(), override()))
 
     assert "write one that exists (none)" in decided.overrides[named("incident")].verdicts[0].message
+
+
+def test_an_override_that_comes_into_force_or_ends_is_an_event() -> None:
+    new = override("incident-4711", variant="lite", ends_at=NOW + 60)
+    known = structs.replace(new, status=structs.replace(new.status, state="Active"))
+
+    def said(word: StoredOverride, now: float) -> list[tuple[Reason, str]]:
+        return [(n.reason, n.message[:7]) for n in plan_with(word, now=now).notes if n.kind == "FeatureOverride"]
+
+    assert said(new, NOW) == [(Reason.OVERRIDE, "Active:")]
+    assert said(known, NOW + 1) == []
+    assert said(known, NOW + 60) == [(Reason.EXPIRED, "Expired")]
+
+
+def test_an_override_says_when_it_ends_and_that_seven_days_are_the_most() -> None:
+    long = override("incident", ends_at=NOW + 40 * 86400, created_at=NOW)
+
+    message = plan_with(long).overrides[long.key].verdicts[1].message
+
+    assert message.endswith("seven days after its creation, before its expireTime")

@@ -86,7 +86,7 @@ def test_images_taken_before_video_are_noticed() -> None:
     wrong = (GOOD_FLIPS[2], *GOOD_FLIPS[:2], *GOOD_FLIPS[3:])
 
     assert untrue(record(wrong)) == [
-        "Video goes first: from new accounts, then from the other free users; images after that."
+        "Video goes from new accounts first, then from the other free users; no image is touched before."
     ]
 
 

@@ -159,12 +159,16 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
 
 
 class CellStatus(Object, frozen=True, kw_only=True):
-    """One line for each cell: `percent` of its users have `variant`, the others the next lower one."""
+    """One line for each cell: `percent` of its users have `variant`, the others the next lower one.
+
+    While a person's override is in force all of them have `overriddenTo`, and the rest is where the loop goes on from.
+    """
 
     tier: str
     cohort: str = ""
     variant: str
     percent: int = 100
+    overridden_to: str = ""
     reason: str = ""
     message: str = ""
     since: Time = ""

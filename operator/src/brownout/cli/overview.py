@@ -46,7 +46,8 @@ def _pool(pool: Stored[Any, Any]) -> tuple[str, ...]:
 def _policy(policy: Stored[Any, Any]) -> Iterator[tuple[str, ...]]:
     """A row for each audience that has less than the first variant, or one that says that all have it."""
     spec, cells = policy.spec, policy.status.cells
-    taken = [cell for cell in cells if (cell.variant, cell.percent) != (spec.variants[0].name, 100)]
+    first = spec.variants[0].name
+    taken = [cell for cell in cells if cell.overridden_to or (cell.variant, cell.percent) != (first, 100)]
     if not taken:
         served = "everybody it is for" if cells else "nobody yet: no decision has been made"
         yield (str(policy.key), served, spec.variants[0].name if cells else "", "", "", "")
@@ -57,6 +58,8 @@ def _policy(policy: Stored[Any, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _has(spec: FeaturePolicySpec, cell: CellStatus) -> str:
+    if cell.overridden_to:
+        return f"{cell.overridden_to}, by override"
     names = [variant.name for variant in spec.variants]
     if cell.percent == 100 or cell.variant not in names[:-1]:
         return cell.variant

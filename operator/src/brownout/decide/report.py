@@ -25,6 +25,7 @@ from brownout.decide.outcome import (
     Verdict,
 )
 from brownout.decide.overrides import covers, override_ends
+from brownout.decide.recall import deadline, rfc3339
 from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import Refusal
 from brownout.decide.scene import Scene
@@ -50,14 +51,15 @@ def describe(r: Report) -> Plan:
             scalers[key] = _unusable_scaler(r, scaler)
     policies = {key: _policy(r, policy) for key, policy in r.scene.snapshot.policies.items()}
     pools = {deal.pool.stored.key: _pool(r, deal, scalers) for deal in r.deals}
+    overrides = {key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()}
     return Plan(
         at=r.scene.now,
         scalers=scalers,
         policies=policies,
         pools=pools,
         tiers={key: _tier(r, key) for key in r.scene.snapshot.tiers},
-        overrides={key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()},
-        notes=tuple(_notes(r, scalers, policies, pools)),
+        overrides=overrides,
+        notes=tuple(_notes(r, scalers, policies, pools, overrides)),
     )
 
 
@@ -302,15 +304,30 @@ def _override(r: Report, override: StoredOverride) -> ObjectPlan:
         key=key,
         verdicts=(
             _verdict(Condition.READY, not problem, reason, problem),
-            _verdict(Condition.EXPIRED, expired, Reason.EXPIRED if expired else Reason.ACTIVE),
+            _verdict(
+                Condition.EXPIRED, expired, Reason.EXPIRED if expired else Reason.ACTIVE, _when_it_ends(override, ends)
+            ),
         ),
         state=state,
         cells=len(active),
     )
 
 
+def _when_it_ends(override: StoredOverride, ends: float) -> str:
+    """When an override ends, and why then if it is not at its expireTime."""
+    asked = deadline(override.spec.expire_time)
+    if asked is None:
+        return f"spec.expireTime is {override.spec.expire_time!r}; write a time such as 2026-11-22T20:00:00Z"
+    words = f"ends at {rfc3339(ends)}"
+    return f"{words}: seven days after its creation, before its expireTime" if asked > ends else words
+
+
 def _notes(
-    r: Report, scalers: Mapping[Key, ScalePlan], policies: Mapping[Key, PolicyPlan], pools: Mapping[Key, PoolPlan]
+    r: Report,
+    scalers: Mapping[Key, ScalePlan],
+    policies: Mapping[Key, PolicyPlan],
+    pools: Mapping[Key, PoolPlan],
+    overrides: Mapping[Key, ObjectPlan],
 ) -> Iterable[Note]:
     """A changed decision each: what goes down in the order of the ladder, then what comes up in reverse."""
     for key, scaler in scalers.items():
@@ -331,6 +348,13 @@ def _notes(
         cell = r.scene.cells[flip.key]
         message = f"{flip.key.audience}: {cell.name(flip.previous)} -> {cell.name(flip.level)}: {flip.message}"
         yield Note(kind="FeaturePolicy", key=flip.key.policy, reason=flip.reason, message=message, warning=flip in down)
+    for key, override in r.scene.snapshot.overrides.items():
+        said = overrides[key]
+        if said.state != override.status.state:
+            spec = override.spec
+            message = f"{said.state}: {said.cells} cells of {spec.policy_ref.name} have {spec.variant}: {spec.reason}"
+            reason = Reason.EXPIRED if said.state == "Expired" else Reason.OVERRIDE
+            yield Note(kind="FeatureOverride", key=key, reason=reason, message=message, warning=said.state == "Invalid")
     for deal in r.deals:
         key = deal.pool.stored.key
         saturated = pools[key].saturated_since is not None

@@ -53,7 +53,9 @@ def _decisive(status: Body) -> Body:
         "version": status.get("version"),
         "state": status.get("state"),
         "tried": status.get("tried"),
-        "cells": _cells(status, "tier", "cohort", "variant", "percent", "since", "lastShedAt", "reversals"),
+        "cells": _cells(
+            status, "tier", "cohort", "variant", "percent", "overriddenTo", "since", "lastShedAt", "reversals"
+        ),
         "overridden": status.get("cells") if isinstance(status.get("cells"), int) else None,
         "replicas": {name: replicas.get(name) for name in ("desired", "current", "ready", "coming")},
         "decisions": status.get("decisions"),

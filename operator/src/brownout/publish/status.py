@@ -153,6 +153,7 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
         cohort=audience.cohort,
         variant=plan.variant_name,
         percent=plan.level.percent,
+        overridden_to=plan.overridden_to,
         reason=str(plan.reason),
         message=plan.message,
         since=rfc3339(plan.since),
