@@ -9,7 +9,7 @@ from brownout.api.policy import Restore
 from brownout.api.reasons import Reason
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
-from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellPlan, Level, Plan
 from brownout.decide.restore import remembered_rate
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
@@ -21,6 +21,7 @@ from support.build import (
     cell,
     cell_of,
     invalid,
+    named,
     override,
     policy,
     pool,
@@ -317,21 +318,24 @@ def test_a_cell_that_is_whole_again_makes_nobody_wait() -> None:
 SPLIT = {"full": {"xl": 4.0}, "lite": {"small": 1.0}, "denied": {}}
 
 
-def split_world(*, small_load: float = 1.0) -> Snapshot:
+def split_world(*, small_load: float = 1.0, small_queue: float = 0.0) -> Snapshot:
     return snapshot(
         pool(20),
         scaler("xl", replicas=10, least=10, most=10),
-        scaler("small", replicas=2, least=2, most=2, backlog=0.0),
+        scaler("small", replicas=2, least=2, most=2, backlog=small_queue),
         policy(variants=SPLIT, offered={"free": small_load}),
     )
 
 
 def test_only_the_workload_that_a_step_up_would_load_has_to_be_calm() -> None:
-    """Users on lite fill the small workload, and the great one has room: giving back relieves the small one."""
-    lite = cell(tier="free", variants=SPLIT).shed("lite", asked=1.95)
+    """Users on lite overload the small workload, and the great one has room: giving back relieves the small one."""
+    lite = cell(tier="free", variants=SPLIT).shed("lite", asked=2.2)
+    stepped = {pool().stored.key: PoolMemory(last_shed_at=NOW - 5)}
+    memory = structs.replace(remembered(lite, scalers={"small": FULL}), pools=stepped)
 
-    decided, _ = tick(split_world(small_load=1.95), remembered(lite, scalers={"small": FULL}))
+    decided, _ = tick(split_world(small_load=2.2, small_queue=90.0), memory)
 
+    assert decided.scalers[named("small")].saturated
     assert words(cell_of(decided, "image", "free"), SPLIT) == "full 50 %"
 
 
