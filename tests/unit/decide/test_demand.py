@@ -245,6 +245,14 @@ def test_the_worst_objective_counts_against_its_target() -> None:
     assert seen.demand.objective_ratio == pytest.approx(1.5)
 
 
+def test_a_target_of_nothing_asks_for_nothing() -> None:
+    """The API refuses it; whoever has it stored all the same is not divided by it."""
+    seen = view(scaler(more=(metric("free", "Objective", "0"),), objective=2.0), scaler("idle"))
+
+    assert load_replicas(metric("load", "Load", "0"), 5.0, ready=2, replicas=2) == 0
+    assert seen.demand.objective_ratio == 2.0
+
+
 def test_the_plan_says_what_is_asked_for_in_numbers() -> None:
     decided, _ = tick(snapshot(pool(64), scaler(replicas=10, backlog=45.0), policy(offered={"pro": 7.0})))
 

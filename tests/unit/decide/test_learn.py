@@ -9,8 +9,8 @@ from msgspec import structs
 from brownout.decide.demand import RATE_WINDOW_SECONDS, Flow
 from brownout.decide.learn import cold_start_seconds, learn_cold_start, learn_cost
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.snapshot import Pod, Workload
-from support.build import NOW, pods
+from brownout.decide.snapshot import Pod, Snapshot, Workload
+from support.build import GONE, NOW, TWO, cell, named, pods, policy, pool, remembered, scaler, snapshot, watch
 
 TICK = 2.0
 
@@ -132,6 +132,38 @@ def test_a_missing_busy_metric_teaches_nothing() -> None:
 def test_the_error_says_how_far_off_the_factor_still_is() -> None:
     assert run(steady, seconds=120, cost=2.0).cost_error > 0.2
     assert run(steady, seconds=1800, cost=2.0).cost_error < 0.1
+
+
+def learned(admitted: object) -> ScalerMemory:
+    """What a scaler learned in ten minutes in which its requests cost twice what is declared."""
+
+    def look(now: float) -> Snapshot:
+        demand = policy(offered={"pro": 5.0}, admitted=admitted, at=now)  # type: ignore[arg-type]
+        return snapshot(pool(40), scaler(replicas=20, busy=10.0, at=now), demand)
+
+    return watch(look, seconds=600, step=4.0)[1].scalers[named("image")]
+
+
+def test_costs_are_learned_from_what_is_let_through() -> None:
+    """A quota lets half of the requests through: what they cost is not halved."""
+    assert learned({"pro": 5.0}).cost_factor == pytest.approx(2.0, abs=0.05)
+    assert learned({"pro": 10.0}).cost_factor == pytest.approx(1.0, abs=0.05)
+
+
+def test_where_nobody_knows_what_was_let_through_nothing_is_learned() -> None:
+    assert learned(GONE).cost_factor == 1.0
+
+
+def test_while_a_part_is_denied_requests_that_are_let_through_cost_what_they_did() -> None:
+    half = cell(tier="free", variants=TWO).shed("full", 50, asked=10.0, ago=5)
+    paused = {"variants": TWO, "tiers": {"free": "Auto"}, "mode": "Paused"}
+
+    def look(now: float) -> Snapshot:
+        demand = policy(**paused, offered={"free": 10.0}, admitted={"free": 5.0}, at=now)  # type: ignore[arg-type]
+        return snapshot(pool(40), scaler(replicas=20, busy=5.0, at=now), demand)
+
+    memory = watch(look, seconds=600, step=4.0, memory=remembered(half))[1]
+    assert memory.scalers[named("image")].cost_factor == pytest.approx(1.0, abs=0.02)
 
 
 def started(name: str, took: float) -> Pod:

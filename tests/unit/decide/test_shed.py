@@ -32,6 +32,8 @@ from support.build import (
 
 FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 NEW, REST = cell(tier="free/new-accounts"), cell(tier="free")
+SPLIT = {"full": {"xl": 1.0}, "lite": {"small": 0.25}, "denied": {}}
+NEW_SPLIT, REST_SPLIT = cell(tier="free/new-accounts", variants=SPLIT), cell(tier="free", variants=SPLIT)
 
 
 def short(excess: float | None, name: str = "image") -> Shortage:
@@ -125,10 +127,18 @@ def test_a_step_for_want_of_evidence_is_taken_only_from_what_the_scaler_carries(
     assert set(take(video, NEW, shortages=(short(None),))) == {"image for free/new-accounts"}
 
 
-# --- costs on two scalers
+def test_a_step_is_not_taken_from_one_whose_present_variant_the_scaler_does_not_carry() -> None:
+    assert take(NEW_SPLIT, shortages=(short(None, "small"),)) == {}
 
-SPLIT = {"full": {"xl": 1.0}, "lite": {"small": 0.25}, "denied": {}}
-NEW_SPLIT, REST_SPLIT = cell(tier="free/new-accounts", variants=SPLIT), cell(tier="free", variants=SPLIT)
+
+def test_a_step_that_relieves_a_second_workload_of_unknown_flow_is_one_step_all_the_same() -> None:
+    both = cell(tier="free", variants={"full": {"image": 1.0, "text": 0.5}, "denied": {}})
+
+    assert take(both, NEW, shortages=(short(None),)) == {"image for free/new-accounts": Level(1)}
+    assert take(both, shortages=(short(None),)) == {"image for free": Level(1)}
+
+
+# --- costs on two scalers
 
 
 def test_a_lesser_variant_may_be_carried_by_another_workload_that_has_room() -> None:

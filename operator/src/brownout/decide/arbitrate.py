@@ -95,13 +95,26 @@ class _Room:
                 return False
             self.nodes[node] -= claim.gpus
             self.at_home[claim.key, node] = self.at_home.get((claim.key, node), 0) + 1
-        self.total -= claim.gpus
-        if quota is not None:
-            self.by_namespace[claim.key.namespace] = quota - claim.gpus
+        self.charge(claim, 1)
         return True
 
-    def hold(self, claim: Claim, replicas: int) -> None:
-        """Replicas that are there and do not fit: a pool that shrank has as much less for others."""
+    def seat(self, claim: Claim, replicas: int) -> int:
+        """Replicas that are there, where their pods are; how many that were. The others have no pod on a node yet."""
+        left = min(replicas, self.total // claim.gpus)
+        if (quota := self.by_namespace.get(claim.key.namespace)) is not None:
+            left = min(left, quota // claim.gpus)
+        seated = max(0, left) if self.nodes is None else 0
+        nodes = self.nodes or {}
+        for name in sorted((name for name in claim.by_node if name in nodes), key=lambda name: (nodes[name], name)):
+            here = max(0, min(left - seated, claim.by_node[name], nodes[name] // claim.gpus))
+            nodes[name] -= here * claim.gpus
+            self.at_home[claim.key, name] = here
+            seated += here
+        self.charge(claim, seated)
+        return seated
+
+    def charge(self, claim: Claim, replicas: int) -> None:
+        """Book what replicas hold, whether it fits or not: a pool that shrank has as much less for others."""
         self.total -= replicas * claim.gpus
         if claim.key.namespace in self.by_namespace:
             self.by_namespace[claim.key.namespace] -= replicas * claim.gpus
@@ -126,10 +139,12 @@ def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None
     ]
     groups = _by_priority(ordered)
     if keep is not None:
+        for claim in ordered:
+            granted[claim.key] = room.seat(claim, keep[claim.key])
         for group in groups:
             _hand_out(group, lambda c: keep[c.key], room, granted)
         for claim in ordered:
-            room.hold(claim, keep[claim.key] - granted[claim.key])
+            room.charge(claim, keep[claim.key] - granted[claim.key])
     for wanted in rounds:
         for group in groups:
             _hand_out(group, wanted, room, granted)
@@ -191,14 +206,29 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key]) -> di
         (c for c in claims if not c.closed and c.key not in short and c.keep > least(c)),
         key=lambda c: (c.keep <= c.demanded, c.priority, c.key),
     )
-    kept = keep | {loser.key: least(loser) for loser in losers}
-    best = lacking(kept)
+    lowered = [{loser.key: least(loser)} for loser in losers]
+
+    def after(count: int) -> dict[Key, int]:
+        """What is kept where the first so many have fallen as far as they can."""
+        return keep | {key: low for one in lowered[:count] for key, low in one.items()}
+
+    best = lacking(after(len(losers)))
     if best >= lacking(keep):
         return keep
-    for loser in reversed(losers):
-        low, high = least(loser), loser.keep
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if lacking(kept | {loser.key: middle}) <= best else (low, middle - 1)
-        kept[loser.key] = low
+    needed = _least(0, len(losers), lambda count: lacking(after(count)) <= best)
+    kept = after(needed)
+    for loser in reversed(losers[:needed]):
+
+        def enough(given: int, loser: Claim = loser) -> bool:
+            return lacking(kept | {loser.key: loser.keep - given}) <= best
+
+        kept[loser.key] = loser.keep - _least(0, loser.keep - least(loser), enough)
     return kept
+
+
+def _least(low: int, high: int, enough: Callable[[int], bool]) -> int:
+    """The least number that is enough, where `high` is and all above one that is are as well."""
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if enough(middle) else (middle + 1, high)
+    return low

@@ -203,7 +203,7 @@ def decide_replicas(
     lost: dict[Key, int] = {}
     won: frozenset[Key] = frozenset()
     if ripe:
-        kept = reclaim(claims, gpus, short=ripe)
+        kept = falling if ripe == waiting else reclaim(claims, gpus, short=ripe)
         lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
         if lost:
             after = share(claims, gpus, keep=kept)

@@ -1,6 +1,6 @@
 """The plan in full: every decision with its numbers, its conditions and its words. Decides nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -49,7 +49,10 @@ def describe(r: Report) -> Plan:
     for key, scaler in r.scene.snapshot.scalers.items():
         if key not in scalers:
             scalers[key] = _unusable_scaler(r, scaler)
-    policies = {key: _policy(r, policy) for key, policy in r.scene.snapshot.policies.items()}
+    own: dict[Key, list[Cell]] = {key: [] for key in r.scene.snapshot.policies}
+    for cell in r.scene.cells.values():
+        own[cell.key.policy].append(cell)
+    policies = {key: _policy(r, policy, own[key]) for key, policy in r.scene.snapshot.policies.items()}
     pools = {deal.pool.stored.key: _pool(r, deal, scalers) for deal in r.deals}
     overrides = {key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()}
     return Plan(
@@ -156,9 +159,8 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
     )
 
 
-def _policy(r: Report, policy: Policy) -> PolicyPlan:
+def _policy(r: Report, policy: Policy, own: Sequence[Cell]) -> PolicyPlan:
     key = policy.stored.key
-    own = [cell for cell in r.scene.cells.values() if cell.key.policy == key]
     advice = {step.cell.key: step for step in r.shedding.advised}
     cells = tuple(_cell(r, cell, advice[cell.key].level if cell.key in advice else None) for cell in own)
     below = [c for c in cells if c.level != FIRST or c.overridden_to]

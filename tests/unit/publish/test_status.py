@@ -1,0 +1,104 @@
+"""Plans as status: what people read, and what a restart finds."""
+
+from msgspec import structs
+
+from brownout.api.pool import GPUPoolStatus, PoolGPUs
+from brownout.api.reasons import Condition as Kind
+from brownout.api.reasons import Reason
+from brownout.api.schema import Condition
+from brownout.decide.evidence import Missing
+from brownout.decide.memory import ScalerMemory
+from brownout.decide.outcome import Verdict
+from brownout.publish.status import (
+    LONGEST_MESSAGE,
+    body,
+    conditions,
+    override_status,
+    policy_status,
+    pool_status,
+    scaler_status,
+    tier_status,
+)
+from support.build import FREE, GONE, NOW, cell, named, override, policy, pool, remembered, scaler, snapshot, tick
+
+EARLIER, LATER = "1970-01-02T03:46:00Z", "1970-01-02T03:46:40Z"
+FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
+
+
+def verdict(status: bool | None, message: str = "") -> Verdict:
+    return Verdict(type=Kind.SATURATED, status=status, reason=Reason.SATURATED, message=message)
+
+
+def stored(status: str) -> tuple[Condition, ...]:
+    return (Condition(type="Saturated", status=status, reason="Saturated", last_transition_time=EARLIER),)
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    (same,) = conditions([verdict(True)], stored=stored("True"), generation=4, now=NOW)
+    (turned,) = conditions([verdict(False)], stored=stored("True"), generation=4, now=NOW)
+
+    assert (same.last_transition_time, same.observed_generation) == (EARLIER, 4)
+    assert (turned.status, turned.last_transition_time) == ("False", LATER)
+
+
+def test_a_condition_that_nobody_can_judge_is_unknown() -> None:
+    (found,) = conditions([verdict(None)], stored=(), generation=1, now=NOW)
+
+    assert found.status == "Unknown"
+
+
+def test_a_long_message_is_cut() -> None:
+    (found,) = conditions([verdict(True, "x" * 5000)], stored=(), generation=1, now=NOW)
+
+    assert len(found.message) == LONGEST_MESSAGE
+
+
+def test_what_is_not_known_is_absent() -> None:
+    decided, memory = tick(snapshot(pool(), scaler(replicas=3, backlog=GONE)))
+    status = scaler_status(decided.scalers[named("image")], memory.scalers[named("image")], scaler().stored, NOW)
+
+    found = body(status)
+
+    assert "offered" not in found["demand"]
+    assert "backlog" not in found["demand"]
+    assert "memory" not in found
+    assert found["replicas"]["ready"] == 3
+
+
+def test_a_scalers_shortfall_is_what_is_admitted_beyond_what_is_ready() -> None:
+    decided, memory = tick(snapshot(pool(), scaler(replicas=2), policy(offered={"pro": 3.5})))
+
+    found = scaler_status(decided.scalers[named("image")], memory.scalers[named("image")], scaler().stored, NOW)
+
+    assert (found.demand.admitted, found.demand.capacity, found.demand.shortfall) == ("3.50", "2.00", "1.50")
+
+
+def test_a_cells_line_says_what_its_users_have_and_since_when() -> None:
+    seen = snapshot(pool(10), scaler(replicas=10, most=10), policy(offered={"pro": 4.0, "free": 10.0}))
+    decided, memory = tick(seen, remembered(cell(tier="free"), scalers={"image": FULL}))
+
+    found = policy_status(decided.policies[named("image")], memory, policy().stored, NOW)
+
+    free = next(line for line in found.cells if (line.tier, line.cohort) == ("free", ""))
+    assert (free.variant, free.percent, free.reason, free.since) == ("full", 40, "Capacity", LATER)
+    assert (free.last_shed_at, free.offered_before, free.direction) == (LATER, "10.000", "Shed")
+    assert found.version == 2
+
+
+def test_a_pool_whose_gpus_cannot_be_read_keeps_the_number_that_it_had() -> None:
+    blind = pool(10, nodes=Missing("no LIST of nodes yet"))
+    before = structs.replace(blind.stored, status=GPUPoolStatus(gpus=PoolGPUs(capacity=10, limited_by="nodes")))
+    decided, _ = tick(snapshot(blind, scaler(replicas=4)))
+
+    found = pool_status(decided.pools[blind.stored.key], before, NOW)
+
+    assert (found.gpus.capacity, found.gpus.held, found.gpus.free) == (10, 4, 6)
+
+
+def test_a_tier_says_its_place_and_an_override_its_state() -> None:
+    word = override(cells=["free"])
+    decided, _ = tick(snapshot(pool(), scaler(), policy(offered={"pro": 1.0}), word))
+
+    assert tier_status(decided.tiers[FREE.key], FREE, NOW).tried == 3
+    found = override_status(decided.overrides[word.key], word, NOW)
+    assert (found.state, found.cells) == ("Active", 2)
