@@ -59,7 +59,8 @@ def busy() -> Snapshot:
         scaler("video", replicas=6, priority=10),
         policy("image", variants=two, offered={"pro": 2.0, "plus": 2.0, "free": 6.0, "free/new-accounts": 3.0}),
         policy("video", variants={"full": {"video": 2.0}, "denied": {}}, offered={"free": 1.0, "plus": 0.5}),
-        override(of="video", cells=["plus"], variant="full"),
+        override("b", of="video", cells=["plus"], variant="full"),
+        override("a", of="video", cells=["free"], variant="full"),
     )
 
 

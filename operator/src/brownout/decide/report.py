@@ -350,7 +350,7 @@ def _notes(
         cell = r.scene.cells[flip.key]
         message = f"{flip.key.audience}: {cell.name(flip.previous)} -> {cell.name(flip.level)}: {flip.message}"
         yield Note(kind="FeaturePolicy", key=flip.key.policy, reason=flip.reason, message=message, warning=flip in down)
-    for key, override in r.scene.snapshot.overrides.items():
+    for key, override in sorted(r.scene.snapshot.overrides.items()):
         said = overrides[key]
         if said.state != override.status.state:
             spec = override.spec
