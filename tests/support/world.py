@@ -15,6 +15,7 @@ import msgspec
 import yaml
 from msgspec import structs
 
+from brownout.api.reasons import Reason
 from brownout.api.resources import RESOURCES, Key, Stored, decode
 from brownout.api.schema import number
 from brownout.decide.evidence import Missing, Sample
@@ -223,11 +224,12 @@ class World:
             self._asked.setdefault(cell, Meter(self.window)).add(self.now, self._arrived[cell])
 
     def _serve(self, decided: Plan) -> None:
-        levels = {cell.key: cell.level for policy in decided.policies.values() for cell in policy.cells}
+        cells = {cell.key: cell for policy in decided.policies.values() for cell in policy.cells}
         for cell, count in self._arrived.items():
             variants = self.objects["FeaturePolicy"][cell.policy].spec.variants
-            level = levels.get(cell, Level(0))
             denial = len(variants) - 1
+            has_a_part = cell in cells and cells[cell].reason is not Reason.PLAN
+            level = cells[cell].level if has_a_part else Level(denial)
             if level.variant == denial:
                 self.queues = {where: work for where, work in self.queues.items() if where[0] != cell}
             let_through = 0.0

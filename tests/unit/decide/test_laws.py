@@ -94,8 +94,9 @@ def pools(draw: st.DrawFn, name: str) -> Pool:
 
 
 @st.composite
-def snapshots(draw: st.DrawFn, *, seen: bool = False, on: tuple[str, ...] = SCALERS) -> Snapshot:
-    """Two pools, up to three scalers, up to three policies; some of it missing unless all is `seen`."""
+def snapshots(draw: st.DrawFn, *, seen: bool | None = None, on: tuple[str, ...] = SCALERS) -> Snapshot:
+    """Two pools, up to three scalers, up to three policies; some of it missing in every other one, unless all is `seen`."""
+    seen = draw(st.booleans()) if seen is None else seen
     things: list[Any] = [draw(pools("gpus")), draw(pools("others"))]
     things += [draw(scalers(name, seen=seen)) for name in on]
     things += [draw(policies(name, seen=seen, on=on)) for name in ("a", "b", "c")[: draw(st.integers(1, 3))]]
