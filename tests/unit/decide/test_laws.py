@@ -23,8 +23,8 @@ from support.build import GONE, NAMESPACE, NOW, named, override, policy, pool, s
 from support.world import World, with_status
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-FEW = settings(QUICK, max_examples=60)
-FEWER = settings(QUICK, max_examples=8, phases=[Phase.explicit, Phase.generate])  # to shrink a world takes minutes
+FEW = settings(QUICK, max_examples=40)
+FEWER = settings(QUICK, max_examples=5, phases=[Phase.explicit, Phase.generate])  # to shrink a world takes minutes
 
 SCALERS = ("one", "two", "three")
 AUDIENCES = ("pro", "plus", "free", "free/new-accounts")
