@@ -69,6 +69,7 @@ def variant(policy: Policy, tiers: Iterable[Tier], overrides: Iterable[Override]
         o
         for o in overrides
         if o.spec.policy_ref.name == policy.key.name
+        and o.spec.variant in names
         and min(datetime.fromisoformat(o.spec.expire_time).timestamp(), o.created_at + MAX_OVERRIDE_SECONDS) > now
         and (not o.spec.cells or any(c.tier == tier.key.name and c.cohort in (None, cohort) for c in o.spec.cells))
     ]

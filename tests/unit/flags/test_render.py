@@ -195,9 +195,9 @@ def test_an_override_to_the_last_variant_says_that_it_is_one() -> None:
     assert answer(flag_set, FREE_USER).value == DENIED
 
 
-def test_an_override_to_a_variant_that_is_not_there_is_a_denial() -> None:
-    flag_set = flags(policy(), overrides=[override(variant="ultra", created_at=NOW - 7200)])
-    assert served(flag_set, FREE_USER) == "denied_override"
+def test_an_override_to_a_variant_that_is_not_there_changes_nothing() -> None:
+    flag_set = flags(policy(cells=[cell("free", "lite")]), overrides=[override(variant="ultra", created_at=NOW - 7200)])
+    assert served(flag_set, FREE_USER) == "lite"
 
 
 def test_an_override_reaches_a_tier_that_is_always() -> None:

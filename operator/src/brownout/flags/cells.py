@@ -28,7 +28,8 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     """The share of one cell.
 
     The plan comes before a person's word: an override acts on the cells of a policy, and a tier that is not listed, or Never,
-    has none. `overrides` are those in force for this policy, the newest first.
+    has none. `overrides` are those in force for this policy, the newest first; one whose variant the policy lacks is Invalid,
+    as its status says, and changes nothing.
     """
     spec = policy.spec
     last = len(spec.variants) - 1
@@ -36,7 +37,7 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     if entry is None or entry.availability == "Never":
         return Share(_named(policy, last, PLAN))
     for override in overrides:
-        if _covers(override, tier, cohort):
+        if _covers(override, tier, cohort) and any(override.spec.variant == variant.name for variant in spec.variants):
             return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
     if spec.mode == "Advise":
         return Share(spec.variants[0].name)
