@@ -149,6 +149,10 @@ def test_replicas_that_may_not_be_written_are_a_condition(world: World, operator
 def test_all_policies_vanishing_at_once_is_not_taken_for_none(world: World, operator: Operator) -> None:
     world.namespace.create(world.policy("video"))
     wait_for(lambda: world.served("free", "video"), "both policies are in use")
+    objects = world.cluster.objects
+    wait_for(
+        lambda: len(objects.list(API_VERSION, "FeaturePolicy")) == 2, "earlier tests' policies are gone", seconds=90
+    )
     surge(world)
     world.namespace.delete(API_VERSION, "FeaturePolicy", FEATURE)
     world.namespace.delete(API_VERSION, "FeaturePolicy", "video")
