@@ -57,6 +57,12 @@ def test_a_signal_becomes_an_exit_code_above_128() -> None:
     assert ended(3).state["terminated"]["reason"] == "Error"
 
 
+def test_a_restart_is_counted_together_with_the_end_that_caused_it() -> None:
+    state = ended(-15, finished=False)
+    state.restarting()
+    assert (state.restart_count, state.last_state["terminated"]["exitCode"]) == (1, 143)
+
+
 def test_the_last_end_is_remembered_when_a_container_starts_again() -> None:
     state = ended(3, finished=False)
     state.running(LATER, 4712)

@@ -79,7 +79,7 @@ class Container:
                 self._around.changed()
                 await asyncio.sleep(back_off)
             back_off = min(max(1.0, 2 * back_off), BACK_OFF_LIMIT_SECONDS)
-            self.state.restart_count += 1
+            self.state.restarting()
 
     async def stop(self, grace_seconds: float) -> None:
         """Ends its process: the preStop hook, SIGTERM, and SIGKILL once `grace_seconds` are over in all."""

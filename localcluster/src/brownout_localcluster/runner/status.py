@@ -37,6 +37,11 @@ class ContainerState:
         self.pid = pid
         self.state = {"running": {"startedAt": timestamp(now)}}
 
+    def restarting(self) -> None:
+        """It is about to start once more; whoever reads the higher count finds in `lastState` how it ended."""
+        self.waiting("ContainerCreating")
+        self.restart_count += 1
+
     def terminated(
         self, exit_status: int, started: datetime.datetime, now: datetime.datetime, reason: str = "", message: str = ""
     ) -> None:
