@@ -196,6 +196,12 @@ RULES = (
         {"spec.notices[1].when": "Denied"},
         "two notices have the same locale and when; write one text for each",
     ),
+    Refusal(
+        "a_user_label_that_names_the_tier",
+        POLICY,
+        {"spec.demand.heaviest": {"query": "heaviest", "tierLabel": "plan", "userLabel": "plan"}},
+        "userLabel is the label of the tier or of the cohort; write the label that names users",
+    ),
 )
 """A wrong object for every rule between fields, with the rule's own sentence."""
 

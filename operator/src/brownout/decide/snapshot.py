@@ -22,13 +22,18 @@ StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 
 
 class Audience(Struct, frozen=True, order=True):
-    """A tier and one of its cohorts; the remainder of a tier has the cohort ""."""
+    """A tier and one of its cohorts; the remainder of a tier has the cohort "". With `user`: one user of it alone.
+
+    The words name no user: they go to many places, and a targetingKey only where it is needed.
+    """
 
     tier: str
     cohort: str = ""
+    user: str = ""
 
     def __str__(self) -> str:
-        return f"{self.tier}/{self.cohort}" if self.cohort else self.tier
+        cell = f"{self.tier}/{self.cohort}" if self.cohort else self.tier
+        return f"one user of {cell}" if self.user else cell
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -88,11 +93,15 @@ Rates = dict[Audience, Sample]
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """A policy and its demand."""
+    """A policy and its demand. `heaviest`: what the heaviest users of each cell ask for, by audience with `user`.
+
+    A user who is absent from it asks for less than those, or nobody counts users.
+    """
 
     stored: StoredPolicy
     offered: Rates | Missing
     admitted: Rates | Missing
+    heaviest: Rates | Missing = {}
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
