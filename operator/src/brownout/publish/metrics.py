@@ -83,7 +83,7 @@ class Metrics:
             count = sum(isinstance(evidence, Missing) for evidence in scaler.metrics.values())
             self.missing.labels("InferenceScaler", key.namespace, key.name).set(count)
         for key, policy in snapshot.policies.items():
-            count = isinstance(policy.offered, Missing) + isinstance(policy.admitted, Missing)
+            count = sum(isinstance(rates, Missing) for rates in (policy.offered, policy.admitted, policy.heaviest))
             self.missing.labels("FeaturePolicy", key.namespace, key.name).set(count)
 
     def _show_scalers(self, plan: Plan, memory: Memory) -> None:
