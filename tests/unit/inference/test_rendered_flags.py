@@ -87,3 +87,9 @@ def test_a_tier_without_the_feature_is_refused_for_its_plan() -> None:
 
 def test_a_persons_word_is_told_apart() -> None:
     assert refused(judged("free", overridden=True)).reason == "denied_override"
+
+
+def test_a_user_who_is_held_back_alone_is_denied_for_capacity() -> None:
+    held = cell("free", "denied", user="ana")
+    assert refused(judged("free", held)).reason == "denied_capacity"
+    assert judged("free", cell("free", "denied", user="ben")).enabled

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from brownout.flags.audience import REMAINDER, Logic, Tier, by_audience, in_order
-from brownout.flags.cells import Override, Policy, Share, denials, ends_at, in_force, serve
+from brownout.flags.cells import Override, Policy, Share, denials, ends_at, held_back, in_force, serve
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -64,7 +64,8 @@ def _canonical(content: dict[str, Any]) -> bytes:
 def _feature_flag(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override]) -> dict[str, Any]:
     def outcome(tier: Tier, cohort: str) -> Logic:
         share = serve(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
-        return _split(share, policy.spec.flag_key)
+        alone = held_back(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
+        return _except(alone, _split(share, policy.spec.flag_key))
 
     variants = {variant.name: variant.value for variant in policy.spec.variants}
     last = policy.spec.variants[-1]
@@ -110,6 +111,17 @@ def _split(share: Share, flag_key: str) -> Logic:
     user = {"var": "targetingKey"}
     buckets = [[share.variant, share.percent], [share.otherwise, 100 - share.percent]]
     return {"if": [{"!!": user}, {"fractional": [{"cat": [flag_key, user]}, *buckets]}, share.otherwise]}
+
+
+def _except(alone: dict[str, list[str]], rest: Logic) -> Logic:
+    """The cell's rule for everybody but those who are held back alone: they get the variant under which they are listed.
+
+    By exact equality with the targetingKey, and within their own cell: who changes the tier is held back no more.
+    """
+    if not alone:
+        return rest
+    tests = [({"in": [{"var": "targetingKey"}, users]}, variant) for variant, users in alone.items()]
+    return {"if": [*(part for test in tests for part in test), rest]}
 
 
 def _metadata(policy: Policy) -> dict[str, Any]:
