@@ -23,7 +23,7 @@ class WorkloadSeen(Struct, frozen=True, kw_only=True):
 
     `replicas` is what its spec says; `pods` are those that exist. `busy`: mean share of the ready replicas' GPU time in use
     over the rate window (0 to 1). `concurrency`: requests in the system, running and waiting. `waiting`: requests in its queue.
-    `backlog`: GPU-seconds in its queue, at declared cost. `work`: GPU-seconds a second of work done. `queue_seconds`: mean time
+    `backlog`: GPU-seconds in its queue. `work`: GPU-seconds a second of work done. `queue_seconds`: mean time
     in the queue of the requests that left it within the window. None where the metric cannot be had.
     """
 
