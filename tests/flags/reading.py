@@ -90,7 +90,7 @@ def variant(policy: Policy, tiers: Iterable[Tier], overrides: Iterable[Override]
         return names[0]
     sits = cell.variant if cell.variant in names else last
     lower = names[min(names.index(sits) + 1, len(names) - 1)]
-    in_share = cell.percent >= 100 or (bool(key) and lucky(policy.spec.flag_key, key, cell.percent))
+    in_share = cell.percent >= 100 or (key is not None and key != "" and lucky(policy.spec.flag_key, key, cell.percent))
     served = sits if in_share else lower
     served = served if served in may_have else may_have[-1]
     why = cohort.replace("-", "_") if cohort else "capacity"
