@@ -9,12 +9,13 @@ POOL, OVERRIDE = ("GPUPool", "h100"), ("FeatureOverride", "incident-4711")
 
 
 class Refusal(NamedTuple):
-    """A change that makes an example wrong, and the sentence that says so."""
+    """A change that makes an example wrong, and the server's sentence; `offline` is that of `validate`, where it knows more."""
 
     title: str
     of: tuple[str, str]
     changes: dict[str, Any]
     message: str
+    offline: str = ""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -180,6 +181,7 @@ RULES = (
         POLICY,
         {"spec.tiers[1].lowest": "small"},
         "lowest names no variant of this policy; write one of the names under variants",
+        "tier plus: there is no variant 'small'; write one of full, lite, denied",
     ),
     Refusal(
         "lowest_of_a_tier_that_is_never_shed",
