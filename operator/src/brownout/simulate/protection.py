@@ -57,7 +57,7 @@ def priority_inversion_minutes(record: Record, scenario: Scenario, spans: Sequen
     or a whole replica beyond another workload's protected floor. From 30 s after each onset on, up to the next one: what an
     episode leaves behind counts as well.
     """
-    above = record.held - needed_gpus(record, record.floor) >= replica_gpus(record)
+    above: npt.NDArray[np.bool_] = record.held - needed_gpus(record, record.floor) >= replica_gpus(record)
     inverted = np.zeros(len(record.asked), dtype=np.bool_)
     for w, name in enumerate(record.workloads):
         elsewhere = np.delete(above, w, axis=1).any(axis=1)
