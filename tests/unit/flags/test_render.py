@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from brownout.api.override import MAX_OVERRIDE_SECONDS, CellRef
 from brownout.api.policy import Notice, Variant
@@ -22,6 +23,7 @@ from flags.builders import (
     auto,
     cell,
     never,
+    on_plan,
     override,
     policy,
     tier,
@@ -104,6 +106,39 @@ def test_a_tier_that_is_always_keeps_the_first_variant_whatever_status_says() ->
 def test_a_tier_never_falls_below_its_lowest() -> None:
     assert served(flags(policy(cells=[cell("plus", "denied")])), PLUS_USER) == "lite"
     assert served(flags(policy(cells=[cell("plus", "lite", 0)])), PLUS_USER) == "lite"
+
+
+# When it comes back
+
+
+def test_each_audience_is_told_when_it_is_expected_back_as_status_has_it() -> None:
+    soon, late = "2026-11-22T20:05:00Z", "2026-11-22T21:00:00Z"
+    cells = [
+        structs.replace(cell("free", "lite"), expected_return=soon),
+        structs.replace(cell("free", "denied", cohort="new-accounts"), expected_return=late),
+        cell("plus", "lite"),
+    ]
+    found = json.loads(flags(policy(cells=cells)).document)["flags"]["image-generation"]["metadata"]
+    assert {key: value for key, value in found.items() if key.startswith("expectedReturn")} == {
+        "expectedReturn_free": soon,
+        "expectedReturn_free.new-accounts": late,
+    }
+
+
+def test_a_return_that_draws_near_is_no_other_set() -> None:
+    shed = policy(cells=[structs.replace(cell("free", "denied"), expected_return="2026-11-22T20:05:00Z")])
+    assert flags(shed, now=NOW).version == flags(shed, now=NOW + 200).version == flags(shed, now=NOW + 400).version
+
+
+def test_the_audience_of_a_return_is_the_one_that_the_audience_flag_names() -> None:
+    dotted = tier("free.eu", 5, on_plan("free-eu"))
+    shed = policy(
+        cells=[structs.replace(cell("free.eu", "denied"), expected_return="2026-11-22T20:05:00Z")],
+        tiers=[auto("free.eu")],
+    )
+    flag_set = render(NAMESPACE, policies=[shed], tiers=[dotted], overrides=[], now=NOW)
+    audience = served(flag_set, {"plan": "free-eu"}, AUDIENCE)
+    assert f"expectedReturn_{audience}" in json.loads(flag_set.document)["flags"]["image-generation"]["metadata"]
 
 
 # The cells of status

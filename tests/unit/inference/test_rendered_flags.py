@@ -83,9 +83,6 @@ def test_a_refusal_says_to_come_back_when_the_cell_is_expected_back(cohort: str,
     at = datetime.fromtimestamp(NOW + 240, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     shed = structs.replace(cell("free", "denied", cohort=cohort), expected_return=at)
     assert refused(judged("free", shed, new=new)).headers()["Retry-After"] == "240"
-    assert refused(judged("free", shed, cell("free", "denied", cohort="new-accounts"), new=True)).retry_after_seconds == (
-        240 if new else 30
-    )
 
 
 def test_a_shed_cohort_is_named() -> None:
