@@ -30,17 +30,21 @@ class Segment:
 
 
 class Knapsack:
-    """Cells [C] that share one capacity. `cost` and `worth`: [C, V]; worth 0 where a variant may not be used."""
+    """Cells [C] on k workloads whose GPUs are one fluid: exact where k is 1, and a bound where it is more.
+
+    `cost`: [C, V, k] GPU-seconds a request; `worth`: [C, V], 0 where a variant may not be used.
+    """
 
     def __init__(self, cost: Floats, worth: Floats, *, protection: Ints) -> None:
         self._shape = worth.shape
-        found = [segment for cell in range(len(worth)) for segment in _hull(cell, cost[cell], worth[cell])]
+        total = cost.sum(axis=2)
+        found = [segment for cell in range(len(worth)) for segment in _hull(cell, total[cell], worth[cell])]
         self._segments = sorted(found, key=lambda s: (-s.density, -int(protection[s.cell])))
 
     def values(self, demand: Floats, capacity: Floats) -> Floats:
-        """Worth a second [B, A] of serving `demand` [B, C] with each of the capacities [A, 1] in GPUs."""
+        """Worth a second [B, A] of serving `demand` [B, C] with each of the capacities [A, k] in GPUs."""
         value = np.zeros((len(demand), len(capacity)))
-        left = np.broadcast_to(capacity[:, 0], value.shape).copy()
+        left = np.broadcast_to(capacity.sum(axis=1), value.shape).copy()
         for segment in self._segments:
             asked = demand[:, segment.cell, None]
             if segment.cost <= 0:
@@ -52,9 +56,9 @@ class Knapsack:
         return value
 
     def shares(self, demand: Floats, capacity: Floats) -> Floats:
-        """Shares [B, C, V] of the cells' asks that are served by variant, with capacity [B, 1] in GPUs."""
+        """Shares [B, C, V] of the cells' asks that are served by variant, with capacities [B, k] in GPUs."""
         shares = np.zeros((len(demand), *self._shape))
-        left = capacity[:, 0].copy()
+        left = capacity.sum(axis=1)
         for segment in self._segments:
             wanted = demand[:, segment.cell] * segment.cost
             taken = np.minimum(left, wanted)
@@ -63,7 +67,7 @@ class Knapsack:
             if segment.worse != NOTHING:
                 shares[:, segment.cell, segment.worse] -= part
             shares[:, segment.cell, segment.better] += part
-        return shares
+        return shares.clip(0.0, 1.0)
 
 
 def _hull(cell: int, cost: Floats, worth: Floats) -> list[Segment]:
