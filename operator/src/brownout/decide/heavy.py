@@ -1,0 +1,149 @@
+"""One user's burst is answered by that user's own share, before a whole tier pays for it.
+
+A user who asks for a great part of what a cell asks for becomes a cell of its own, beside the cell that it came out of, which
+is then counted without it. From there on everything is as for any cell (memory, dwell, gate, remembered rate, a line in
+status), but for three things: its rungs come before all others, it moves as a whole because half a user cannot be denied, and
+it never has more than its cell has. It is forgotten when it is no longer heavy and whole again.
+
+What this cannot see: many users who act together, users who change their name (each is light), and servers that do not say who
+their heaviest users are. Those are answered as any other demand, on the ladder.
+"""
+
+from collections.abc import Iterable, Mapping
+from math import sqrt
+
+from msgspec import structs
+
+from brownout.decide.cells import FIRST, Cell
+from brownout.decide.demand import RATE_WINDOW_SECONDS
+from brownout.decide.evidence import Missing, Sample, fresh
+from brownout.decide.memory import CellMemory
+from brownout.decide.outcome import CellKey, Level
+from brownout.decide.snapshot import Audience, Policy
+
+CELL_SHARE = 0.2
+"""The least part of its cell's offered rate that a heavy user asks for."""
+
+FEATURE_SHARE = 0.1
+"""And of the whole feature's: the heaviest of a few paying users is not why a feature with thousands of others is short."""
+
+NOISE_TIMES = 5.0
+"""A heavy user's rate is at least so many standard deviations of its counting noise: 25 requests in the window of 30 s."""
+
+STANDS_OUT = 4.0
+"""And so many times that of the lightest user who is named beside it: where all ask alike there is no heavy one."""
+
+MOST_USERS = 3
+"""Users of one cell who are held back alone; beyond that it is not one user's burst."""
+
+Users = Mapping[CellKey, Cell]
+"""Cells of one user each."""
+
+
+def audience_of(user: Audience) -> Audience:
+    """The tier and cohort that a user belongs to."""
+    return Audience(user.tier, user.cohort)
+
+
+def parent_of(key: CellKey) -> CellKey:
+    """The cell that a user's cell came out of."""
+    return CellKey(key.policy, audience_of(key.audience))
+
+
+def heavy_users(policy: Policy, *, now: float, within_seconds: float) -> dict[Audience, list[Audience]]:
+    """By tier and cohort: the users who are heavy now, heaviest first. Nobody where that cannot be seen.
+
+    A demand sample older than `within_seconds` is none.
+    """
+    if isinstance(policy.heaviest, Missing) or isinstance(policy.offered, Missing) or not policy.heaviest:
+        return {}
+    named: dict[Audience, list[tuple[float, Audience]]] = {}
+    for user, sample in policy.heaviest.items():
+        if isinstance(fresh(sample, now=now, within_seconds=within_seconds), Sample):
+            named.setdefault(audience_of(user), []).append((sample.value, user))
+    everybody = sum(sample.value for sample in policy.offered.values())
+    found: dict[Audience, list[Audience]] = {}
+    for audience, users in named.items():
+        offered = policy.offered.get(audience)
+        if offered is None or isinstance(fresh(offered, now=now, within_seconds=within_seconds), Missing):
+            continue
+        lightest = min(rate for rate, _ in users)
+        least = max(CELL_SHARE * offered.value, FEATURE_SHARE * everybody, STANDS_OUT * lightest)
+        heavy = [(rate, user) for rate, user in users if rate >= least and _beyond_noise(rate)]
+        if heavy and len(users) > 1:
+            found[audience] = [user for _, user in sorted(heavy, key=lambda one: (-one[0], one[1]))]
+    return found
+
+
+def _beyond_noise(rate: float) -> bool:
+    """Whether a rate is several standard deviations of its own count: the root of the rate over the window."""
+    return rate > 0 and rate >= NOISE_TIMES * sqrt(rate / RATE_WINDOW_SECONDS)
+
+
+def user_cells(
+    cells: Mapping[CellKey, Cell],
+    policies: Iterable[Policy],
+    memory: Mapping[CellKey, CellMemory],
+    *,
+    now: float,
+    within_seconds: float,
+) -> dict[CellKey, Cell]:
+    """The cells of single users: those who are held back still, and those who are heavy now; at most three of each cell.
+
+    Only out of cells from which something may be taken at all.
+    """
+    wanted: dict[CellKey, list[Audience]] = {}
+    for key, remembered in memory.items():
+        if key.audience.user and remembered.level != FIRST:
+            wanted.setdefault(parent_of(key), []).append(key.audience)
+    for users in wanted.values():
+        users.sort()
+    for policy in policies:
+        for audience, heavy in heavy_users(policy, now=now, within_seconds=within_seconds).items():
+            users = wanted.setdefault(CellKey(policy.stored.key, audience), [])
+            users += [user for user in heavy if user not in users]
+    return {
+        (key := CellKey(parent.policy, user)): structs.replace(cells[parent], key=key)
+        for parent, users in sorted(wanted.items())
+        if parent in cells and may_be_split(cells[parent])
+        for user in users[:MOST_USERS]
+    }
+
+
+def may_be_split(cell: Cell) -> bool:
+    """Whether one of a cell's users may be held back alone: the loop decides about the cell, and may take something from it."""
+    return cell.planned and not cell.always and cell.lowest > 0 and cell.mode != "Advise"
+
+
+def user_rate(policy: Policy, user: Audience, *, now: float, within_seconds: float) -> Sample | Missing | None:
+    """What a user asks for: a sample, Missing where it cannot be seen, None where the user is not among the heaviest."""
+    if isinstance(policy.heaviest, Missing):
+        return policy.heaviest
+    sample = policy.heaviest.get(user)
+    return None if sample is None else fresh(sample, now=now, within_seconds=within_seconds)
+
+
+def without_users(
+    seen: Mapping[CellKey, float | None],
+    users: Users,
+    memory: Mapping[CellKey, CellMemory],
+    missing: Mapping[CellKey, str],
+) -> dict[CellKey, float | None]:
+    """What cells ask for without the users who are counted by themselves, so that nobody is counted twice.
+
+    `seen`: requests a second, of cells with all of their users and of these users. While a user's rate is `missing` its last
+    mean is taken from its cell; a user who is not among the heaviest any more is one of the cell again.
+    """
+    found = dict(seen)
+    for key in users:
+        parent, rate = parent_of(key), seen[key]
+        if key in missing:
+            rate = memory[key].mean_rate if memory[key].mean_rate is not None else memory[key].shed_rate
+        if found.get(parent) is not None:
+            found[parent] = max(0.0, (found[parent] or 0.0) - (rate or 0.0))
+    return found
+
+
+def beneath(own: Level, cell: Level) -> Level:
+    """What a user of a cell has: the lesser of its own level and the cell's."""
+    return own if own.depth > cell.depth else cell
