@@ -9,13 +9,21 @@ one's time (h: what a step costs whatever it holds), so a workload with capacity
 Replicas share one queue; that a balancer would do worse is left out.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
 
 STEP_SECONDS = 0.5
 NOWHERE = -1
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile a function that allocates nothing: counting references of both tuples' arrays took 4/5 of the time."""
+    return cast(Function, njit(cache=True, _nrt=False)(function))
 
 
 class World(NamedTuple):
@@ -78,7 +86,7 @@ class State(NamedTuple):
     user_good: Any  # [users]
 
 
-@njit(cache=True)
+@compiled
 def chance(seed: int, ask: int, tries: int, what: int) -> float:
     """A number in [0, 1) that depends on nothing else (splitmix64; Steele, Lea and Flood 2014)."""
     z = np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(ask) * np.uint64(64) + np.uint64(tries * 4 + what)
@@ -89,7 +97,7 @@ def chance(seed: int, ask: int, tries: int, what: int) -> float:
     return float(z >> np.uint64(11)) / 9007199254740992.0
 
 
-@njit(cache=True)
+@compiled
 def _enqueue(world: World, state: State, ask: int, now: float) -> None:
     cell, variant, stage = world.ask_cell[ask], state.variant[ask], state.stage[ask]
     at = world.visits[cell, variant, stage]
@@ -106,13 +114,13 @@ def _enqueue(world: World, state: State, ask: int, now: float) -> None:
     state.backlog[at] += state.left[ask]
 
 
-@njit(cache=True)
+@compiled
 def _leave_queue(world: World, state: State, ask: int, at: int) -> None:
     state.waiting[at] -= 1
     state.backlog[at] -= state.left[ask]
 
 
-@njit(cache=True)
+@compiled
 def _turn_away(world: World, state: State, ask: int, now: float) -> None:
     """Refused, cancelled or out of patience: some try again later."""
     tries = state.tries[ask]
@@ -125,7 +133,7 @@ def _turn_away(world: World, state: State, ask: int, now: float) -> None:
         state.retry_head[step] = ask
 
 
-@njit(cache=True)
+@compiled
 def _try(world: World, state: State, ask: int, now: float) -> None:
     cell = world.ask_cell[ask]
     state.tries[ask] += 1
@@ -149,7 +157,7 @@ def _try(world: World, state: State, ask: int, now: float) -> None:
         _enqueue(world, state, ask, now)
 
 
-@njit(cache=True)
+@compiled
 def _answer(world: World, state: State, ask: int, now: float) -> None:
     cell = world.ask_cell[ask]
     state.used[world.ask_user[ask]] += 1
@@ -162,7 +170,7 @@ def _answer(world: World, state: State, ask: int, now: float) -> None:
         state.late[tick, cell] += 1
 
 
-@njit(cache=True)
+@compiled
 def _next(world: World, state: State, at: int, now: float) -> int:
     """The next request from a workload's queues, or NOWHERE."""
     for rank in range(state.head.shape[1]):
@@ -176,7 +184,7 @@ def _next(world: World, state: State, at: int, now: float) -> int:
     return NOWHERE
 
 
-@njit(cache=True)
+@compiled
 def _give_up(world: World, state: State, at: int, now: float) -> None:
     """Who has waited for too long goes; within a queue the first came first."""
     for rank in range(state.head.shape[1]):
@@ -189,7 +197,7 @@ def _give_up(world: World, state: State, at: int, now: float) -> None:
             _turn_away(world, state, ask, now)
 
 
-@njit(cache=True)
+@compiled
 def cancel(world: World, state: State, now: float) -> None:
     """Take from the queues whoever is denied by now: what is denied is also cancelled."""
     for at in range(state.head.shape[0]):
@@ -216,7 +224,7 @@ def cancel(world: World, state: State, now: float) -> None:
                 ask = following
 
 
-@njit(cache=True)
+@compiled
 def _serve(world: World, state: State, at: int, now: float) -> None:
     """One step of one workload."""
     replicas = state.ready[at]
@@ -256,7 +264,7 @@ def _serve(world: World, state: State, at: int, now: float) -> None:
             state.active[at, index] = ask
 
 
-@njit(cache=True)
+@compiled
 def _finish(world: World, state: State, ask: int, now: float) -> None:
     cell, variant = world.ask_cell[ask], state.variant[ask]
     stage = state.stage[ask] + 1
@@ -267,7 +275,7 @@ def _finish(world: World, state: State, ask: int, now: float) -> None:
         _answer(world, state, ask, now)
 
 
-@njit(cache=True)
+@compiled
 def advance(world: World, state: State, first: int, last: int) -> None:
     """Steps `first` to `last` (exclusive): users come, try again, give up; servers work."""
     for step in range(first, last):
