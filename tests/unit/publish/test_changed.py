@@ -117,6 +117,10 @@ def test_cells_that_come_and_go_are_written() -> None:
     assert writes(policy(), none, since=0.1)
 
 
+def test_another_user_who_is_held_back_is_written() -> None:
+    assert writes(policy(user="ana"), policy(user="ben"), since=0.1)
+
+
 def test_a_pool_is_written_when_gpus_change_hands_and_not_when_its_saturation_trembles() -> None:
     def pool(percent: int = 50, held: int = 2) -> Status:
         return {

@@ -54,7 +54,7 @@ def _decisive(status: Body) -> Body:
         "state": status.get("state"),
         "tried": status.get("tried"),
         "cells": _cells(
-            status, "tier", "cohort", "variant", "percent", "overriddenTo", "since", "lastShedAt", "reversals"
+            status, "tier", "cohort", "user", "variant", "percent", "overriddenTo", "since", "lastShedAt", "reversals"
         ),
         "overridden": status.get("cells") if isinstance(status.get("cells"), int) else None,
         "replicas": {name: replicas.get(name) for name in ("desired", "current", "ready", "coming")},

@@ -151,6 +151,7 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
     return CellStatus(
         tier=audience.tier,
         cohort=audience.cohort,
+        user=audience.user,
         variant=plan.variant_name,
         percent=plan.level.percent,
         overridden_to=plan.overridden_to,
