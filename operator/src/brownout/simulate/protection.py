@@ -5,6 +5,7 @@ does answering them late.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ def priority_inversion_minutes(record: Record, scenario: Scenario, spans: Sequen
     above: npt.NDArray[np.bool_] = record.held - needed_gpus(record, record.floor) >= replica_gpus(record)
     inverted = np.zeros(len(record.asked), dtype=np.bool_)
     for w, name in enumerate(record.workloads):
-        elsewhere = np.delete(above, w, axis=1).any(axis=1)
+        elsewhere: npt.NDArray[np.bool_] = np.any(np.delete(above, w, axis=1), axis=1)
         carried = _carried(record, name)
         for priority in {cell.tier_priority for cell in record.cells if _pays(cell, scenario)}:
             cells = [_pays(cell, scenario) and cell.tier_priority == priority for cell in record.cells]
@@ -116,6 +117,5 @@ def _by_tick(buckets: Buckets, values: npt.NDArray[np.bool_]) -> npt.NDArray[np.
 def _after_grace(record: Record, scenario: Scenario, spans: Sequence[Episode]) -> Iterator[tuple[int, int]]:
     """Ticks from 30 s after each onset up to the next onset, or the end."""
     tick, end = record.tick_seconds, judged_ticks(record, scenario)
-    starts = sorted(span.start for span in spans)
-    for start, following in zip(starts, [*starts[1:], np.inf], strict=True):
+    for start, following in pairwise([*sorted(span.start for span in spans), np.inf]):
         yield round((start + GRACE_SECONDS) / tick), int(min(end, following / tick))

@@ -1,7 +1,6 @@
 """A whole comparison of controllers in one scenario, as it is written to JSON: every seed's figures, and what they come to."""
 
 import hashlib
-import os
 import platform
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -64,13 +63,13 @@ class Comparison(Struct, frozen=True, kw_only=True, rename="camel"):
     controllers: tuple[ControllerResult, ...]
 
 
-def provenance(scenario: str, file: Path, traces: Iterable[Path] = ()) -> Provenance:
-    """Of a scenario's file and the traces that it reads, on this machine. OSError where a file cannot be read."""
+def provenance(scenario: str, file: Path, *, traces: Iterable[Path] = (), machine: str) -> Provenance:
+    """Of a scenario's file and the traces that it reads. OSError where a file cannot be read."""
     return Provenance(
         scenario=scenario,
         scenario_hash=_sha256(file),
         traces={trace.name: _sha256(trace) for trace in traces},
-        machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        machine=machine,
         python=platform.python_version(),
     )
 
@@ -144,11 +143,11 @@ def rank(values: Mapping[str, Sequence[float]]) -> dict[str, Place]:
         return {}
     mean = {name: float(np.mean(v)) for name, v in values.items()}
     first = max(sorted(mean), key=lambda name: mean[name])
-    least = bootstrap(values[first]).low
+    least = min(mean[first], bootstrap(values[first]).low)  # equal values may differ in their last digit
     return {
         name: Place(
             rank=1 + sum(other > mean[name] for other in mean.values()),
-            first_or_within=mean[name] >= min(least, mean[first]),
+            first_or_within=mean[name] >= least,
             behind_first=paired_difference(values[first], v),
         )
         for name, v in values.items()
