@@ -1,7 +1,7 @@
 """The controllers that Brownout is compared with, each from its published algorithm, each tuned by the same procedure.
 
 `CONTROLLERS` has, by name, how one is made and the settings that are tried for it, its defaults first: the published ones where
-there are some. Those that scale with the HPA have its settings as `hpa` in theirs.
+there are some. Those that scale with the HPA have its settings as `scaling` in theirs.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ class Entry(NamedTuple):
 
 
 def _beside_hpa(shedder: Callable[[Setting, Any], Shedder]) -> Factory:
-    return lambda setting, parameters: Combined(setting, parameters.hpa, shedder(setting, parameters))
+    return lambda setting, parameters: Combined(setting, parameters.scaling, shedder(setting, parameters))
 
 
 CONTROLLERS: dict[str, Entry] = {

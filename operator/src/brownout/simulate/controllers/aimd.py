@@ -32,7 +32,7 @@ MAX_MULTIPLIER = 2.0
 class Parameters(Struct, frozen=True, kw_only=True):
     """`setpoint`: mean time in the queue that is overload, as a share of the objective."""
 
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     setpoint: float = 0.25
     slope: float = -1.0
     increment: float = 0.025

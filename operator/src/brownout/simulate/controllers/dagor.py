@@ -15,7 +15,7 @@ Priorities are the rungs of the ladder; admission at upstream servers is the fla
 Servers measure their own queues: without data they keep the level. A restart admits everything.
 """
 
-from math import pow
+import math
 
 from msgspec import Struct
 
@@ -32,7 +32,7 @@ BETA = 0.01
 class Parameters(Struct, frozen=True, kw_only=True):
     """`threshold`: mean time in the queue that is overload, as a share of the objective."""
 
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     threshold: float = 0.04
     window_seconds: float = 1.0
     scope: Scope = "service"
@@ -56,7 +56,7 @@ class DAGOR(OnLadder):
 def expected_load(admitted: float, offered: float, *, overloaded: bool, windows: float) -> float:
     """What is to be admitted after so many windows of one kind."""
     if overloaded:
-        return admitted * pow(1.0 - ALPHA, windows)
+        return admitted * math.pow(1.0 - ALPHA, windows)
     return min(offered, admitted + BETA * offered * windows)
 
 

@@ -32,7 +32,7 @@ SLOWEST = 10.0
 class Parameters(Struct, frozen=True, kw_only=True):
     """`setpoint`: the 95th percentile that is aimed at, as a share of the objective."""
 
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     pole: float = 0.9
     setpoint: float = 0.8
     scope: Scope = "service"

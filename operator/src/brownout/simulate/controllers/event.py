@@ -29,10 +29,10 @@ QUOTA = 3
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
 
 
-GRID = tuple(Parameters(hpa=scaling) for scaling in hpa.GRID)
+GRID = tuple(Parameters(scaling=scaling) for scaling in hpa.GRID)
 
 
 class Event:

@@ -21,7 +21,7 @@ DAY = 86400.0
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     delay_seconds: float = 900.0
     notice: float = 1.0
     give_back_seconds: float = DAY

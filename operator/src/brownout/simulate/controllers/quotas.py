@@ -12,11 +12,11 @@ from brownout.simulate.controllers import hpa
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     limit: int = 3
 
 
-GRID = tuple(Parameters(hpa=scaling) for scaling in hpa.GRID)
+GRID = tuple(Parameters(scaling=scaling) for scaling in hpa.GRID)
 
 
 class Quotas:

@@ -15,7 +15,7 @@ from brownout.simulate.controllers.ladder import Group, Scope
 
 
 class Parameters(Struct, frozen=True, kw_only=True):
-    hpa: hpa.Parameters = hpa.Parameters()
+    scaling: hpa.Parameters = hpa.Parameters()
     high: float = 0.95
     low: float = 0.7
     dwell_seconds: float = 60.0
