@@ -6,12 +6,18 @@ from hypothesis import strategies as st
 
 from brownout.decide.cells import FIRST
 from brownout.decide.outcome import Level
-from brownout.simulate.controllers.ladder import Ladder, groups
+from brownout.simulate.controllers.ladder import Demand, Ladder, groups
 from support.build import cell_key
 from support.simulate_builders import CELLS, observed, setting
 
 LADDER = Ladder(CELLS)
 OFFERED = {("video", "free"): 2.0, ("image", "free"): 5.0, ("image", "pro"): 1.0}
+
+
+def demand() -> Demand:
+    found = LADDER.demand(observed(offered=OFFERED))
+    assert found is not None
+    return found
 
 
 def test_at_zero_nobody_loses_anything() -> None:
@@ -53,29 +59,25 @@ def test_further_on_nobody_has_more_and_nobody_falls_below_the_lowest(one: float
 
 
 def test_offered_load_is_at_declared_cost_and_the_first_variant() -> None:
-    assert LADDER.offered_load(observed(offered=OFFERED)) == 2.0 * 8.0 + 6.0 * 4.0
+    assert demand().offered == 2.0 * 8.0 + 6.0 * 4.0
 
 
-def test_offered_load_is_unknown_where_a_rate_is() -> None:
-    assert LADDER.offered_load(observed(offered={**OFFERED, ("image", "free"): None})) is None
+def test_demand_is_unknown_where_a_rate_is() -> None:
+    assert LADDER.demand(observed(offered={**OFFERED, ("image", "free"): None})) is None
 
 
 def test_the_position_that_saves_a_load_passes_rungs_that_nobody_asks_for() -> None:
-    seen = observed(offered=OFFERED)
-
-    assert LADDER.position_saving(4.0, seen) == pytest.approx(1.25), "a quarter of video for free, after new accounts"
-    assert LADDER.position_saving(16.0 + 15.0 + 2.5, seen) == pytest.approx(5.5), "all of it lite, half of lite denied"
+    assert demand().position_saving(4.0) == pytest.approx(1.25), "a quarter of video for free, after new accounts"
+    assert demand().position_saving(16.0 + 15.0 + 2.5) == pytest.approx(5.5), "all of it lite, half of lite denied"
 
 
 @given(st.floats(0.1, 30.0))
 def test_a_position_saves_what_it_was_asked_to_save(load: float) -> None:
-    seen = observed(offered=OFFERED)
-
-    assert LADDER.saved_load(LADDER.position_saving(load, seen), seen) == pytest.approx(load)
+    assert demand().saved(demand().position_saving(load)) == pytest.approx(load)
 
 
 def test_more_than_can_be_saved_is_the_top() -> None:
-    assert LADDER.position_saving(1000.0, observed(offered=OFFERED)) == LADDER.top
+    assert demand().position_saving(1000.0) == LADDER.top
 
 
 def test_a_service_is_the_features_that_load_common_workloads() -> None:

@@ -38,7 +38,7 @@ def sights(draw: st.DrawFn) -> Observation:
 
 
 @pytest.mark.parametrize("name", CONTROLLERS)
-@settings(max_examples=25)
+@settings(max_examples=10)
 @given(sequence=st.lists(st.tuples(sights(), st.booleans()), min_size=1, max_size=20))
 def test_whatever_is_seen_bounds_lowest_and_always_are_kept(
     name: str, sequence: list[tuple[Observation, bool]]

@@ -83,12 +83,15 @@ class LoadScheduler:
         self._position = 0.0
 
     def position(self, seen: Observation) -> float:
-        ladder = self._group.ladder
-        signal, offered = worst_queueing(self._group, self._setting, seen), ladder.offered_load(seen)
-        if seen.measured_at > self._measured_at:
-            self._measured_at = seen.measured_at
-            observed = 1.0 - ladder.saved_load(self._position, seen) / offered if offered else 1.0
-            desired = self._multiplier.update(signal, observed)
-            refused = 0.0 if desired is None or offered is None else (1.0 - desired) * offered
-            self._position = ladder.position_saving(refused, seen)
+        if seen.measured_at <= self._measured_at:
+            return self._position
+        self._measured_at = seen.measured_at
+        signal, demand = worst_queueing(self._group, self._setting, seen), self._group.ladder.demand(seen)
+        offered = demand.offered if demand is not None else 0.0
+        observed = 1.0 - demand.saved(self._position) / offered if demand is not None and offered else 1.0
+        desired = self._multiplier.update(signal, observed)
+        if demand is None or desired is None:
+            self._position = 0.0
+        else:
+            self._position = demand.position_saving((1.0 - desired) * offered)
         return self._position

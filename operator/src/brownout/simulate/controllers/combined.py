@@ -49,19 +49,25 @@ class OnLadder:
 
     def __init__(self, setting: Setting, scope: Scope, loop: Callable[[Group], Loop]) -> None:
         self._tracks = [Track(group, loop(group)) for group in groups(setting.cells, scope)]
+        self._action = Action()
 
     def restart(self) -> None:
         for track in self._tracks:
             track.loop.restart()
 
     def decide(self, seen: Observation) -> Action:
-        levels: dict[CellKey, Level] = {}
+        moved = False
         for track in self._tracks:
             position = track.loop.position(seen)
             if position != track.position:
                 track.position, track.levels = position, track.group.ladder.levels(position)
-            levels |= track.levels
-        return Action(levels=levels)
+                moved = True
+        if moved:
+            levels: dict[CellKey, Level] = {}
+            for track in self._tracks:
+                levels |= track.levels
+            self._action = Action(levels=levels)
+        return self._action
 
 
 class Track(Struct):

@@ -73,17 +73,17 @@ class AdmissionLevel:
 
     def position(self, seen: Observation) -> float:
         waited = worst_queueing(self._group, self._setting, seen)
-        ladder = self._group.ladder
-        offered = ladder.offered_load(seen)
-        if waited is None or offered is None or seen.measured_at == self._measured_at:
+        if waited is None or seen.measured_at == self._measured_at:
             return self._position
         overloaded = waited > self._parameters.threshold
         windows = self._windows(seen.measured_at)
         if not overloaded and self._position == 0.0:
             return 0.0
-        admitted = offered - ladder.saved_load(self._position, seen)
-        expected = expected_load(admitted, offered, overloaded=overloaded, windows=windows)
-        self._position = ladder.position_saving(offered - expected, seen)
+        demand = self._group.ladder.demand(seen)
+        if demand is not None:
+            admitted = demand.offered - demand.saved(self._position)
+            expected = expected_load(admitted, demand.offered, overloaded=overloaded, windows=windows)
+            self._position = demand.position_saving(demand.offered - expected)
         return self._position
 
     def _windows(self, measured_at: float) -> float:

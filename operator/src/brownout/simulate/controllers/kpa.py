@@ -65,6 +65,7 @@ class Decider:
 
     def __init__(self, ready: int, now: float) -> None:
         self._samples: deque[tuple[float, float]] = deque()
+        self._sum = 0.0
         self.panic_since = now if ready > 1 else None
         self._panic_pods = ready if ready > 1 else 0
 
@@ -72,25 +73,34 @@ class Decider:
         """A sample is taken once, however often it is seen."""
         if concurrency is not None and (not self._samples or measured_at > self._samples[-1][0]):
             self._samples.append((measured_at, concurrency))
+            self._sum += concurrency
 
     def desired(self, workload: WorkloadSeen, target: float, now: float) -> int | None:
         """Replicas within the workload's bounds; None, no change, where there is no data."""
         samples = self._samples
         while samples and samples[0][0] <= now - STABLE_SECONDS:
-            samples.popleft()
+            self._sum -= samples.popleft()[1]
         if not samples:
             return None
         ready = max(1, workload.ready)
         least, most = floor(ready / MAX_SCALE_DOWN_RATE), ceil(MAX_SCALE_UP_RATE * ready)
-        recent = [value for at, value in samples if at > now - PANIC_SECONDS]
-        stable = ceil(sum(value for _, value in samples) / len(samples) / target - ROUNDING)
-        panic = ceil(sum(recent) / len(recent) / target - ROUNDING) if recent else 0
+        stable = ceil(self._sum / len(samples) / target - ROUNDING)
+        panic = ceil(self._recent(now) / target - ROUNDING)
         self._switch(panic / ready >= PANIC_THRESHOLD, now)
         desired = min(max(stable, least), most)
         if self.panic_since is not None:
             self._panic_pods = max(self._panic_pods, desired, min(max(panic, least), most))
             desired = self._panic_pods
         return max(workload.min_replicas, min(desired, workload.max_replicas))
+
+    def _recent(self, now: float) -> float:
+        """Mean over the panic window; 0 where it is empty."""
+        total, count = 0.0, 0
+        for at, value in reversed(self._samples):
+            if at <= now - PANIC_SECONDS:
+                break
+            total, count = total + value, count + 1
+        return total / count if count else 0.0
 
     def _switch(self, over_threshold: bool, now: float) -> None:
         if over_threshold:

@@ -25,52 +25,67 @@ class Ladder:
         self.cells = tuple(cells)
         self.rungs: tuple[Rung, ...] = tuple(ladder(self.cells))
         self.top = float(len(self.rungs))
-        self._gains = tuple((rung.cell.key, _gain(rung)) for rung in self.rungs)
-        self._whole = tuple((c.key, sum(c.costs[0].values())) for c in self.cells if c.planned)
+        self._below: list[dict[CellKey, Level]] = [{}]
+        for rung in self.rungs:
+            self._below.append({**self._below[-1], rung.cell.key: Level(rung.step + 1)})
+        gains = [(rung.cell.key, index, _gain(rung)) for index, rung in enumerate(self.rungs)]
+        self._loads = tuple(
+            (
+                cell.key,
+                sum(cell.costs[0].values()),
+                tuple((index, gain) for key, index, gain in gains if key == cell.key),
+            )
+            for cell in self.cells
+            if cell.planned
+        )
 
     def levels(self, position: float) -> dict[CellKey, Level]:
         """Levels of the cells that lose something at a position."""
         whole = int(position)
-        levels = {rung.cell.key: Level(rung.step + 1) for rung in self.rungs[:whole]}
+        levels = self._below[whole].copy()
         percent = round(100 * (position - whole))
         if percent and whole < len(self.rungs):
             rung = self.rungs[whole]
             levels[rung.cell.key] = Level(rung.step, 100 - percent) if percent < 100 else Level(rung.step + 1)
         return levels
 
-    def offered_load(self, seen: Observation) -> float | None:
-        """GPU-seconds a second that users ask for, at declared cost and the first variant; None where it cannot be seen."""
-        load = 0.0
-        for key, cost in self._whole:
+    def demand(self, seen: Observation) -> "Demand | None":
+        """What users ask for now; None where it cannot be seen."""
+        offered, weights = 0.0, [0.0] * len(self.rungs)
+        for key, cost, gains in self._loads:
             cell = seen.cells.get(key)
             if cell is None:
                 continue
-            if cell.offered is None:
+            rate = cell.offered
+            if rate is None:
                 return None
-            load += cell.offered * cost
-        return load
+            offered += rate * cost
+            for index, gain in gains:
+                weights[index] = rate * gain
+        return Demand(offered, weights)
 
-    def saved_load(self, position: float, seen: Observation) -> float:
-        """What of the offered load a position does not let through, in GPU-seconds a second."""
+
+class Demand(Struct, frozen=True):
+    """`offered`: GPU-seconds a second at declared cost and the first variant; `weights`: what of it each rung saves."""
+
+    offered: float
+    weights: list[float]
+
+    def saved(self, position: float) -> float:
+        """What a position does not let through."""
         whole = int(position)
-        saved = sum(self._weight(index, seen) for index in range(whole))
-        return saved + (position - whole) * self._weight(whole, seen) if whole < len(self.rungs) else saved
+        saved = sum(self.weights[:whole])
+        return saved + (position - whole) * self.weights[whole] if whole < len(self.weights) else saved
 
-    def position_saving(self, load: float, seen: Observation) -> float:
+    def position_saving(self, load: float) -> float:
         """The first position that saves as much, or the top: a prefix sum over the priorities, from the cheapest one."""
         if load <= 1e-9:
             return 0.0
-        for index in range(len(self.rungs)):
-            weight = self._weight(index, seen)
+        for index, weight in enumerate(self.weights):
             if weight >= load:
                 return index + load / weight
             load -= weight
-        return self.top
-
-    def _weight(self, index: int, seen: Observation) -> float:
-        key, gain = self._gains[index]
-        cell = seen.cells.get(key)
-        return 0.0 if cell is None or cell.offered is None else cell.offered * gain
+        return float(len(self.weights))
 
 
 class Group(Struct, frozen=True):
