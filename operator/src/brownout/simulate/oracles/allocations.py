@@ -11,7 +11,7 @@ from brownout.simulate.oracles.truth import Buckets, Truth
 from brownout.simulate.record import Ints
 
 MOST_STATES = 600
-_MOST_CANDIDATES = 2_000_000
+_MOST_CANDIDATES = 200_000
 
 
 def allocations(truth: Truth, buckets: Buckets) -> Ints:
@@ -46,6 +46,8 @@ def _full(truth: Truth, largest: Ints, gpus: int, *, step: int, loose: bool) -> 
     counted in steps.
     """
     size = truth.gpus_per_replica
+    if int((largest * size).sum()) <= gpus:
+        return largest[None, :]
     least = truth.min_replicas if int((truth.min_replicas * size).sum()) <= gpus else np.zeros_like(truth.min_replicas)
     filler = int((largest * size).argmax())
     levels = [

@@ -27,7 +27,10 @@ class Ladder:
         """Worth a second [B, A] of serving `demand` [B, C] with each of the capacities [A, k] in GPUs."""
         asked, limits = demand.T[:, :, None], capacity.T[:, None, :]
         served = self._served(asked, limits)
-        return np.asarray(sum(self._worth[c, v] * asked[c] * share for (c, v), share in served.items()) + 0 * limits[0])
+        value = np.zeros((len(demand), len(capacity)))
+        for (cell, variant), share in served.items():
+            value += self._worth[cell, variant] * asked[cell] * share
+        return value
 
     def shares(self, demand: Floats, capacity: Floats) -> Floats:
         """Shares [B, C, V] of the cells' asks that are served by variant, with capacities [B, k] in GPUs."""
