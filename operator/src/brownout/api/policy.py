@@ -199,6 +199,8 @@ class CellStatus(Object, frozen=True, kw_only=True):
     message: str = ""
     since: Time = ""
     expected_return: Time = ""
+    refused_by: Annotated[str, Meta(description="the rule of the restore gate that keeps it from coming back now")] = ""
+    refusal: Annotated[str, Meta(description="on what numbers it does")] = ""
     last_shed_at: Time = ""
     dwell_seconds: int = 0
     offered_before: str = ""
