@@ -128,7 +128,9 @@ class Plant:
         self._writes = 0
         self._pods_at_start = sum(fleet.made for fleet in self.fleets)
         ticks, cells, workloads = layout.ticks, len(layout.cells), len(layout.workloads)
-        self._kept = {name: np.zeros((ticks, cells)) for name in ("offered", "admitted", "variant", "percent")}
+        self._kept: dict[str, Floats] = {
+            name: np.zeros((ticks, cells)) for name in ("offered", "admitted", "variant", "percent")
+        }
         self._kept |= {n: np.zeros((ticks, workloads)) for n in ("ready", "held", "pending", "desired", "backlog")}
         self._kept |= {name: np.zeros(ticks) for name in ("gpus", "stale", "writes")}
 

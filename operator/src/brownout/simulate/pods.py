@@ -106,14 +106,20 @@ class Nodes:
                 if pod.node is not None:
                     free[pod.node] -= fleet.gpus
         evicted = False
+        hopeless: set[str] = set()  # what one pod of a fleet did not find, the next one does not find either
         for fleet, pod in sorted(waiting, key=lambda one: (-one[0].priority, one[1].created_at)):
+            if fleet.name in hopeless:
+                continue
             node = min((n for n in free if free[n] >= fleet.gpus), key=lambda n: (free[n], n), default=None)
             if node is None:
                 node = self._evict(fleet, fleets, free)
-                evicted = evicted or node is not None
-            if node is not None:
-                free[node] -= fleet.gpus
-                pod.node, pod.loads_until = node, now + pod.cold_start
+                if node is None:
+                    hopeless.add(fleet.name)
+                    continue
+                evicted = True
+                hopeless.clear()
+            free[node] -= fleet.gpus
+            pod.node, pod.loads_until = node, now + pod.cold_start
         if evicted:
             for fleet in fleets:
                 fleet.fill(now)

@@ -11,13 +11,10 @@ from brownout.simulate.scenario import Metrics
 
 
 class Scrape(NamedTuple):
+    """`counters`: offered and admitted by cell, work, ready seconds, waited and dequeued by workload, one after the other."""
+
     at: float
-    offered: Floats
-    admitted: Floats
-    work: Floats
-    ready_seconds: Floats
-    waited: Floats
-    dequeued: Floats
+    counters: Floats
     running: Floats
     waiting: Floats
     backlog: Floats
@@ -49,15 +46,11 @@ class Scrapes:
     def take(self, state: State, now: float) -> None:
         """One scrape."""
         off = 1.0 + self._settings.noise * self._random.standard_normal(len(state.backlog))
+        counters = (state.offered, state.admitted, state.work, state.ready_seconds, state.waited, state.dequeued)
         self._kept.append(
             Scrape(
                 now,
-                state.offered.copy(),
-                state.admitted.copy(),
-                state.work.copy(),
-                state.ready_seconds.copy(),
-                state.waited.copy(),
-                state.dequeued.copy(),
+                np.concatenate(counters),
                 state.running.astype(np.float64),
                 state.waiting.astype(np.float64),
                 np.maximum(0.0, state.backlog * off),
@@ -77,17 +70,19 @@ class Scrapes:
         seconds = last.at - first.at
         if seconds <= 0:
             return None
-        there = last.ready_seconds - first.ready_seconds
-        left = last.dequeued - first.dequeued
+        workloads = len(last.backlog)
+        cells = (len(last.counters) - 4 * workloads) // 2
+        grown = last.counters - first.counters
+        work, there, waited, left = grown[2 * cells :].reshape(4, workloads)
         with np.errstate(invalid="ignore", divide="ignore"):
             return Rates(
                 at=last.at,
-                offered=(last.offered - first.offered) / seconds,
-                admitted=(last.admitted - first.admitted) / seconds,
-                ever=last.offered,
-                work=(last.work - first.work) / seconds,
-                busy=np.where(there > 0, (last.work - first.work) / there, 0.0),
-                queue_seconds=(last.waited - first.waited) / left,
+                offered=grown[:cells] / seconds,
+                admitted=grown[cells : 2 * cells] / seconds,
+                ever=last.counters[:cells],
+                work=work / seconds,
+                busy=np.where(there > 0, work / there, 0.0),
+                queue_seconds=waited / left,
                 running=last.running,
                 waiting=last.waiting,
                 backlog=last.backlog,
