@@ -41,11 +41,11 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 GRID = (
     Parameters(),
-    Parameters(setpoint=0.5),
-    Parameters(increment=0.0025),
-    Parameters(slope=-0.25),
-    Parameters(slope=-0.25, increment=0.0025),
-    Parameters(scope="pool"),
+    Parameters(scaling=hpa.LATE),
+    Parameters(scaling=hpa.LATE, setpoint=0.1),
+    Parameters(scaling=hpa.LATE, setpoint=0.1, increment=0.0025),
+    Parameters(scaling=hpa.LATE, setpoint=0.1, slope=-0.5, increment=0.01),
+    Parameters(scaling=hpa.LATE, slope=-0.25, scope="pool"),
 )
 
 

@@ -40,11 +40,11 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 GRID = (
     Parameters(),
-    Parameters(threshold=0.2),
-    Parameters(threshold=0.04, window_seconds=5.0),
-    Parameters(threshold=0.2, window_seconds=5.0),
-    Parameters(threshold=0.5, window_seconds=5.0),
-    Parameters(threshold=0.2, scope="pool"),
+    Parameters(scaling=hpa.LATE),
+    Parameters(scaling=hpa.LATE, window_seconds=5.0),
+    Parameters(scaling=hpa.LATE, threshold=0.1, window_seconds=5.0),
+    Parameters(scaling=hpa.LATE, threshold=0.2, window_seconds=5.0),
+    Parameters(scaling=hpa.LATE, threshold=0.2, window_seconds=5.0, scope="pool"),
 )
 
 

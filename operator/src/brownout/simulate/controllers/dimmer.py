@@ -40,11 +40,11 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 GRID = (
     Parameters(),
-    Parameters(setpoint=0.5),
-    Parameters(pole=0.6),
-    Parameters(pole=0.97),
-    Parameters(scope="pool"),
-    Parameters(pole=0.97, scope="pool"),
+    Parameters(scaling=hpa.LATE),
+    Parameters(scaling=hpa.LATE, setpoint=0.5),
+    Parameters(scaling=hpa.LATE, setpoint=0.5, pole=0.97),
+    Parameters(scaling=hpa.LATE, setpoint=0.3, pole=0.97),
+    Parameters(scaling=hpa.LATE, setpoint=0.5, pole=0.97, scope="pool"),
 )
 
 

@@ -37,7 +37,10 @@ class Parameters(Struct, frozen=True, kw_only=True):
     target: float = 0.7
 
 
-GRID = tuple(Parameters(target=target) for target in (0.7, 0.5, 0.6, 0.8, 0.9))
+LATE = Parameters(target=0.9)
+"""Up only when replicas are all but full: where GPUs are short and something else sheds, the greed of 0.7 starves others."""
+
+GRID = (Parameters(), Parameters(target=0.5), Parameters(target=0.6), Parameters(target=0.8), LATE)
 
 
 class HPA:

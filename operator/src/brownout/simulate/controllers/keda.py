@@ -40,11 +40,11 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 GRID = (
     Parameters(),
-    Parameters(target=0.5),
-    Parameters(target=0.9),
-    Parameters(signal="waiting", target=0.25),
+    Parameters(target=2.0),
+    Parameters(target=5.0),
     Parameters(signal="waiting", target=0.5),
-    Parameters(signal="waiting", target=1.0),
+    Parameters(signal="waiting", target=4.0),
+    Parameters(signal="waiting", target=16.0),
 )
 
 

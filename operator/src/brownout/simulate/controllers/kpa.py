@@ -34,7 +34,7 @@ class Parameters(Struct, frozen=True, kw_only=True):
     utilization: float = 0.7
 
 
-GRID = tuple(Parameters(utilization=share) for share in (0.7, 0.5, 0.6, 0.8, 0.9))
+GRID = tuple(Parameters(utilization=share) for share in (0.7, 0.5, 0.6, 0.8, 0.9, 1.0))
 
 
 class KPA:

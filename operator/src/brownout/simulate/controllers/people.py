@@ -7,7 +7,7 @@ whole tier, in the order of the ladder (video for free, then images for free, ..
 each as long again, the last one is taken back. Who sees no data does nothing. A restarted process means nothing to them.
 """
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from brownout.api.resources import Key
 from brownout.decide.cells import Cell, ladder
@@ -29,10 +29,15 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 def grid(delay_seconds: float) -> tuple[Parameters, ...]:
     """The same people, more or less watchful, who give back a day later or after as long as it took to act."""
-    return tuple(
-        Parameters(delay_seconds=delay_seconds, notice=notice, give_back_seconds=later)
-        for notice in (0.5, 1.0)
-        for later in (DAY, delay_seconds)
+    base = Parameters(delay_seconds=delay_seconds)
+    late = structs.replace(base, scaling=hpa.LATE)
+    return (
+        base,
+        structs.replace(base, give_back_seconds=delay_seconds),
+        late,
+        structs.replace(late, give_back_seconds=delay_seconds),
+        structs.replace(late, notice=0.5),
+        structs.replace(late, notice=0.5, give_back_seconds=delay_seconds),
     )
 
 

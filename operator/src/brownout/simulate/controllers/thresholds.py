@@ -24,11 +24,11 @@ class Parameters(Struct, frozen=True, kw_only=True):
 
 GRID = (
     Parameters(),
-    Parameters(dwell_seconds=30.0),
     Parameters(dwell_seconds=15.0),
-    Parameters(dwell_seconds=15.0, low=0.8),
-    Parameters(dwell_seconds=15.0, scope="pool"),
-    Parameters(dwell_seconds=30.0, scope="pool"),
+    Parameters(scaling=hpa.LATE),
+    Parameters(scaling=hpa.LATE, dwell_seconds=30.0),
+    Parameters(scaling=hpa.LATE, dwell_seconds=30.0, high=0.9),
+    Parameters(scaling=hpa.LATE, dwell_seconds=15.0, low=0.8, scope="pool"),
 )
 
 
