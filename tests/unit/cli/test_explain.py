@@ -351,8 +351,8 @@ def test_kind_and_name_may_be_one_word(explain: Any) -> None:
         (["scaler", "image"], "there is no InferenceScaler 'image'; there are: media/image-small, media/image-xl"),
         (["scaler", "image", "-n", "media"], "there is no InferenceScaler 'image' in media; there are: image-small, image-xl"),
         (["pool", "a100"], "there is no GPUPool 'a100'; there are: h100"),
-        (["policy", "image-generation", "-n", "x"], "in x; there are: none; elsewhere: media/image-generation"),
-        (["policy", "-n", "x"], "there is no FeaturePolicy in x; elsewhere: media/image-generation"),
+        (["policy", "image-generation", "-n", "x"], "there is no FeaturePolicy 'image-generation' in x; there are: none"),
+        (["policy", "-n", "x"], "there is no FeaturePolicy in x; there are: none"),
         (["policy", "image-generation", "--tier", "fre"], "FeaturePolicy media/image-generation has no cell 'fre'; there are: free/new-accounts, free"),
         (["policy", "image-generation", "--tier", "free", "--cohort", "old"], "has no cell 'free/old'; there are: free/new-accounts, free"),
         (["scaler", "--tier", "free"], "--tier is of a policy; write: brownout explain policy NAME --tier TIER"),
@@ -373,6 +373,18 @@ def test_a_name_in_two_namespaces_needs_the_namespace(explain: Any) -> None:
     assert told.code == 1
     assert "is in more than one namespace; write -n with one of a, b" in told.complaint
     assert explain(twice, "policy", "image-generation", "-n", "b").lines[0] == "FeaturePolicy b/image-generation"
+
+
+def test_a_tier_may_be_asked_for_over_all_policies(explain: Any) -> None:
+    objects = shed_policy()
+    policy = next(one for one in objects if one["kind"] == "FeaturePolicy")
+    without = changed(policy, {"metadata.name": "chat", "spec.flagKey": "chat", "status.cells": []})
+    told = explain([*objects, without], "policy", "--tier", "free", "--json")
+
+    assert [one["subject"] for one in json.loads(told.text)] == [
+        "FeaturePolicy media/image-generation for free/new-accounts",
+        "FeaturePolicy media/image-generation for free",
+    ]
 
 
 def test_as_json_it_is_a_list_with_the_same_in_fields(explain: Any) -> None:

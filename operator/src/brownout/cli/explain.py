@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _seen(arguments: argparse.Namespace) -> Seen:
     if arguments.filename:
-        return see(from_files(arguments.filename, READ))
+        return see(from_files(arguments.filename, READ, arguments.namespace))
     from brownout.cli.cluster import from_cluster  # its client takes a second to import, which files need not wait for
 
     return see(from_cluster(READ, arguments.namespace), now=time.time())

@@ -1,6 +1,6 @@
 """Which objects and cells a person asked to have explained, by kind, name and audience; what is not there is said with what is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 from msgspec import Struct
@@ -28,7 +28,10 @@ class NotThereError(Exception):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """What to explain. Without a kind: the shortage. Without a name: all of the kind. A cohort of "" is the rest of a tier."""
+    """What to explain. Without a kind: the shortage. Without a name: all of the kind. A cohort of "" is the rest of a tier.
+
+    `namespace`: the one that was read, if not all were.
+    """
 
     kind: str = ""
     name: str = ""
@@ -63,39 +66,30 @@ def explain(seen: Seen, asked: Asked) -> list[Explanation]:
     policies = _found(seen.policies, asked)
     if asked.tier is None:
         return [explain_policy(seen, policy) for policy in policies]
-    return [explain_cell(seen, cell) for policy in policies for cell in _cells(seen, policy.key, asked)]
+    return [explain_cell(seen, cell) for cell in _cells(seen, [policy.key for policy in policies], asked)]
 
 
 def _found(objects: Mapping[Key, T], asked: Asked) -> list[T]:
-    """The objects of the kind and name, in the namespace if one is asked for."""
-    within = {key: one for key, one in objects.items() if asked.namespace in (None, key.namespace) or not key.namespace}
+    """The objects of the kind, or the one of the name."""
     where = f" in {asked.namespace}" if asked.namespace and asked.kind != "GPUPool" else ""
-    if not asked.name:
-        if not within:
-            raise NotThereError(f"there is no {asked.kind}{where}{_elsewhere(objects)}")
-        return [one for _, one in sorted(within.items())]
-    found = {key: one for key, one in within.items() if key.name == asked.name}
+    found = {key: one for key, one in sorted(objects.items()) if asked.name in ("", key.name)}
     if not found:
-        there = ", ".join(sorted(str(key) if not where else key.name for key in within)) or "none"
-        message = f"there is no {asked.kind} {asked.name!r}{where}; there are: {there}"
-        raise NotThereError(message if within else f"{message}{_elsewhere(objects)}")
-    if len(found) > 1:
-        names = ", ".join(sorted(key.namespace for key in found))
+        named = f" {asked.name!r}" if asked.name else ""
+        there = ", ".join(key.name if where else str(key) for key in sorted(objects)) or "none"
+        raise NotThereError(f"there is no {asked.kind}{named}{where}; there are: {there}")
+    if asked.name and len(found) > 1:
+        names = ", ".join(key.namespace for key in found)
         raise NotThereError(f"{asked.kind} {asked.name!r} is in more than one namespace; write -n with one of {names}")
     return list(found.values())
 
 
-def _elsewhere(objects: Iterable[Key]) -> str:
-    others = ", ".join(sorted(str(key) for key in objects))
-    return f"; elsewhere: {others}" if others else ""
-
-
-def _cells(seen: Seen, policy: Key, asked: Asked) -> list[CellSeen]:
-    """The cells of a policy that are of the tier, and of the cohort if one is asked for."""
-    own = [cell for cell in seen.cells if cell.policy.key == policy]
+def _cells(seen: Seen, policies: Sequence[Key], asked: Asked) -> list[CellSeen]:
+    """The cells of these policies that are of the tier, and of the cohort if one is asked for."""
+    own = [cell for cell in seen.cells if cell.policy.key in policies]
     found = [cell for cell in own if cell.line.tier == asked.tier and asked.cohort in (None, cell.line.cohort)]
     if not found:
         wanted = f"{asked.tier}/{asked.cohort}" if asked.cohort else str(asked.tier)
         there = ", ".join(dict.fromkeys(str(cell.audience) for cell in own)) or "none: no decision has been made yet"
-        raise NotThereError(f"FeaturePolicy {policy} has no cell {wanted!r}; there are: {there}")
+        of = ", ".join(map(str, policies))
+        raise NotThereError(f"FeaturePolicy {of} has no cell {wanted!r}; there are: {there}")
     return found
