@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from brownout.decide.cells import FIRST, Cell, build_cells
-from brownout.decide.evidence import Missing
+from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import (
     MOST_USERS,
     beneath,
@@ -163,6 +163,19 @@ def test_a_cell_never_asks_for_less_than_nothing() -> None:
     assert rest_of({"free": 5.0, "free@ana": 6.0}) == 0.0
 
 
+def test_nobody_asks_for_more_than_the_cell() -> None:
+    found = user_rate(image(offered={"free": 5.0}), audience("free@ana"), now=NOW, within_seconds=WITHIN)
+    assert isinstance(found, Sample)
+    assert found.value == 5.0
+
+
+def test_three_users_do_not_ask_for_more_than_the_cell_together() -> None:
+    rest, users = cell_key("image", "free"), [cell_key("image", f"free@u{n}") for n in range(3)]
+    cell = cells_of(image())[rest]
+    found = without_users({rest: 5.0, **dict.fromkeys(users, 2.0)}, dict.fromkeys(users, cell), {}, {})
+    assert [found[key] for key in (rest, *users)] == [0.0, 2.0, 2.0, 1.0]
+
+
 def test_a_cell_that_cannot_be_seen_stays_unseen() -> None:
     assert rest_of({"free": None, "free@ana": 6.0}) is None
 
@@ -184,6 +197,7 @@ def test_a_users_rate_is_a_sample_or_nothing_or_missing() -> None:
     assert not isinstance(found, Missing | None)
     assert rate(image(heaviest={})) is None
     assert rate(image(heaviest=GONE)) == GONE
+    assert rate(image(offered=GONE)) == GONE
     assert isinstance(rate(image(), NOW + WITHIN + 1), Missing)
 
 

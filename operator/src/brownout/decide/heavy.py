@@ -116,11 +116,18 @@ def may_be_split(cell: Cell) -> bool:
 
 
 def user_rate(policy: Policy, user: Audience, *, now: float, within_seconds: float) -> Sample | Missing | None:
-    """What a user asks for: a sample, Missing where it cannot be seen, None where the user is not among the heaviest."""
+    """What a user asks for: a sample, Missing where it cannot be seen, None where the user is not among the heaviest.
+
+    Nor can it be seen where what its whole cell asks for cannot. Nobody asks for more than the cell.
+    """
+    if isinstance(policy.offered, Missing):
+        return policy.offered
     if isinstance(policy.heaviest, Missing):
         return policy.heaviest
-    sample = policy.heaviest.get(user)
-    return None if sample is None else fresh(sample, now=now, within_seconds=within_seconds)
+    of_all, own = policy.offered.get(audience_of(user)), policy.heaviest.get(user)
+    if of_all is None or own is None:
+        return None
+    return fresh(Sample(min(own.value, of_all.value), min(own.at, of_all.at)), now=now, within_seconds=within_seconds)
 
 
 def without_users(
@@ -129,7 +136,7 @@ def without_users(
     memory: Mapping[CellKey, CellMemory],
     missing: Mapping[CellKey, str],
 ) -> dict[CellKey, float | None]:
-    """What cells ask for without the users who are counted by themselves, so that nobody is counted twice.
+    """What everybody asks for, with each user counted once: in its own cell, and not in the one that it came out of.
 
     `seen`: requests a second, of cells with all of their users and of these users. While a user's rate is `missing` its last
     mean is taken from its cell; a user who is not among the heaviest any more is one of the cell again.
@@ -139,8 +146,12 @@ def without_users(
         parent, rate = parent_of(key), seen[key]
         if key in missing:
             rate = memory[key].mean_rate if memory[key].mean_rate is not None else memory[key].shed_rate
-        if found.get(parent) is not None:
-            found[parent] = max(0.0, (found[parent] or 0.0) - (rate or 0.0))
+        left = found.get(parent)
+        if left is None or rate is None:
+            continue
+        found[parent] = left - min(left, rate)
+        if key not in missing:
+            found[key] = min(left, rate)
     return found
 
 
