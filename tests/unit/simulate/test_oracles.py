@@ -171,6 +171,19 @@ def test_lost_nodes_take_replicas_at_once_and_the_best_are_kept() -> None:
     assert reached.episodes.tolist() == [1, 0]
 
 
+def test_replicas_that_the_pool_never_had_room_for_are_lost_and_nothing_comes_at_once() -> None:
+    t = truth(
+        demand=[[2.0]] * 4,
+        cost=[[[0, 0, 1], [0, 0, 0]]],
+        worth=[[1, 0]],
+        gpus=2,
+        start=(1, 2, 0),
+        size=(1, 2, 1),
+        least=(1, 0, 0),
+    )
+    assert foresight(t).replicas.tolist() == [[1, 0, 0]] * 2 + [[1, 0, 1]] * 2
+
+
 def test_the_ladder_binds_where_its_order_is_not_the_best() -> None:
     dear_first = truth(
         demand=[[2.0, 2.0]] * 6, cost=[[[1], [0]], [[1], [0]]], worth=[[9, 0], [1, 0]], gpus=2, start=(2,)

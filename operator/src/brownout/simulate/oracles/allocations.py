@@ -20,9 +20,10 @@ def allocations(truth: Truth, buckets: Buckets) -> Ints:
     largest = np.maximum(np.minimum(_needed(truth, buckets), truth.max_replicas), truth.min_replicas)
     largest = np.maximum(largest, start)
     sizes = np.unique(buckets.gpus)
+    loses = len(sizes) > 1 or int(start @ truth.gpus_per_replica) > sizes[0]
     step = 1
     while True:
-        found = [_full(truth, largest, int(gpus), step=step, loose=len(sizes) > 1) for gpus in sizes]
+        found = [_full(truth, largest, int(gpus), step=step, loose=loses) for gpus in sizes]
         if all(states is not None for states in found):
             states = np.unique(np.concatenate([s for s in found if s is not None]), axis=0)
             if len(states) <= MOST_STATES or step >= int(largest.max()):

@@ -8,7 +8,7 @@ What is traded away: a change does not begin while another is under way, cold st
 carried. So a controller may now and then do a little better; it is the greater of the two that is compared with.
 
 The worth of an allocation in a bucket is the sum of its groups' tables, and these are cumulated over time, so that an edge of
-any length costs one look-up for each group and each of the cold starts that it waits for.
+any length costs one look-up for each table and each of the cold starts that it waits for. Small groups share one table.
 """
 
 import numpy as np
@@ -22,7 +22,8 @@ from brownout.simulate.record import Floats, Ints
 Bools = npt.NDArray[np.bool_]
 
 STAY = -1
-_MOST_EDGES = 3e8
+_MOST_ENTRIES = 4000
+_MOST_EDGES = 1.5e8
 """Where there are more edges than this, changes may begin in every second bucket only, or every third."""
 
 
@@ -42,45 +43,68 @@ class Programme:
         grows = self._place[None, :, :] > self._place[:, None, :]
         longest = np.where(grows, self._lags, 0).max(axis=2)
         self._wait = np.where(longest > 0, np.searchsorted(self._ends, longest), len(self._ends))
-        self._tables = [self._look_up(group) for group in groups]
-        edges = len(self._states) ** 2 * len(buckets.seconds) * len(groups) * len(self._ends)
+        self._blocks = self._blocks_of(groups)
+        self._looks = [self._look_up(np.concatenate([g.workloads for g in block])) for block in self._blocks]
+        edges = len(self._states) ** 2 * len(buckets.seconds) * len(self._blocks) * len(self._ends)
         self._every = max(1, int(np.ceil(edges / _MOST_EDGES)))
 
     def best(self, servings: list[Serving]) -> Ints:
         """Ready replicas [B, W] of the best plan, where each group's GPUs are used in this way."""
-        return self._follow(self._decide([self._cumulated(g, s) for g, s in zip(self._groups, servings, strict=True)]))
+        of = {id(group): serving for group, serving in zip(self._groups, servings, strict=True)}
+        tables = [self._cumulated([(group, of[id(group)]) for group in block]) for block in self._blocks]
+        return self._follow(self._decide(tables))
 
-    def _look_up(self, group: Group) -> list[Ints]:
-        """For each cold start to wait for: where in the group's table the edge from one state to another reads, [S, S].
+    def _blocks_of(self, groups: list[Group]) -> list[list[Group]]:
+        """Groups that share one table, as long as it stays small."""
+        blocks: list[list[Group]] = []
+        entries = 0
+        for group in groups:
+            own = int(np.prod([len(self._levels[w]) for w in group.workloads]))
+            if blocks and entries * own <= _MOST_ENTRIES:
+                blocks[-1].append(group)
+                entries *= own
+            else:
+                blocks.append([group])
+                entries = own
+        return blocks
+
+    def _look_up(self, workloads: Ints) -> list[Ints]:
+        """For each cold start to wait for: where in these workloads' table the edge from one state to another reads, [S, S].
 
         Before a cold start ends the lesser of both is ready; what has its behind it is as in the new state. Past the edge's
         own end it reads the last entry, which is worth nothing. The last of the list is for staying, [S].
         """
-        sizes = [len(self._levels[w]) for w in group.workloads]
+        sizes = [len(self._levels[w]) for w in workloads]
         nowhere = int(np.prod(sizes))
         found: list[Ints] = []
         for stage in range(len(self._ends)):
             index = np.zeros_like(self._wait)
-            for w, size in zip(group.workloads, sizes, strict=True):
+            for w, size in zip(workloads, sizes, strict=True):
                 after, before = self._place[None, :, w], self._place[:, None, w]
                 started = stage > 0 and self._lags[w] <= self._ends[stage - 1]
                 index = index * size + (after if started else np.minimum(before, after))
             waits = (stage <= self._wait) & (self._wait < len(self._ends))
             found.append(np.where(waits, index, nowhere))
         stay = np.zeros(len(self._states), dtype=np.int64)
-        for w, size in zip(group.workloads, sizes, strict=True):
+        for w, size in zip(workloads, sizes, strict=True):
             stay = stay * size + self._place[:, w]
         return [*found, stay]
 
-    def _cumulated(self, group: Group, serving: Serving) -> Floats:
-        """[B + 1, A + 1]: worth up to a bucket by the group's own allocation; one that is worth nothing at the end."""
+    def _cumulated(self, block: list[tuple[Group, Serving]]) -> Floats:
+        """[B + 1, A + 1]: worth up to a bucket by the block's own allocation; one that is worth nothing at the end."""
+        table = np.zeros((len(self._buckets.seconds) + 1, 1))
+        for group, serving in block:
+            table = (table[:, :, None] + self._worth_up_to(group, serving)[:, None, :]).reshape(len(table), -1)
+        return np.concatenate([table, np.zeros((len(table), 1))], axis=1)
+
+    def _worth_up_to(self, group: Group, serving: Serving) -> Floats:
+        """[B + 1, A]: worth up to a bucket by the group's own allocation, 0 for one that no pool holds."""
         grid = np.meshgrid(*(self._levels[w] for w in group.workloads), indexing="ij")
         capacity = np.stack([axis.ravel() for axis in grid], axis=1) * self._truth.gpus_per_replica[group.workloads]
         fits = capacity.sum(axis=1) <= self._gpus.max()
-        worth = np.zeros((len(self._buckets.seconds) + 1, len(capacity) + 1))
-        demand = self._buckets.demand[:, group.cells]
-        rates = serving.values(demand, capacity[fits].astype(np.float64))
-        worth[1:, np.flatnonzero(fits)] = (rates * self._buckets.seconds[:, None]).cumsum(axis=0)
+        worth = np.zeros((len(self._buckets.seconds) + 1, len(capacity)))
+        rates = serving.values(self._buckets.demand[:, group.cells], capacity[fits].astype(np.float64))
+        worth[1:, fits] = (rates * self._buckets.seconds[:, None]).cumsum(axis=0)
         return worth
 
     def _decide(self, tables: list[Floats]) -> tuple[Ints, Ints]:
@@ -93,12 +117,12 @@ class Programme:
         target = self._wait * states + column
         for t in reversed(range(buckets)):
             fits = np.asarray(self._gpus <= self._buckets.gpus[t])
-            stay = sum((table[t + 1] - table[t])[look[-1]] for table, look in zip(tables, self._tables, strict=True))
+            stay = sum((table[t + 1] - table[t])[look[-1]] for table, look in zip(tables, self._looks, strict=True))
             ahead[t] = np.where(fits, stay + ahead[t + 1], -np.inf)
             drops = t == 0 or self._buckets.gpus[t] < self._buckets.gpus[t - 1]
             if t % self._every == 0 or drops:
                 worth = self._arrivals(ahead, t).ravel().take(target)
-                for table, look in zip(tables, self._tables, strict=True):
+                for table, look in zip(tables, self._looks, strict=True):
                     begin = t
                     for stage, lag in enumerate(self._ends):
                         end = min(t + int(lag), buckets)
