@@ -51,7 +51,7 @@ def test_a_shortage_is_told_from_the_pool_to_what_was_taken_and_what_it_waits_fo
         f"GPUPool {world.pool}",
         f"- FeaturePolicy {where}/{FEATURE} for free: ",
         f"- InferenceScaler {where}/image: ",
-        f"more GPUs of the pool {world.pool}",
+        f"the pool {world.pool} has ",
     ):
         assert words in told.stdout, told.stdout
     found = cell(world)

@@ -166,7 +166,7 @@ def test_a_scaler_that_gets_less_than_it_demands_says_what_limits_it(explain: An
 
     missing = scaler.replicas.demanded - scaler.replicas.obtainable
     assert missing > 0
-    need = told.line(f"{missing} more GPUs of the pool demo")
+    need = told.line(f"the pool demo has {missing} more GPUs for it")
     assert "[no]" in need
     assert f"limited by {scaler.limited_by}" in need
     assert told.line("  rule ").split()[1] == scaler.summary.split(":")[0]
@@ -202,6 +202,19 @@ def test_a_cell_says_every_rule_of_the_gate_and_which_does_not_hold(explain: Any
         "[no]  dwell is over: shed 100 s ago; it stays for 240 s (2026-11-22T20:04:00Z)"
     )
     assert "[yes] a part of it fits: as far as lite for 35 %, denied for the rest" in told.text
+
+
+def test_where_the_operator_expects_no_moment_the_last_that_is_waited_for_is_told(explain: Any) -> None:
+    def expected(**line: Any) -> str:
+        objects = shed_policy(**line)
+        told = explain(objects, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+        return str(told.line("  expected ")).strip()
+
+    assert expected() == "expected     not before 2026-11-22T20:04:00Z"
+    assert expected(refusedBy="Waits", refusal="free comes first") == (
+        "expected     not known: nobody can tell when nobody is before it"
+    )
+    assert expected(expectedReturn="2026-11-22T20:05:00Z") == "expected     2026-11-22T20:05:00Z"
 
 
 def test_what_does_not_fit_is_said_with_learned_costs(explain: Any) -> None:

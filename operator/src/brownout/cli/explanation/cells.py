@@ -4,7 +4,7 @@ The gate is asked on the numbers that status holds: rounded, and a few seconds o
 stands in the line itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
@@ -42,9 +42,6 @@ def explain_cell(seen: Seen, one: CellSeen) -> Explanation:
     """One cell."""
     line, spec = one.line, one.policy.spec
     needs = () if one.whole else tuple(_needs(seen, one))
-    expected = line.expected_return
-    if needs and not expected:
-        expected = "not known: what it waits for has no known end"
     return Explanation(
         subject=f"FeaturePolicy {one.policy.key} for {_who(one)}",
         has=_has(one),
@@ -54,9 +51,18 @@ def explain_cell(seen: Seen, one: CellSeen) -> Explanation:
         numbers={"mode": spec.mode, **dict(_numbers(seen, one))},
         goal="to come back",
         needs=needs,
-        expected=expected,
+        expected=line.expected_return or _not_before(needs),
         troubles=troubles(one.policy.status.conditions),
     )
+
+
+def _not_before(needs: Sequence[Need]) -> str:
+    """What can be said where the operator expects no moment: when the last thing that it waits for is due, if all are."""
+    unmet = [need for need in needs if need.met is False]
+    endless = next((need.what for need in unmet if not need.at), "")
+    if endless:
+        return f"not known: nobody can tell when {endless}"
+    return f"not before {max(need.at for need in unmet)}" if unmet else ""
 
 
 def _who(one: CellSeen) -> str:

@@ -91,7 +91,7 @@ def _needs(seen: Seen, scaler: StoredScaler, rule: str) -> Iterator[Need]:
         more = (counts.demanded - counts.obtainable) * (spec.gpus_per_replica or 1)
         gpus = "" if pool is None else f"{pool.status.gpus.free} of {pool.status.gpus.capacity} are free"
         limit = f", limited by {status.limited_by}" if status.limited_by and gpus else ""
-        yield Need(what=f"{more} more GPUs of the pool {spec.pool_ref.name}", met=False, found=gpus + limit)
+        yield Need(what=f"the pool {spec.pool_ref.name} has {more} more GPUs for it", met=False, found=gpus + limit)
     if what := WAITS_FOR.get(rule):
         yield Need(what=what, met=False, found=status.summary.partition(": ")[2])
 
