@@ -72,10 +72,18 @@ def _explained(status: Body) -> Body:
     """Reasons, and messages without their numbers."""
     return {
         "conditions": {c["type"]: (c["reason"], _words(c.get("message", ""))) for c in status.get("conditions", [])},
-        "cells": [(c.get("reason"), _words(c.get("message", "")), "expectedReturn" in c) for c in _cell_list(status)],
+        "cells": [
+            (c.get("reason"), _words(c.get("message", "")), *_refusal(c), "expectedReturn" in c)
+            for c in _cell_list(status)
+        ],
         "limitedBy": status.get("limitedBy"),
+        "reclaim": status.get("reclaim", {}).get("to"),
         "summary": None if "replicas" in status else _words(status.get("summary", "")),
     }
+
+
+def _refusal(cell: Body) -> tuple[str, str]:
+    return cell.get("refusedBy", ""), _words(cell.get("refusal", ""))
 
 
 def _rule(status: Body) -> str:
