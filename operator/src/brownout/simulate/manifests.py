@@ -48,9 +48,8 @@ class Manifests(Struct, frozen=True, kw_only=True):
 
 def load(scenario: Scenario) -> Manifests:
     """The manifests that a scenario names, all of them in its namespace; ScenarioError where they do not fit together."""
-    named = (scenario.manifests,) if isinstance(scenario.manifests, str) else scenario.manifests
     found: dict[str, dict[Key, Any]] = {kind: {} for kind in BY_KIND}
-    for path in (file for name in named for file in _files(Path(scenario.folder) / name)):
+    for path in manifest_files(scenario):
         for stored, kind in _read(path, scenario.namespace):
             found[kind][stored.key] = stored
     pools = found["GPUPool"]
@@ -86,6 +85,12 @@ def load(scenario: Scenario) -> Manifests:
         cells=build_cells(links),
         links=links,
     )
+
+
+def manifest_files(scenario: Scenario) -> list[Path]:
+    """The files that a scenario names; ScenarioError where there is none."""
+    named = (scenario.manifests,) if isinstance(scenario.manifests, str) else scenario.manifests
+    return [file for name in named for file in _files(Path(scenario.folder) / name)]
 
 
 def _files(place: Path) -> list[Path]:

@@ -19,7 +19,7 @@ def rates(scenario: Scenario, traces: Path | None = None) -> Floats:
 
     `traces`: where to look for trace files that are not beside the scenario.
     """
-    at = np.arange(round(scenario.seconds)) + 0.5
+    at: Floats = np.arange(round(scenario.seconds), dtype=np.float64) + 0.5
     return np.stack([rate_at(stream.rate, at, scenario=scenario, traces=traces) for stream in scenario.demand], axis=1)
 
 
@@ -32,9 +32,9 @@ def rate_at(rate: Rate, at: Floats, *, scenario: Scenario, traces: Path | None) 
     if rate.shape == "steady":
         return np.full_like(at, rate.base)
     if rate.shape == "daily":
-        return rate.base + height * (1 - np.cos(2 * np.pi * since / DAY_SECONDS)) / 2
+        return np.asarray(rate.base + height * (1 - np.cos(2 * np.pi * since / DAY_SECONDS)) / 2, dtype=np.float64)
     if rate.shape == "step":
-        return rate.base + height * ((since >= 0) & (since < rate.hold))
+        return rate.base + height * ((since >= 0) & (since < rate.hold)).astype(np.float64)
     if rate.shape == "ramp":
         up = _curve(rate, since / max(rate.rise, 1e-9))
         down = _curve(rate, (since - rate.rise - rate.hold) / max(rate.fall, 1e-9))
@@ -64,6 +64,13 @@ def missing_traces(scenario: Scenario, traces: Path | None) -> tuple[str, ...]:
     return tuple(sorted({t.file for t in wanted if trace_path(t, folder=folder, traces=traces) is None}))
 
 
+def trace_files(scenario: Scenario, traces: Path | None) -> tuple[Path, ...]:
+    """The trace files of a scenario that are to be found."""
+    wanted = [stream.rate.trace for stream in scenario.demand if stream.rate.trace is not None]
+    found = (trace_path(trace, folder=Path(scenario.folder), traces=traces) for trace in wanted)
+    return tuple(sorted({path for path in found if path is not None}))
+
+
 def from_trace(trace: Trace, at: Floats, *, scenario: Scenario, traces: Path | None) -> Floats:
     """A trace's rate at these moments of the scenario; zero before its first row and after its last one."""
     path = trace_path(trace, folder=Path(scenario.folder), traces=traces)
@@ -81,9 +88,9 @@ def from_trace(trace: Trace, at: Floats, *, scenario: Scenario, traces: Path | N
         index = np.searchsorted(edges, where, side="right") - 1
         inside = (index >= 0) & (index < len(counts))
         found = np.where(inside, counts[np.clip(index, 0, len(counts) - 1)] / width, 0.0) * trace.speed
-    if trace.mean is not None and found.mean() > 0:
-        return found * (trace.mean / found.mean())
-    return found * trace.scale
+    mean = float(found.mean())
+    factor = trace.mean / mean if trace.mean is not None and mean > 0 else trace.scale
+    return np.asarray(found * factor, dtype=np.float64)
 
 
 def read_trace(path: Path, trace: Trace) -> tuple[Floats, Floats]:

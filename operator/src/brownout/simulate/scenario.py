@@ -24,7 +24,7 @@ class Part(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fie
     """A part of the file: names in camelCase, nothing that is not known."""
 
 
-class Trace(Part, kw_only=True):
+class Trace(Part, frozen=True, kw_only=True):
     """A rate read from a CSV file: a row for each moment (`rateColumn`), or for each request (without one).
 
     `file` is relative to the scenario, or to the folder given as `--traces`. The trace starts at `startSeconds` of its own
@@ -40,7 +40,7 @@ class Trace(Part, kw_only=True):
     speed: Positive = 1.0
 
 
-class Rate(Part, kw_only=True):
+class Rate(Part, frozen=True, kw_only=True):
     """Requests a second over time: `base`, times or plus a shape.
 
     - steady: `base`.
@@ -64,7 +64,7 @@ class Rate(Part, kw_only=True):
     trace: Trace | None = None
 
 
-class Stream(Part, kw_only=True):
+class Stream(Part, frozen=True, kw_only=True):
     """Users of one cell who ask. `burstiness` is the variance of counts over the mean: 1 is Poisson, more is burstier.
 
     `users` share the requests evenly; `name` says which stream it is where a cell has several (one heavy tenant is a stream
@@ -80,7 +80,7 @@ class Stream(Part, kw_only=True):
     name: str = ""
 
 
-class Simulated(Part, kw_only=True):
+class Simulated(Part, frozen=True, kw_only=True):
     """How a workload really behaves. `objectiveSeconds`: from a request to its answer. `batch`: requests that one replica
     serves at once; a step of a batch that holds n of them takes overhead + (1 - overhead) n / batch of a full one's time.
     `costFactor`: true cost over declared. `startReplicas`: ready at the start (default: minReplicas).
@@ -98,7 +98,7 @@ class Simulated(Part, kw_only=True):
     start_replicas: Annotated[int, Meta(ge=0)] | None = None
 
 
-class Users(Part, kw_only=True):
+class Users(Part, frozen=True, kw_only=True):
     """What users do when they are refused, or have waited for longer than `timeoutSeconds`: `retryShare` try again, after
     `retrySeconds` in the mean, `retries` times at most. `hiddenShare` of those who are denied by a flag do not even ask, for
     their client hides the button."""
@@ -109,7 +109,7 @@ class Users(Part, kw_only=True):
     hidden_share: Share = 0.5
 
 
-class Metrics(Part, kw_only=True):
+class Metrics(Part, frozen=True, kw_only=True):
     """How metrics lag: scraped every `scrapeSeconds`, seen `delaySeconds` later, rates over `windowSeconds`, gauges off by a
     relative standard deviation of `noise`."""
 
@@ -119,19 +119,19 @@ class Metrics(Part, kw_only=True):
     noise: Share = 0.02
 
 
-class PoolSize(Part, kw_only=True):
+class PoolSize(Part, frozen=True, kw_only=True):
     nodes: Annotated[int, Meta(ge=1, le=1000)] = 3
     gpus_per_node: Annotated[int, Meta(ge=1, le=64)] = 8
 
 
-class Event(Part, kw_only=True):
+class Event(Part, frozen=True, kw_only=True):
     """At `at` seconds: nodes are lost (negative) or come (positive), the oldest last."""
 
     at: NotNegative
     nodes: int
 
 
-class Fault(Part, kw_only=True):
+class Fault(Part, frozen=True, kw_only=True):
     """`metrics`: none can be had for `seconds`. `restart`: the controller's process ends and another starts."""
 
     at: NotNegative
@@ -139,7 +139,7 @@ class Fault(Part, kw_only=True):
     seconds: NotNegative = 0.0
 
 
-class Weights(Part, kw_only=True):
+class Weights(Part, frozen=True, kw_only=True):
     """What a served request is worth: tier weight x feature value x the variant's quality. Qualities that are not given: 1 for
     the first variant, 0 for the denial, evenly between."""
 
@@ -148,14 +148,14 @@ class Weights(Part, kw_only=True):
     qualities: dict[str, dict[str, float]] = {}
 
 
-class Episode(Part, kw_only=True):
+class Episode(Part, frozen=True, kw_only=True):
     """A time of shortage, in seconds: what time to protect and reversals are counted over."""
 
     start: NotNegative
     end: NotNegative
 
 
-class Scenario(Part, kw_only=True):
+class Scenario(Part, frozen=True, kw_only=True):
     """The whole file."""
 
     name: str

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import Struct
 
+from brownout.simulate.beside import Beside, beside
 from brownout.simulate.bounds import Bounds, bounds_of
 from brownout.simulate.controller import Controller
 from brownout.simulate.controllers import CONTROLLERS
@@ -60,6 +61,7 @@ class Outcome(NamedTuple):
 
     values: dict[str, float]
     figures: dict[str, Figures]
+    besides: dict[str, Beside]
     records: dict[str, Record]
 
 
@@ -69,6 +71,7 @@ class Results(Struct, frozen=True, kw_only=True):
     scenario: Scenario
     bounds: Bounds
     figures: dict[str, dict[int, Figures]]
+    besides: dict[str, dict[int, Beside]]
     records: dict[str, Record]
 
 
@@ -98,13 +101,16 @@ def compare(
     longest_first = sorted(scenarios, key=lambda one: -one.seconds / one.tick_seconds)
     heats = [Heat(one, traces, seed, field, keep=seed == keep) for one in longest_first for seed in seeds]
     found = {
-        scenario.name: Results(scenario=scenario, bounds=prepared(scenario, traces).bounds, figures={}, records={})
+        scenario.name: Results(
+            scenario=scenario, bounds=prepared(scenario, traces).bounds, figures={}, besides={}, records={}
+        )
         for scenario in scenarios
     }
     for heat, outcome in zip(heats, run(heats, jobs=jobs, progress=progress), strict=True):
         own = found[heat.scenario.name]
         for label, figure in outcome.figures.items():
             own.figures.setdefault(label, {})[heat.seed] = figure
+            own.besides.setdefault(label, {})[heat.seed] = outcome.besides[label]
         own.records.update(outcome.records)
     return [found[scenario.name] for scenario in scenarios]
 
@@ -145,7 +151,7 @@ def _done(heats: Sequence[Heat], jobs: int) -> Iterator[Iterator[tuple[int, Outc
 def heat_of(heat: Heat) -> Outcome:
     """Run one heat. O3 is run first where it is among the entrants, for others are measured against it."""
     world, bounds = prepared(heat.scenario, heat.traces)
-    outcome = Outcome({}, {}, {})
+    outcome = Outcome({}, {}, {}, {})
     ideal: Record | None = None
     for entrant in sorted(heat.entrants, key=lambda one: one.name != IDEAL):
         true = entrant.name == IDEAL
@@ -154,6 +160,7 @@ def heat_of(heat: Heat) -> Outcome:
         outcome.values[entrant.shown] = value(record, heat.scenario)
         if heat.full:
             outcome.figures[entrant.shown] = figures(record, heat.scenario, ideal=ideal, oracle_sheds=bounds.sheds)
+            outcome.besides[entrant.shown] = beside(record, heat.scenario)
         if heat.keep:
             outcome.records[entrant.shown] = record
     return outcome
