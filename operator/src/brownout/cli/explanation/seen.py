@@ -1,6 +1,6 @@
 """The stored objects tied together as the operator ties them: cells, their place on the ladder, and the workloads they load."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -12,6 +12,7 @@ from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus
 from brownout.api.schema import Conditions
 from brownout.cli.overview import Objects
 from brownout.decide.cells import Cell, build_cells, ladder, taken
+from brownout.decide.heavy import parent_of
 from brownout.decide.links import link
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey
@@ -78,7 +79,8 @@ def see(objects: Objects, *, now: float | None = None) -> Seen:
     stored = {kind: {o.key: o for o in found if isinstance(o, Stored)} for kind, found in objects.items()}
     policies: dict[Key, StoredPolicy] = stored.get("FeaturePolicy", {})
     at = _last_moment(stored) if now is None else now
-    cells = build_cells(link(_snapshot(stored)))
+    cells = _with_users(build_cells(link(_snapshot(stored))), policies.values())
+    cells |= _of_users(policies.values(), cells)
     places = {(rung.cell.key, rung.step): place for place, rung in enumerate(ladder(cells.values()), start=1)}
     return Seen(
         pools=stored.get("GPUPool", {}),
@@ -125,6 +127,29 @@ def _snapshot(stored: Mapping[str, dict[Key, Stored[Any, Any]]]) -> Snapshot:
     )
 
 
+def _of_users(policies: Iterable[StoredPolicy], cells: Mapping[CellKey, Cell]) -> dict[CellKey, Cell]:
+    """The cells of single users of whom these policies speak."""
+    keys = [
+        CellKey(policy.key, Audience(line.tier, line.cohort, line.user))
+        for policy in policies
+        for line in policy.status.cells
+        if line.user
+    ]
+    return {key: structs.replace(cells[parent_of(key)], key=key) for key in keys if parent_of(key) in cells}
+
+
+def _with_users(cells: Mapping[CellKey, Cell], policies: Iterable[StoredPolicy]) -> dict[CellKey, Cell]:
+    """The cells, and beside each those users of it of whom status has a line of their own."""
+    found = dict(cells)
+    for policy in policies:
+        for line in policy.status.cells:
+            whole = cells.get(CellKey(policy.key, Audience(line.tier, line.cohort)))
+            if line.user and whole is not None:
+                key = CellKey(policy.key, Audience(line.tier, line.cohort, line.user))
+                found[key] = structs.replace(whole, key=key)
+    return found
+
+
 def _cell(
     policy: StoredPolicy,
     line: CellStatus,
@@ -133,7 +158,7 @@ def _cell(
     now: float,
 ) -> CellSeen:
     memory = recall_cell(line, [variant.name for variant in policy.spec.variants], now=now)
-    cell = cells.get(CellKey(policy.key, Audience(line.tier, line.cohort)))
+    cell = cells.get(CellKey(policy.key, Audience(line.tier, line.cohort, line.user)))
     if cell is None:
         return CellSeen(policy=policy, line=line, memory=memory, cell=None)
     down = [places[rung.cell.key, rung.step] for rung in ladder([cell]) if taken(rung, memory.level)]
