@@ -147,14 +147,19 @@ def _first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> st
     return ""
 
 
+def metric_query(scaler: StoredScaler, metric: Metric) -> str | Missing:
+    """The PromQL of a scaler's metric: its own, or that of its engine pack's signal."""
+    if metric.engine is None:
+        return metric.query or ""
+    labels = metric.engine.labels
+    if metric.engine.pack == "brownout":  # the reference server names its workload
+        labels = {"workload": scaler.spec.scale_target_ref.name, **labels}
+    return engine_packs.query(metric.engine, labels=labels, namespace=scaler.key.namespace)
+
+
 def _metric_ask(scaler: StoredScaler, metric: Metric, asker: Asker) -> Ask | Missing:
-    query: str | Missing = metric.query or ""
-    if metric.engine is not None:
-        labels = metric.engine.labels
-        if metric.engine.pack == "brownout":  # the reference server names its workload
-            labels = {"workload": scaler.spec.scale_target_ref.name, **labels}
-        query = engine_packs.query(metric.engine, labels=labels, namespace=scaler.key.namespace)
-    return _ask(asker, query, scaler.key, lookback_seconds=scaler.spec.stale.after_seconds, limit=SINGLE)
+    lookback_seconds = scaler.spec.stale.after_seconds
+    return _ask(asker, metric_query(scaler, metric), scaler.key, lookback_seconds=lookback_seconds, limit=SINGLE)
 
 
 def _demand_ask(policy: StoredPolicy, which: Which, asker: Asker) -> Ask | Missing:
