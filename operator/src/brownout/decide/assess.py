@@ -4,7 +4,7 @@ from msgspec import structs
 
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerSpec
-from brownout.decide.cells import Cell
+from brownout.decide.cells import FIRST, Cell
 from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for
 from brownout.decide.evidence import Missing
 from brownout.decide.forecast import remember, trend
@@ -94,8 +94,13 @@ def _forecast(demand: Demand, memory: ScalerMemory, supply: Supply, spec: Infere
 
 
 def _let_through(scene: Scene, scaler: Key) -> Flow | None:
-    """The declared cost of what is let through to a scaler; None where it is not known of one of its policies."""
+    """The declared cost of what is let through to a scaler; None where it is not known of one of its policies.
+
+    Nor is it while one user is held back alone: what is let through is not told by user.
+    """
     if any(isinstance(policy.admitted, Missing) for policy in scene.links.policies_of.get(scaler, ())):
+        return None
+    if any(cell.alone and scene.memory[cell.key].level != FIRST for cell in scene.by_scaler.get(scaler, ())):
         return None
 
     def rate(cell: Cell) -> float | None:

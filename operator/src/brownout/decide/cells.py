@@ -43,6 +43,11 @@ class Cell(Struct, frozen=True, kw_only=True):
     scalers: frozenset[Key]
     unknown: frozenset[Key] = frozenset()
 
+    @property
+    def alone(self) -> bool:
+        """Whether this is one user (`decide.heavy`): nobody has a part of one."""
+        return bool(self.key.audience.user)
+
     def cost(self, level: Level, scaler: Key) -> float:
         """Mean declared GPU-seconds for each request of this cell's users at a level."""
         here = self.costs[level.variant].get(scaler, 0.0)
@@ -83,10 +88,18 @@ class Rung(Struct, frozen=True, kw_only=True):
     step: int
 
     @property
-    def order(self) -> tuple[int, int, int, int, str]:
-        """Where it stands on the ladder: cheapest first."""
+    def order(self) -> tuple[bool, int, int, int, int, str, str]:
+        """Where it stands on the ladder: cheapest first, and one heavy user before everybody else."""
         cell = self.cell
-        return (cell.tier_priority, cell.shed_order, self.step, cell.cohort_position, cell.key.policy.name)
+        return (
+            not cell.alone,
+            cell.tier_priority,
+            cell.shed_order,
+            self.step,
+            cell.cohort_position,
+            cell.key.policy.name,
+            cell.key.audience.user,
+        )
 
     def __str__(self) -> str:
         cell = self.cell
@@ -170,7 +183,10 @@ def _lowest(spec: FeaturePolicySpec, entry: TierEntry) -> int:
 
 
 def ladder(cells: Iterable[Cell]) -> list[Rung]:
-    """All rungs of these cells, cheapest first: (tier priority, shedOrder, variant step, cohort position, policy name)."""
+    """All rungs of these cells, cheapest first.
+
+    By (one user alone, tier priority, shedOrder, variant step, cohort position, policy name).
+    """
     rungs = [
         Rung(cell=cell, step=step) for cell in cells if cell.planned and not cell.always for step in range(cell.lowest)
     ]

@@ -16,7 +16,7 @@ from brownout.api.schema import number
 from brownout.decide.cells import FIRST, Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
 from brownout.decide.outcome import CellKey, Level
-from brownout.decide.snapshot import Policy, Scaler
+from brownout.decide.snapshot import Audience, Policy, Scaler
 
 RATE_WINDOW_SECONDS = 30.0
 """The window of the rates that we ask for; a rate r then counts r * 30 requests, give or take the root of that."""
@@ -198,11 +198,11 @@ def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percen
     return wanted
 
 
-def rate_of(policy: Policy, cell: Cell, *, now: float, within_seconds: float) -> Sample | Missing | None:
+def rate_of(policy: Policy, audience: Audience, *, now: float, within_seconds: float) -> Sample | Missing | None:
     """The offered rate of a cell: a sample, Missing where the query failed, None where nobody has asked yet."""
     if isinstance(policy.offered, Missing):
         return policy.offered
-    sample = policy.offered.get(cell.key.audience)
+    sample = policy.offered.get(audience)
     if sample is None:
         return None
     return fresh(sample, now=now, within_seconds=within_seconds)

@@ -46,7 +46,7 @@ def recall(snapshot: Snapshot, now: float) -> Memory:
     for key, policy in snapshot.policies.items():
         names = [variant.name for variant in policy.stored.spec.variants]
         for line in policy.stored.status.cells:
-            cells[CellKey(key, Audience(line.tier, line.cohort))] = recall_cell(line, names, now=now)
+            cells[CellKey(key, Audience(line.tier, line.cohort, line.user))] = recall_cell(line, names, now=now)
     last_shed = max((c.last_shed_at for c in cells.values() if c.last_shed_at is not None), default=None)
     return Memory(
         cells=cells,

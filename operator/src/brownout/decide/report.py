@@ -51,7 +51,8 @@ def describe(r: Report) -> Plan:
             scalers[key] = _unusable_scaler(r, scaler)
     own: dict[Key, list[Cell]] = {key: [] for key in r.scene.snapshot.policies}
     for cell in r.scene.cells.values():
-        own[cell.key.policy].append(cell)
+        if _is_shown(r, cell):
+            own[cell.key.policy].append(cell)
     policies = {key: _policy(r, policy, own[key]) for key, policy in r.scene.snapshot.policies.items()}
     pools = {deal.pool.stored.key: _pool(r, deal, scalers) for deal in r.deals}
     overrides = {key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()}
@@ -64,6 +65,11 @@ def describe(r: Report) -> Plan:
         overrides=overrides,
         notes=tuple(_notes(r, scalers, policies, pools, overrides)),
     )
+
+
+def _is_shown(r: Report, cell: Cell) -> bool:
+    """Who is merely heavy is not spoken of; who was held back is, until it is forgotten."""
+    return not cell.alone or r.scene.memory[cell.key].last_shed_at is not None
 
 
 def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str = "") -> Verdict:
@@ -166,12 +172,11 @@ def _policy(r: Report, policy: Policy, own: Sequence[Cell]) -> PolicyPlan:
     below = [c for c in cells if c.level != FIRST or c.overridden_to]
     shedding = [c for c in cells if c.level != FIRST]
     missing = next((r.scene.stale[cell.key] for cell in own if cell.key in r.scene.stale), "")
+    unread = missing or (policy.heaviest.message if isinstance(policy.heaviest, Missing) else "")
     verdicts = [r.scene.links.ready["FeaturePolicy", key]]
     if own:
         verdicts += [
-            _verdict(
-                Condition.METRICS_AVAILABLE, not missing, Reason.MISSING if missing else Reason.AVAILABLE, missing
-            ),
+            _verdict(Condition.METRICS_AVAILABLE, not unread, Reason.MISSING if unread else Reason.AVAILABLE, unread),
             _verdict(
                 Condition.SHEDDING,
                 bool(shedding),
@@ -230,7 +235,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
 def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
     key = deal.pool.stored.key
     own = {d.view.key for d in deal.decided}
-    cells = [c for c in r.scene.cells.values() if c.scalers & own]
+    cells = [c for c in r.scene.cells.values() if c.scalers & own and _is_shown(r, c)]
     rungs = ladder(cells)
     down = [rung for rung in rungs if taken(rung, r.scene.memory[rung.cell.key].level)]
     upcoming = next((rung for rung in rungs if rung not in down), None)
@@ -287,7 +292,9 @@ def _tier(r: Report, key: Key) -> ObjectPlan:
 def _override(r: Report, override: StoredOverride) -> ObjectPlan:
     key, spec = override.key, override.spec
     policy = r.scene.snapshot.policies.get(Key(key.namespace, spec.policy_ref.name))
-    covered = [cell for cell in r.scene.cells.values() if cell.planned and covers(override, cell.key)]
+    covered = [
+        cell for cell in r.scene.cells.values() if cell.planned and not cell.alone and covers(override, cell.key)
+    ]
     active = [cell for cell in covered if r.scene.overridden.get(cell.key) == override]
     ends = override_ends(override)
     expired = r.scene.now >= ends
@@ -344,7 +351,14 @@ def _notes(
 
     def place(flip: CellPlan) -> tuple[object, ...]:
         cell = r.scene.cells[flip.key]
-        return (cell.tier_priority, cell.shed_order, flip.previous.variant, cell.cohort_position, flip.key)
+        return (
+            not cell.alone,
+            cell.tier_priority,
+            cell.shed_order,
+            flip.previous.variant,
+            cell.cohort_position,
+            flip.key,
+        )
 
     for flip in sorted(down, key=place) + sorted(up, key=place, reverse=True):
         cell = r.scene.cells[flip.key]

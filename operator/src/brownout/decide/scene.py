@@ -11,6 +11,7 @@ from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, build_cells, clamp
 from brownout.decide.demand import NOISE_Z, RATE_WINDOW_SECONDS, rate_of
 from brownout.decide.evidence import Missing, Sample
+from brownout.decide.heavy import Users, beneath, parent_of, user_cells, user_rate, without_users
 from brownout.decide.links import Links, link
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
@@ -27,16 +28,18 @@ RATE_STALE_SECONDS = 60.0
 
 
 class Scene(Struct, frozen=True, kw_only=True):
-    """What the rules look at. By cell: `memory`; `before`, the level of the last tick, as its variants are named now;
-    `served`, the level that users have (overrides included); `seen`, requests a second now; `asked`, what all of
-    its users would ask for; `stale`, why its demand is not known. By namespace: `unreadable`, objects whose demand is not
-    known because they cannot be read.
+    """What the rules look at. `users` are those of the `cells` that are one heavy user each, without whom the others are counted.
+
+    By cell: `memory`; `before`, the level of the last tick, as its variants are named now; `served`, the level that users have
+    (overrides included); `seen`, requests a second now; `asked`, what all of its users would ask for; `stale`, why its demand
+    is not known. By namespace: `unreadable`, objects whose demand is not known because they cannot be read.
     """
 
     snapshot: Snapshot
     links: Links
     now: float
     cells: Mapping[CellKey, Cell]
+    users: Users
     by_scaler: Mapping[Key, list[Cell]]
     policies: Mapping[Key, Policy]
     before: Mapping[CellKey, Level]
@@ -60,16 +63,18 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""
-        served = {
-            key: served_level(self.cells[key], memory.level, self.overridden.get(key)) for key, memory in levels.items()
-        }
-        return structs.replace(self, memory={**self.memory, **levels}, served={**self.served, **served})
+        memory = {**self.memory, **levels}
+        moved = [*levels, *(key for key in self.users if parent_of(key) in levels)]
+        served = {key: _served(key, self.cells, memory, self.overridden) for key in moved}
+        return structs.replace(self, memory=memory, served={**self.served, **served})
 
 
 def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     """Tie the snapshot together with what is remembered of each cell."""
     links = link(snapshot)
     cells = build_cells(links)
+    users = user_cells(cells, links.usable_policies, memory.cells, now=now, within_seconds=RATE_STALE_SECONDS)
+    cells |= users
     policies = {p.stored.key: p for p in links.usable_policies}
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
 
@@ -80,10 +85,13 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     by_scaler: dict[Key, list[Cell]] = {}
     for key, cell in cells.items():
         policy = policies[key.policy]
-        found = rate_of(policy, cell, now=now, within_seconds=RATE_STALE_SECONDS)
+        found = (user_rate if cell.alone else rate_of)(policy, key.audience, now=now, within_seconds=RATE_STALE_SECONDS)
         if isinstance(found, Missing):
             stale[key] = found.message
         seen[key] = found.value if isinstance(found, Sample) else None
+    seen = without_users(seen, users, memory.cells, stale)
+    for key, cell in cells.items():
+        policy = policies[key.policy]
         old = memory.cells.get(key) or _without_memory(cell, cells, memory, now)
         remembered[key] = _allowed(_mean(old, seen[key], elapsed=elapsed), cell, now)
         asked[key] = remembered_rate(
@@ -97,11 +105,12 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         links=links,
         now=now,
         cells=cells,
+        users=users,
         by_scaler=by_scaler,
         policies=policies,
         before={key: memory.cells[key].level if key in memory.cells else FIRST for key in cells},
         memory=remembered,
-        served={key: served_level(cell, remembered[key].level, overridden.get(key)) for key, cell in cells.items()},
+        served={key: _served(key, cells, remembered, overridden) for key in cells},
         seen=seen,
         asked=asked,
         stale=stale,
@@ -110,9 +119,20 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     )
 
 
+def _served(
+    key: CellKey,
+    cells: Mapping[CellKey, Cell],
+    memory: Mapping[CellKey, CellMemory],
+    overridden: Mapping[CellKey, StoredOverride],
+) -> Level:
+    """What users of a cell have; one of them alone has no more than the others."""
+    own = served_level(cells[key], memory[key].level, overridden.get(key))
+    return beneath(own, _served(parent_of(key), cells, memory, overridden)) if cells[key].alone else own
+
+
 def _without_memory(cell: Cell, cells: dict[CellKey, Cell], memory: Memory, now: float) -> CellMemory:
     """A new cell, or one that has lost its memory: the first variant, or its place on a ladder that is in use."""
-    level = place_on_ladder(cell, cells, memory.cells)
+    level = FIRST if cell.alone else place_on_ladder(cell, cells, memory.cells)
     if level == FIRST:
         return CellMemory(since=now)
     return CellMemory(

@@ -126,9 +126,12 @@ def shed(
         part, scaler = _needed(rung, saved, excess)
         if scaler is None:
             continue
-        percent = _whole_parts(level, part)
+        percent = level.percent if cell.alone else _whole_parts(level, part)
         at[cell.key] = lower(level, by_percent=percent)
-        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=why[scaler].message)
+        message = why[scaler].message
+        if cell.alone:
+            message = f"this user alone asks for {rates.get(cell.key) or 0.0:.1f} requests a second; {message}"
+        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=message)
         _account(excess, saved, percent / level.percent)
         for key in excess.keys() - why.keys():
             if (excess[key] or 0.0) > 1e-9:

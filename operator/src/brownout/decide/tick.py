@@ -16,8 +16,9 @@ from brownout.decide.carry import by_name, kept, variant_names
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding, pressed, restore_all, shed_all, went_down
+from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
-from brownout.decide.outcome import CellKey, Plan
+from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.overrides import served_level
 from brownout.decide.replicas import Deal, decide_replicas, wish
 from brownout.decide.report import Report, describe
@@ -120,18 +121,23 @@ def _restore(
 
 
 def _versions(scene: Scene, memory: Memory) -> dict[Key, int]:
-    """Each policy's version: one more where any cell's users have something else than before, never less than stored.
-
-    What they had before is what the last tick served; after a restart, what status says under the overrides of now.
-    """
+    """Each policy's version: one more where any cell's users have something else than before, never less than stored."""
     changed = set()
     for key, level in scene.served.items():
-        before = memory.served.get(key)
-        if before is None:
-            before = served_level(scene.cells[key], scene.before[key], scene.overridden.get(key))
-        if before != level:
+        if _had(key, scene, memory) != level:
             changed.add(key.policy)
     return {
         key: max(1, memory.versions.get(key, 0), policy.stored.status.version) + (1 if key in changed else 0)
         for key, policy in scene.policies.items()
     }
+
+
+def _had(key: CellKey, scene: Scene, memory: Memory) -> Level:
+    """What a cell's users had: what the last tick served; after a restart, what status says under the overrides of now.
+
+    A user who had no cell alone had what all of them had.
+    """
+    if (level := memory.served.get(key)) is not None:
+        return level
+    own = served_level(scene.cells[key], scene.before[key], scene.overridden.get(key))
+    return beneath(own, _had(parent_of(key), scene, memory)) if key in scene.users else own
