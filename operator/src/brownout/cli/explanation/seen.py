@@ -12,7 +12,6 @@ from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus
 from brownout.api.schema import Conditions
 from brownout.cli.overview import Objects
 from brownout.decide.cells import Cell, build_cells, ladder, taken
-from brownout.decide.heavy import parent_of
 from brownout.decide.links import link
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey
@@ -80,7 +79,6 @@ def see(objects: Objects, *, now: float | None = None) -> Seen:
     policies: dict[Key, StoredPolicy] = stored.get("FeaturePolicy", {})
     at = _last_moment(stored) if now is None else now
     cells = _with_users(build_cells(link(_snapshot(stored))), policies.values())
-    cells |= _of_users(policies.values(), cells)
     places = {(rung.cell.key, rung.step): place for place, rung in enumerate(ladder(cells.values()), start=1)}
     return Seen(
         pools=stored.get("GPUPool", {}),
@@ -125,17 +123,6 @@ def _snapshot(stored: Mapping[str, dict[Key, Stored[Any, Any]]]) -> Snapshot:
             for key, policy in stored.get("FeaturePolicy", {}).items()
         },
     )
-
-
-def _of_users(policies: Iterable[StoredPolicy], cells: Mapping[CellKey, Cell]) -> dict[CellKey, Cell]:
-    """The cells of single users of whom these policies speak."""
-    keys = [
-        CellKey(policy.key, Audience(line.tier, line.cohort, line.user))
-        for policy in policies
-        for line in policy.status.cells
-        if line.user
-    ]
-    return {key: structs.replace(cells[parent_of(key)], key=key) for key in keys if parent_of(key) in cells}
 
 
 def _with_users(cells: Mapping[CellKey, Cell], policies: Iterable[StoredPolicy]) -> dict[CellKey, Cell]:
