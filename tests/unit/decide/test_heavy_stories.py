@@ -179,7 +179,9 @@ def test_a_query_for_users_that_cannot_be_asked_is_said_and_holds_nothing() -> N
 
 def held(**more: Any) -> Memory:
     """Ana was denied a while ago, when she asked for nine requests a second."""
-    return remembered(cell(tier="free@ana").shed(asked=9.0, **more), scalers={"image": ScalerMemory()})
+    return remembered(
+        cell(tier="free@ana").shed(asked=9.0, **{"ago": 200.0, **more}), scalers={"image": ScalerMemory()}
+    )
 
 
 def test_a_user_comes_back_as_a_whole_when_what_it_asks_for_fits() -> None:
@@ -208,6 +210,17 @@ def test_a_user_who_is_back_and_heavy_no_more_is_forgotten() -> None:
 
     assert lines(decided) == []
     assert cell_key("image", "free@ana") not in after.cells
+
+
+def test_what_a_user_asked_for_is_remembered_for_ten_minutes_at_most() -> None:
+    """A script that has ended keeps no GPUs for the hour for which a tier's demand would be remembered."""
+    calm = burst(offered={"pro": 6.0, "free": 1.0}, heaviest={})
+
+    early, late = (tick(calm, held(ago=ago))[0] for ago in (10.0, 590.0))
+
+    assert (has(early, "free@ana"), has(late, "free@ana")) == ("denied", "lite")
+    assert early.scalers[named("image")].flow.offered == pytest.approx(7.0 + 9.0 * 590 / 600)
+    assert late.scalers[named("image")].flow.offered == pytest.approx(7.0 + 9.0 * 10 / 600)
 
 
 def test_what_cannot_be_seen_is_not_restored_and_costs_nobody_else_anything() -> None:

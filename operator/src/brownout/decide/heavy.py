@@ -14,6 +14,7 @@ from math import sqrt
 
 from msgspec import structs
 
+from brownout.api.policy import Demand
 from brownout.decide.cells import FIRST, Cell
 from brownout.decide.demand import RATE_WINDOW_SECONDS
 from brownout.decide.evidence import Missing, Sample, fresh
@@ -36,6 +37,9 @@ STANDS_OUT = 4.0
 MOST_USERS = 3
 """Users of one cell who are held back alone; beyond that it is not one user's burst."""
 
+REMEMBER_SECONDS = 600.0
+"""A user's rate from before a shed is remembered for so long at most, and decays: a script ends sooner than a tier's interest."""
+
 Users = Mapping[CellKey, Cell]
 """Cells of one user each."""
 
@@ -48,6 +52,11 @@ def audience_of(user: Audience) -> Audience:
 def parent_of(key: CellKey) -> CellKey:
     """The cell that a user's cell came out of."""
     return CellKey(key.policy, audience_of(key.audience))
+
+
+def remember_seconds(cell: Cell, demand: Demand) -> float:
+    """For how long what a cell asked for before it was shed is remembered."""
+    return min(REMEMBER_SECONDS, demand.remember_seconds) if cell.alone else float(demand.remember_seconds)
 
 
 def heavy_users(policy: Policy, *, now: float, within_seconds: float) -> dict[Audience, list[Audience]]:

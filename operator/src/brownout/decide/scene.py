@@ -11,7 +11,7 @@ from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, build_cells, clamp
 from brownout.decide.demand import NOISE_Z, RATE_WINDOW_SECONDS, rate_of
 from brownout.decide.evidence import Missing, Sample
-from brownout.decide.heavy import Users, beneath, parent_of, user_cells, user_rate, without_users
+from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.links import Links, link
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
@@ -54,7 +54,7 @@ class Scene(Struct, frozen=True, kw_only=True):
     def restore_rate(self, cell: Cell) -> float | None:
         """What a cell would bring, for the gate: its mean over a minute, its lower bound now, or what it asked before."""
         memory, seen = self.memory[cell.key], self.seen[cell.key]
-        remember = self.policies[cell.key.policy].stored.spec.demand.remember_seconds
+        remember = remember_seconds(cell, self.policies[cell.key.policy].stored.spec.demand)
         rates = [remembered_rate(memory, None, now=self.now, remember_seconds=remember)]
         if seen is not None:
             rates += [memory.mean_rate, max(0.0, seen - NOISE_Z * sqrt(seen / RATE_WINDOW_SECONDS))]
@@ -95,7 +95,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         old = memory.cells.get(key) or _without_memory(cell, cells, memory, now)
         remembered[key] = _allowed(_mean(old, seen[key], elapsed=elapsed), cell, now)
         asked[key] = remembered_rate(
-            remembered[key], seen[key], now=now, remember_seconds=policy.stored.spec.demand.remember_seconds
+            remembered[key], seen[key], now=now, remember_seconds=remember_seconds(cell, policy.stored.spec.demand)
         )
         for scaler in cell.scalers:
             by_scaler.setdefault(scaler, []).append(cell)

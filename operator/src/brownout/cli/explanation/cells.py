@@ -12,6 +12,7 @@ from brownout.cli.explanation.model import Explanation, Need
 from brownout.cli.explanation.seen import CellSeen, Seen, StoredPolicy, StoredScaler, condition, troubles
 from brownout.decide.cells import FIRST, Cell
 from brownout.decide.demand import Demand, Flow
+from brownout.decide.heavy import remember_seconds
 from brownout.decide.memory import ScalerMemory
 from brownout.decide.recall import deadline, rfc3339
 from brownout.decide.restore import GATE, Candidate, Refusal, remembered_rate, step_that_fits
@@ -145,7 +146,7 @@ def _candidate(seen: Seen, one: CellSeen, cell: Cell) -> Candidate:
         settings=spec.restore,
         reversals_per_hour=min((pool.shedding.max_reversals_per_cell_per_hour for pool in pools), default=60),
         restore_percent=min((pool.saturation.restore_percent for pool in pools), default=97),
-        rate=remembered_rate(one.memory, None, now=seen.now, remember_seconds=float(spec.demand.remember_seconds)),
+        rate=remembered_rate(one.memory, None, now=seen.now, remember_seconds=remember_seconds(cell, spec.demand)),
         stale=held[1] if held[0] == "True" else "",
         views=views,
         load={key: view.demand.admitted.mean if view.demand.admitted else 0.0 for key, view in views.items()},
