@@ -1,16 +1,15 @@
 """One user's burst is answered by that user's own share, before a whole tier pays for it.
 
 A user who asks for a great part of what a cell asks for becomes a cell of its own, beside the cell that it came out of, which
-is then counted without it. From there on everything is as for any cell (memory, dwell, gate, remembered rate, a line in
-status), but for three things: its rungs come before all others, it moves as a whole because half a user cannot be denied, and
-it never has more than its cell has. It is forgotten when it is no longer heavy and whole again.
+is then counted without it. From there on everything is as for any cell (memory, dwell, gate, a line in status), but: its rungs
+come before all others; it moves as a whole, because half a user cannot be denied; it never has more than its cell has; what it
+asked for is remembered for minutes only. It is forgotten when it is whole again and heavy no more.
 
 What this cannot see: many users who act together, users who change their name (each is light), and servers that do not say who
 their heaviest users are. Those are answered as any other demand, on the ladder.
 """
 
 from collections.abc import Iterable, Mapping
-from math import sqrt
 
 from msgspec import structs
 
@@ -29,7 +28,9 @@ FEATURE_SHARE = 0.1
 """And of the whole feature's: the heaviest of a few paying users is not why a feature with thousands of others is short."""
 
 NOISE_TIMES = 5.0
-"""A heavy user's rate is at least so many standard deviations of its counting noise: 25 requests in the window of 30 s."""
+LEAST_RATE = NOISE_TIMES**2 / RATE_WINDOW_SECONDS
+"""And so many standard deviations of its own count: N requests in the window are give or take the root of N, so N is at least 25,
+and the rate 25 in 30 s."""
 
 STANDS_OUT = 4.0
 """And so many times that of the lightest user who is named beside it: where all ask alike there is no heavy one."""
@@ -66,27 +67,26 @@ def heavy_users(policy: Policy, *, now: float, within_seconds: float) -> dict[Au
     """
     if isinstance(policy.heaviest, Missing) or isinstance(policy.offered, Missing) or not policy.heaviest:
         return {}
+    everybody = sum(sample.value for sample in policy.offered.values())
+    least = max(FEATURE_SHARE * everybody, LEAST_RATE)
+    if all(sample.value < least for sample in policy.heaviest.values()):
+        return {}  # nearly always, and there may be thousands of policies
+
     named: dict[Audience, list[tuple[float, Audience]]] = {}
     for user, sample in policy.heaviest.items():
         if isinstance(fresh(sample, now=now, within_seconds=within_seconds), Sample):
             named.setdefault(audience_of(user), []).append((sample.value, user))
-    everybody = sum(sample.value for sample in policy.offered.values())
     found: dict[Audience, list[Audience]] = {}
     for audience, users in named.items():
         offered = policy.offered.get(audience)
-        if offered is None or isinstance(fresh(offered, now=now, within_seconds=within_seconds), Missing):
+        if len(users) < 2 or offered is None or now - offered.at > within_seconds:
             continue
         lightest = min(rate for rate, _ in users)
-        least = max(CELL_SHARE * offered.value, FEATURE_SHARE * everybody, STANDS_OUT * lightest)
-        heavy = [(rate, user) for rate, user in users if rate >= least and _beyond_noise(rate)]
-        if heavy and len(users) > 1:
-            found[audience] = [user for _, user in sorted(heavy, key=lambda one: (-one[0], one[1]))]
+        least_here = max(least, CELL_SHARE * offered.value, STANDS_OUT * lightest)
+        heavy = sorted((-rate, user) for rate, user in users if rate >= least_here)
+        if heavy:
+            found[audience] = [user for _, user in heavy]
     return found
-
-
-def _beyond_noise(rate: float) -> bool:
-    """Whether a rate is several standard deviations of its own count: the root of the rate over the window."""
-    return rate > 0 and rate >= NOISE_TIMES * sqrt(rate / RATE_WINDOW_SECONDS)
 
 
 def user_cells(
