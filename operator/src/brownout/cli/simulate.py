@@ -11,6 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brownout.cli import past
+from brownout.cli.past import UsageError
+from brownout.cli.saved import NoObjectsError
+
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
     from brownout.simulate.results import Comparison
@@ -18,10 +22,6 @@ if TYPE_CHECKING:
     from brownout.simulate.tournament import Progress, Results
 
 NEEDED = ("numpy", "numba", "matplotlib")
-
-
-class UsageError(ValueError):
-    """Options that cannot be understood, in one sentence."""
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -52,6 +52,7 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument("--json", metavar="FILE", help="write all figures there; - is standard output")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a report with plots of the first seed there")
     parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: as many as there are processors)")
+    past.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -65,15 +66,16 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if arguments.list:
             return _list()
-        return _simulate(arguments)
-    except (ScenarioError, UsageError) as error:
+        with past.scenario(arguments) as scenario:
+            return _simulate(arguments, [scenario] if scenario else _scenarios(arguments))
+    except (ScenarioError, UsageError, NoObjectsError) as error:
         print(f"brownout simulate: {error}", file=sys.stderr)
     except OSError as error:
         print(f"brownout simulate: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
     return 2
 
 
-def _simulate(arguments: argparse.Namespace) -> int:
+def _simulate(arguments: argparse.Namespace, scenarios: "list[Scenario]") -> int:
     from brownout.simulate.comparisons import comparisons
     from brownout.simulate.controllers import CONTROLLERS
     from brownout.simulate.tournament import HPA, OURS, compare, entrants
@@ -83,11 +85,10 @@ def _simulate(arguments: argparse.Namespace) -> int:
     seeds = numbers(arguments.seeds)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UsageError(f"--jobs: found {arguments.jobs}; write 1 or more")
-    scenarios, field = _scenarios(arguments), entrants(names)
     with _progress() as progress:
         results = compare(
             scenarios,
-            field,
+            entrants(names),
             seeds,
             traces=arguments.traces,
             jobs=arguments.jobs,
@@ -101,11 +102,23 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _scenarios(arguments: argparse.Namespace) -> "list[Scenario]":
     """The scenarios that are asked for; UsageError where none is."""
-    from brownout.simulate.shipped import load, shipped
+    from brownout.simulate.rates import missing_traces
+    from brownout.simulate.shipped import load, shipped, traced
 
     if not arguments.scenario:
         raise UsageError("no scenario; name a file, or one of those that --list shows")
-    return load(list(shipped()) if arguments.scenario == ["all"] else arguments.scenario)
+    if arguments.scenario != ["all"]:
+        return load(arguments.scenario)
+    found = []
+    for scenario in load([*shipped(), *traced()]):
+        if missing := missing_traces(scenario, arguments.traces):
+            print(
+                f"brownout simulate: left out {scenario.name}: no {', '.join(missing)}; name its folder with --traces",
+                file=sys.stderr,
+            )
+        else:
+            found.append(scenario)
+    return found
 
 
 def _write(arguments: argparse.Namespace, results: "list[Results]", found: "list[Comparison]") -> None:
@@ -134,9 +147,12 @@ def _write(arguments: argparse.Namespace, results: "list[Results]", found: "list
 def _list() -> int:
     from brownout.simulate.controllers import CONTROLLERS
     from brownout.simulate.scenario import read
-    from brownout.simulate.shipped import shipped
+    from brownout.simulate.shipped import shipped, traced
 
     for name, path in shipped().items():
+        print(f"{name:24} {read(path).summary}")
+    print("\nwith public traces, whose folder is named with --traces:")
+    for name, path in traced().items():
         print(f"{name:24} {read(path).summary}")
     print(f"\ncontrollers: ours, {', '.join(CONTROLLERS)}")
     return 0

@@ -8,8 +8,17 @@ from brownout.simulate.scenario import Scenario, ScenarioError, read
 
 def shipped() -> dict[str, Path]:
     """Files by the name of the file without its ending, such as s01-viral-ramp, in order."""
+    return _scenarios("s*.yaml")
+
+
+def traced() -> dict[str, Path]:
+    """Those that need a public trace, which does not come along: by the name of the file, such as t01-azure-conversation."""
+    return _scenarios("t*.yaml")
+
+
+def _scenarios(pattern: str) -> dict[str, Path]:
     folder = Path(str(files("brownout.simulate").joinpath("scenarios")))
-    return {path.stem: path for path in sorted(folder.glob("s*.yaml"))}
+    return {path.stem: path for path in sorted(folder.glob(pattern))}
 
 
 def find(name: str) -> list[Path]:
@@ -17,7 +26,7 @@ def find(name: str) -> list[Path]:
     path = Path(name)
     if path.is_file():
         return [path]
-    known = shipped()
+    known = shipped() | traced()
     word = name.lower().removesuffix(".yaml")
     found = [file for stem, file in known.items() if word in (stem, *_numbers(stem))]
     if not found:
@@ -30,7 +39,7 @@ def find(name: str) -> list[Path]:
 def _numbers(stem: str) -> tuple[str, ...]:
     """s09a is found by s09a, s9a, s09 and s9."""
     number = stem.split("-")[0]
-    short = f"s{number[1:].lstrip('0')}"
+    short = f"{number[0]}{number[1:].lstrip('0')}"
     return (number, short, number.rstrip("ab"), short.rstrip("ab"))
 
 
