@@ -210,6 +210,8 @@ class Plant:
         seen = self.observe()
         rates = self._demand[min(self._tick, len(self._demand) - 1)]
         state = self._state
+        last = np.where(state.level == self.layout.denial, 0.0, state.percent / 100)
+        admitted = rates * np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
         return Observation(
             at=seen.at,
             measured_at=seen.at,
@@ -222,7 +224,7 @@ class Plant:
                 )
                 for i, (name, w) in enumerate(seen.workloads.items())
             },
-            cells={key: CellSeen(float(rates[c]), float(rates[c])) for c, key in enumerate(self.layout.keys)},
+            cells={key: CellSeen(float(rates[c]), float(admitted[c])) for c, key in enumerate(self.layout.keys)},
             gpus=seen.gpus,
         )
 
