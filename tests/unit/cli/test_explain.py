@@ -11,6 +11,8 @@ from msgspec import to_builtins
 
 from brownout.api.resources import Key, Stored
 from brownout.api.schema import API_VERSION
+from brownout.cli.explanation.cells import explain_cell
+from brownout.cli.explanation.seen import see
 from brownout.cli.main import main
 from brownout.decide.recall import rfc3339
 from brownout.publish.status import body
@@ -142,6 +144,28 @@ def test_without_arguments_it_tells_the_chain_from_the_pool_to_the_cells_to_the_
     pool = world(120)["GPUPool"][Key("", "demo")].status
     assert pool.ladder.next in told.line("next to go")
     assert f"{pool.ladder.taken} of {pool.ladder.total} rungs taken" in told.line("rungs taken")
+
+
+RULES = {
+    "StaleEvidence": "evidence is fresh",
+    "StillSaturated": "workloads are calm",
+    "Dwell": "dwell is over",
+    "Step": "last step is done",
+    "Reversals": "flips are left",
+    "Waits": "nobody is before it",
+    "DoesNotFit": "a part of it fits",
+}
+
+
+@pytest.mark.parametrize("seconds", [40, 54, 60, 68, 120])
+def test_the_gate_asked_on_status_refuses_what_the_operator_refused(seconds: float) -> None:
+    seen = see({kind: list(found.values()) for kind, found in world(seconds).items()}, now=seconds - 2)
+    refused = [cell for cell in seen.cells if cell.line.refused_by in RULES]
+
+    for cell in refused:
+        unmet = [need.what for need in explain_cell(seen, cell).needs if need.met is False]
+        assert RULES[cell.line.refused_by] in unmet, (cell.line, unmet)
+    assert refused
 
 
 def test_what_was_taken_says_the_operators_own_words(explain: Any) -> None:

@@ -52,7 +52,10 @@ class FlowView(Struct, frozen=True, kw_only=True):
 
 
 class ScalePlan(Struct, frozen=True, kw_only=True):
-    """A scaler's decision. `current` is what the target's spec says; `write` whether /scale is to be patched to `replicas`."""
+    """A scaler's decision. `current` is what the target's spec says; `write` whether /scale is to be patched to `replicas`.
+
+    `forecast`: replicas by the trend, 0 without one. `goes_to`: who is short of its share, and gets what is beyond `keeps`.
+    """
 
     key: Key
     current: int
@@ -70,11 +73,17 @@ class ScalePlan(Struct, frozen=True, kw_only=True):
     saturation_percent: int = 0
     saturated: bool = False
     coming_ready_at: float | None = None
+    forecast: int = 0
+    goes_to: Key | None = None
+    keeps: int = 0
     verdicts: tuple[Verdict, ...] = ()
 
 
 class CellPlan(Struct, frozen=True, kw_only=True):
-    """A cell's decision: what it is to be on, what it was on, which rule decided and on what numbers."""
+    """A cell's decision: what it is to be on, what it was on, which rule decided and on what numbers.
+
+    `refused_by`: the rule that keeps it from coming back now, `refusal` its sentence.
+    """
 
     key: CellKey
     level: Level
@@ -84,6 +93,8 @@ class CellPlan(Struct, frozen=True, kw_only=True):
     message: str
     since: float
     expected_return: float | None = None
+    refused_by: Reason | None = None
+    refusal: str = ""
     overridden_to: str = ""
 
     @property

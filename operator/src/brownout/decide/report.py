@@ -108,6 +108,9 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
         saturation_percent=round(100 * (view.saturation or 0.0)),
         saturated=view.saturated,
         coming_ready_at=supply.coming_ready_at,
+        forecast=view.forecast or 0,
+        goes_to=None if d.falls_to is None else d.falls_for,
+        keeps=d.falls_to or 0,
         verdicts=_scaler_verdicts(r, d),
     )
 
@@ -210,6 +213,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     memory, refusal = r.scene.memory[cell.key], r.refused.get(cell.key)
     override = r.scene.overridden.get(cell.key)
     reason, message, expected = memory.reason, memory.message, None
+    refused_by, refused = None, ""
     if override is not None:
         reason = Reason.OVERRIDE
         message = f"FeatureOverride {override.key.name}: {override.spec.reason}"
@@ -219,7 +223,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     elif advised is not None:
         reason, message = Reason.ADVISE, f"mode: Advise; would go to {cell.name(advised)}"
     elif refusal is not None:
-        expected = refusal.until
+        expected, refused_by, refused = refusal.until, refusal.reason, refusal.message
     return CellPlan(
         key=cell.key,
         level=memory.level,
@@ -229,6 +233,8 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
         message=message,
         since=memory.since,
         expected_return=expected,
+        refused_by=refused_by,
+        refusal=refused,
         overridden_to=override.spec.variant if override is not None else "",
     )
 

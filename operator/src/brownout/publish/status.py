@@ -15,6 +15,7 @@ from brownout.api.scaler import (
     DemandStatus,
     InferenceScalerStatus,
     Learned,
+    Reclaim,
     ReplicaCounts,
     ScaleDecision,
     ScalerMemory,
@@ -95,6 +96,7 @@ def scaler_status(
             demanded=plan.demanded,
             obtainable=plan.obtainable,
             floor=plan.floor,
+            forecast=plan.forecast,
         ),
         saturation_percent=plan.saturation_percent,
         limited_by=plan.limited_by,
@@ -115,6 +117,7 @@ def scaler_status(
             else 0,
         ),
         coming_ready_at=_time(plan.coming_ready_at),
+        reclaim=Reclaim() if plan.goes_to is None else Reclaim(to=str(plan.goes_to), keeps=plan.keeps),
         summary=f"{plan.rule}: {plan.message}",
         decisions=tuple(
             ScaleDecision(
@@ -159,6 +162,8 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
         message=plan.message,
         since=rfc3339(plan.since),
         expected_return=_time(plan.expected_return),
+        refused_by="" if plan.refused_by is None else str(plan.refused_by),
+        refusal=plan.refusal[:LONGEST_MESSAGE],
         last_shed_at=_time(memory.last_shed_at),
         dwell_seconds=round(memory.dwell_seconds),
         offered_before="" if memory.shed_rate is None else f"{memory.shed_rate:.3f}",
