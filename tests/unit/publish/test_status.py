@@ -107,6 +107,18 @@ def test_a_cells_line_says_what_keeps_it_from_coming_back() -> None:
     assert lines["pro", ""] == ("", "")
 
 
+def test_what_was_declared_is_not_called_learned() -> None:
+    decided, _ = tick(snapshot(pool(), scaler(replicas=3)))
+
+    def learned(*starts: float) -> tuple[int, int]:
+        memory = ScalerMemory(cold_starts=starts)
+        found = scaler_status(decided.scalers[named("image")], memory, scaler().stored, NOW).learned
+        return found.cold_start_p50_seconds, found.cold_start_p95_seconds
+
+    assert learned(40.0, 50.0) == (0, 0)
+    assert learned(40.0, 50.0, 90.0) == (50, 90)
+
+
 def test_a_scalers_status_says_its_trend_and_who_gets_its_gpus() -> None:
     decided, memory = tick(snapshot(pool(), scaler(replicas=3)))
     calm = decided.scalers[named("image")]

@@ -23,7 +23,7 @@ from brownout.api.scaler import (
 from brownout.api.schema import Condition, Conditions
 from brownout.api.tier import UserTierStatus
 from brownout.decide import memory as remembered
-from brownout.decide.learn import cold_start_seconds
+from brownout.decide.learn import LEAST_STARTS, cold_start_seconds
 from brownout.decide.outcome import CellPlan, ObjectPlan, PolicyPlan, PoolPlan, ScalePlan, Verdict
 from brownout.decide.recall import rfc3339
 from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
@@ -84,7 +84,7 @@ def scaler_status(
 ) -> InferenceScalerStatus:
     """A scaler's status: counts, demand, what was learned, the last decisions."""
     flow, expected = plan.flow, stored.spec.cold_start.expected_seconds
-    learned = bool(memory.cold_starts)
+    learned = len(memory.cold_starts) >= LEAST_STARTS
     shortfall = None if flow.admitted is None else max(0.0, flow.admitted - flow.capacity)
     return InferenceScalerStatus(
         observed_generation=stored.generation,
