@@ -102,7 +102,7 @@ def _demand(manifests: Manifests, readings: Readings, span: Span, notes: Notes) 
         f"What was offered: {len(rates)} series, every {span.step:g} s; {100 * gaps / max(1, moments):.1f} % of their "
         "moments had no data, and are drawn straight between the others."
     )
-    notes.unknown.append(_hidden(manifests, readings))
+    notes.unknown.append(_hidden(readings))
     return rates, streams
 
 
@@ -110,11 +110,11 @@ def _who(audience: Audience) -> str:
     return f"{audience.tier}/{audience.cohort}" if audience.cohort else audience.tier
 
 
-def _hidden(manifests: Manifests, readings: Readings) -> str:
+def _hidden(readings: Readings) -> str:
     """What shedding hid: only its shadow can be seen."""
     offered = sum(float(np.nansum(v)) for rates in readings.offered.values() for v in rates.values())
     admitted = sum(float(np.nansum(v)) for rates in readings.admitted.values() for v in rates.values())
-    if len(readings.admitted) < len(manifests.policies):
+    if any(policy not in readings.admitted for policy in readings.offered):
         return "Hidden demand: whose button was hidden did not ask; what was let through is not exported, so how much is missing cannot be said."
     if admitted < WHOLE_SHARE * offered:
         return (
