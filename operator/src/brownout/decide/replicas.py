@@ -198,12 +198,12 @@ def decide_replicas(
     waiting = frozenset(k for k, at in since.items() if at is not None)
     ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
-    falling = reclaim(claims, gpus, short=waiting) if waiting else keep
+    falling = reclaim(claims, gpus, short=waiting, ideal=ideal) if waiting else keep
     falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
     lost: dict[Key, int] = {}
     won: frozenset[Key] = frozenset()
     if ripe:
-        kept = falling if ripe == waiting else reclaim(claims, gpus, short=ripe)
+        kept = falling if ripe == waiting else reclaim(claims, gpus, short=ripe, ideal=ideal)
         lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
         if lost:
             after = share(claims, gpus, keep=kept)
