@@ -54,7 +54,10 @@ def test_a_shortage_is_told_from_the_pool_to_what_was_taken_and_what_it_waits_fo
         f"the pool {world.pool} has ",
     ):
         assert words in told.stdout, told.stdout
-    found = cell(world)
+    found = wait_for(
+        lambda: found if "DoesNotFit" in (found := cell(world))["numbers"].get("not yet", "") else None,
+        "the operator said which rule keeps the cell from coming back",
+    )
     assert found["rule"] == "Capacity"
     assert "image is " in found["because"]
     assert found["since"]
