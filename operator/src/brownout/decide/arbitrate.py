@@ -7,7 +7,7 @@ paying users of a lesser one. What a scaler holds already it keeps, until anothe
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from heapq import heapify, heappop, heappush
 from itertools import groupby
 
@@ -21,7 +21,7 @@ from brownout.decide.snapshot import Pool
 class Claim(Struct, frozen=True, kw_only=True):
     """What one scaler asks of the pool, in replicas of `gpus` each; `keep` is what it holds and does not give up itself.
 
-    `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and is not taken from.
+    `tiers`: by descending tier priority, the replicas for the demand of that tier and those above it. `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and equals do not take from it. `fixed`: nobody does.
     """
 
     key: Key
@@ -31,9 +31,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     floor: int
     demanded: int
     keep: int
+    tiers: tuple[tuple[int, int], ...] = ()
     by_node: Mapping[str, int]
     pressed: bool = False
     closed: bool = False
+    fixed: bool = False
+
+    def up_to(self, priority: int) -> int:
+        """Replicas for the demand of the tiers of this priority and above, never more than all of its demand."""
+        wanted = max((replicas for p, replicas in self.tiers if p >= priority), default=0)
+        return min(wanted, self.demanded)
+
+    def urgent(self, granted: int, ideal: int) -> int | None:
+        """The highest tier priority whose demand is not granted, though its share would cover more of it; None: no such."""
+        return next((p for p, _ in self.tiers if granted < min(self.up_to(p), ideal)), None)
+
+    def serves_below(self, priority: int) -> bool:
+        """Whether some of what it holds serves tiers below this priority."""
+        return self.keep > self.up_to(priority)
 
 
 class GPUs(Struct, frozen=True, kw_only=True):
@@ -167,12 +182,17 @@ class _Room:
 Groups = Sequence[Sequence[Claim]]
 """Claims by descending priority, then key; those of one priority are a group."""
 
-ROUNDS: tuple[Callable[[Claim], int], ...] = (
-    lambda claim: claim.minimum,
-    lambda claim: min(claim.floor, claim.demanded),
-    lambda claim: claim.demanded,
-)
-"""What each claim is handed in turn, in replicas."""
+Round = Callable[[Claim], int]
+"""What each claim is handed until it has so much, in replicas."""
+
+
+def _rounds(groups: Groups) -> Iterable[Round]:
+    """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest."""
+    yield lambda claim: claim.minimum
+    yield lambda claim: min(claim.floor, claim.demanded)
+    for priority in sorted({p for group in groups for claim in group for p, _ in claim.tiers}, reverse=True):
+        yield partial(Claim.up_to, priority=priority)
+    yield lambda claim: claim.demanded
 
 
 def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
@@ -189,7 +209,7 @@ def _share(groups: Groups, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[K
             _hand_out(group, lambda claim: keep[claim.key], room, granted)
         for claim in (claim for group in groups for claim in group if granted[claim.key] < keep[claim.key]):
             room.hold(claim, keep[claim.key] - granted[claim.key])
-    for wanted in ROUNDS:
+    for wanted in _rounds(groups):
         for group in groups:
             _hand_out(group, wanted, room, granted)
     return granted
@@ -241,10 +261,18 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
     keep = {claim.key: claim.keep for claim in claims}
     needy = [claim for claim in claims if claim.key in short]
     pressed = any(claim.pressed for claim in needy)
+    granted = _share(groups, gpus, keep)
+    urgent = max((u for c in needy if (u := c.urgent(granted[c.key], ideal[c.key])) is not None), default=None)
 
     def least(claim: Claim) -> int:
         bottom = max(ideal[claim.key], min(claim.minimum, claim.keep))
         return bottom if pressed else max(bottom, min(claim.demanded, claim.keep))
+
+    def may_lose(claim: Claim) -> bool:
+        """Hysteresis is for equals: what serves lower tiers goes to higher ones whenever those are short."""
+        if claim.fixed or not claim.closed:
+            return not claim.fixed
+        return urgent is not None and least(claim) >= claim.up_to(urgent) and claim.serves_below(urgent)
 
     def lacking(kept: Mapping[Key, int]) -> int:
         """GPUs that the short lack of their share."""
@@ -252,7 +280,7 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
         return sum(claim.gpus * max(0, ideal[claim.key] - granted[claim.key]) for claim in needy)
 
     losers = sorted(
-        (c for c in claims if not c.closed and c.key not in short and c.keep > least(c)),
+        (c for c in claims if may_lose(c) and c.key not in short and c.keep > least(c)),
         key=lambda c: (c.keep <= c.demanded, c.priority, c.key),
     )
 

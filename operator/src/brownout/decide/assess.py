@@ -28,17 +28,14 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         scaler,
         cells=scene.by_scaler.get(key, []),
         policies=scene.links.policies_of.get(key, ()),
-        offered_rate=lambda cell: scene.asked[cell.key],
-        seen_rate=lambda cell: scene.seen[cell.key],
-        served=lambda cell: scene.served[cell.key],
+        flows=lambda: scene.flows(key, memory.cost_factor),
         unseen=scene.stale,
         unreadable=scene.unreadable.get(key.namespace, ()),
-        factor=memory.cost_factor,
         ready=supply.ready,
         replicas=supply.replicas,
         now=now,
     )
-    ratio = saturation_of(demand, capacity=supply.capacity, drain_seconds=spec.queue.drain_seconds)
+    ratio = saturation_of(demand, capacity=supply.capacity, spec=spec)
     settings = pool.stored.spec.saturation
     memory = follow(
         memory,
@@ -69,7 +66,11 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         saturation=ratio,
         saturated=memory.saturated,
         demanded=_replicas(demand, demand.planned, supply, spec),
-        forecast=_forecast(demand, memory, supply, spec),
+        forecast=_forecast(demand, memory, supply, spec, window=scene.snapshot.rate_window_seconds),
+        tiers=tuple(
+            (p, _replicas(structs.replace(demand, load_replicas=None, backlog=None), flow, supply, spec))
+            for p, flow in demand.tiers
+        ),
         floor=_replicas(structs.replace(demand, load_replicas=None, backlog=None), demand.floor, supply, spec),
     )
 
@@ -84,12 +85,14 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
     )
 
 
-def _forecast(demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec) -> int | None:
+def _forecast(
+    demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, window: float
+) -> int | None:
     """Replicas for what is expected when a replica that is asked for now would be ready; None without a trend."""
     if spec.forecast.method == "None" or demand.offered is None:
         return None
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    expected = trend(memory.trend, noise=demand.offered.noise, lead_seconds=lead)
+    expected = trend(memory.trend, noise=demand.offered.noise, window=window, lead_seconds=lead)
     return None if expected is None else _replicas(demand, Flow(expected), supply, spec)
 
 
@@ -103,12 +106,12 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
     if any(cell.alone and scene.memory[cell.key].level != FIRST for cell in scene.by_scaler.get(scaler, ())):
         return None
 
-    def rate(cell: Cell) -> float | None:
+    def load(cell: Cell) -> tuple[float, float] | None:
         admitted = scene.policies[cell.key.policy].admitted
         assert not isinstance(admitted, Missing)
         sample = admitted.get(cell.key.audience)
-        return None if sample is None else sample.value
+        level = scene.served[cell.key]
+        return None if sample is None or not cell.planned else (sample.value, cell.admitted_cost(level, scaler))
 
-    return flow_of(
-        scene.by_scaler.get(scaler, ()), rate=rate, cost=lambda c: c.admitted_cost(scene.served[c.key], scaler)
-    )
+    loads = [load(cell) for cell in scene.by_scaler.get(scaler, ())]
+    return flow_of(loads, factor=1.0, window=scene.snapshot.rate_window_seconds)

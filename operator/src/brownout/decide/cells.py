@@ -63,6 +63,11 @@ class Cell(Struct, frozen=True, kw_only=True):
             return 0.0
         return self.cost(Level(level.variant) if level.variant + 1 == denial else level, scaler)
 
+    def denies(self, level: Level) -> bool:
+        """Whether any of its users are denied at a level."""
+        denial = len(self.variants) - 1
+        return level.variant == denial or (level.variant + 1 == denial and level.percent < 100)
+
     def loads(self, level: Level) -> frozenset[Key]:
         """The scalers that carry more with a part of the next better variant; giving back may relieve another."""
         better = raised(level, by_percent=LEAST_PART_PERCENT)

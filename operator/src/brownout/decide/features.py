@@ -74,7 +74,7 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
             ladder(cell for cell in cells if cell.mode in modes),
             these,
             levels=scene.served,
-            rates=scene.seen,
+            rates=scene.asked,
             factors={key: view.memory.cost_factor for key, view in views.items()},
             room=room_of(views.values()),
         )
@@ -112,6 +112,8 @@ def went_down(scene: Scene, step: Taken) -> CellMemory:
         reversals=_reversals(memory, "Shed", now),
         shed_rate=max(rates) if rates else memory.shed_rate,
         shed_rate_at=now,
+        visible_rate=None,
+        admitted_rate=None,
     )
 
 
@@ -129,7 +131,10 @@ def went_up(scene: Scene, cell: Cell, level: Level) -> CellMemory:
         last_step_at=now,
         direction="Restore",
         reversals=_reversals(memory, "Restore", now),
-        shed_rate=None if whole else memory.shed_rate,
+        shed_rate=scene.asked[cell.key],
+        shed_rate_at=now,
+        visible_rate=None,
+        admitted_rate=None,
     )
 
 
@@ -150,12 +155,10 @@ def restore_all(
     """Back up the ladder: the last rung taken first, several cells at once where they fit.
 
     `pools` by scaler. `leaving`: scalers on which nothing comes back now, and why. A cell that is refused makes those before
-    it on the ladder wait on the workloads that both would load, and on no others. But while a cell is in motion (just shed, or
-    coming back part by part), the other features of its product wait for it in the whole pool: last taken, first back.
+    it on the ladder wait on the workloads that both would load, and on no others.
     """
     load = {key: _load(scene, view) for key, view in views.items()}
     waiting = dict(leaving)
-    moving: dict[tuple[str, Key], CellKey] = {}
     restored: dict[CellKey, CellMemory] = {}
     refused: dict[CellKey, Refusal] = {}
     open_cells = [
@@ -174,12 +177,7 @@ def restore_all(
         outcome: Refusal | Level | None = None
         if cell.key in just_shed:
             outcome = Refusal(reason=scene.memory[cell.key].reason, message=scene.memory[cell.key].message)
-        places = [(cell.key.policy.namespace, pools[key].key) for key in sorted(cell.scalers)]
-        outcome = outcome or _waits_for(cell, places, moving)
         outcome = outcome or restore_gate(candidate, scene.now) or step_that_fits(candidate)
-        if _in_motion(candidate, outcome, scene.now):
-            for place in places:
-                moving.setdefault(place, cell.key)
         if isinstance(outcome, Refusal):
             refused[cell.key] = outcome
             for key in candidate.views:
@@ -191,32 +189,10 @@ def restore_all(
     return restored, refused
 
 
-def _waits_for(
-    cell: Cell, places: Sequence[tuple[str, Key]], moving: Mapping[tuple[str, Key], CellKey]
-) -> Refusal | None:
-    """Another feature of the same product, further up the ladder of one of these pools, that is in motion."""
-    for place in places:
-        first = moving.get(place)
-        if first is not None and first.policy != cell.key.policy:
-            return Refusal(reason=Reason.WAITS, message=f"{first} comes back first")
-    return None
-
-
-def _in_motion(c: Candidate, outcome: Refusal | Level, now: float) -> bool:
-    """Whether a cell was shed within restore.afterSeconds, or is on its way back; one that merely does not fit is not."""
-    if isinstance(outcome, Level):
-        return outcome != FIRST
-    shed_at = c.memory.last_shed_at
-    return outcome.reason is Reason.STEP or (shed_at is not None and now - shed_at < c.settings.after_seconds)
-
-
 def _load(scene: Scene, view: ScalerView) -> float:
     """The flow that a scaler carries with every cell where it is now, those that were shed in this tick included."""
-    key, factor = view.key, view.memory.cost_factor
-    cells = scene.by_scaler.get(key, ())
-    return flow_of(
-        cells, rate=lambda c: scene.seen[c.key], cost=lambda c: c.cost(scene.served[c.key], key) * factor
-    ).mean
+    loads = [scene.expected(cell, view.key) for cell in scene.by_scaler.get(view.key, ()) if cell.planned]
+    return flow_of(loads, factor=view.memory.cost_factor, window=scene.snapshot.rate_window_seconds).mean
 
 
 def _candidate(

@@ -2,8 +2,6 @@
 
 from math import sqrt
 
-from brownout.decide.demand import RATE_WINDOW_SECONDS
-
 HISTORY_SECONDS = 60.0
 LEAST_POINTS = 5
 LEAST_SPAN_SECONDS = 15.0
@@ -21,8 +19,8 @@ def remember(points: Points, *, now: float, value: float) -> Points:
     return (*(p for p in points if now - HISTORY_SECONDS <= p[0] < now), (now, value))
 
 
-def trend(points: Points, *, noise: float, lead_seconds: float) -> float | None:
-    """The value expected `lead_seconds` after the last point by a straight line, or None where there is no upward trend.
+def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -> float | None:
+    """The value expected `lead_seconds` after the last point by a straight line, or None where there is no trend.
 
     Least squares over the history. The standard error of the slope is the greater of two: that of the residuals, and that of
     counting noise. The latter is not in the residuals: rates over overlapping windows wander together. A rate over a window
@@ -37,9 +35,9 @@ def trend(points: Points, *, noise: float, lead_seconds: float) -> float | None:
     spread = sum((t - mean_t) ** 2 for t, _ in points)
     slope = sum((t - mean_t) * (v - mean_v) for t, v in points) / spread
     residual = sum((v - mean_v - slope * (t - mean_t)) ** 2 for t, v in points)
-    wander = 2 * noise * noise / RATE_WINDOW_SECONDS
+    wander = 2 * noise * noise / window
     error = sqrt(max(residual / (count - 2) / spread, 1.2 * wander / (points[-1][0] - points[0][0])))
-    if slope <= 0 or slope < SIGNIFICANT * error:
+    if slope == 0 or abs(slope) < SIGNIFICANT * error:
         return None
     now_value = mean_v + slope * (points[-1][0] - mean_t)
-    return min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0))
+    return max(0.0, min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0)))

@@ -15,10 +15,10 @@ from msgspec import structs
 
 from brownout.api.policy import Demand
 from brownout.decide.cells import FIRST, Cell
-from brownout.decide.demand import RATE_WINDOW_SECONDS
 from brownout.decide.evidence import Missing, Sample, fresh
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey, Level
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Audience, Policy
 
 CELL_SHARE = 0.2

@@ -4,8 +4,9 @@ from math import exp
 
 from msgspec import structs
 
-from brownout.decide.demand import RATE_WINDOW_SECONDS, Flow
+from brownout.decide.demand import Flow
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Workload
 
 FACTOR_BOUNDS = (1 / 3, 3.0)

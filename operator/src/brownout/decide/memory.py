@@ -23,7 +23,10 @@ class CellMemory(Struct, frozen=True, kw_only=True):
     dwell_seconds: float = 0.0
     direction: str = ""
     reversals: tuple[float, ...] = ()
+    rate: float | None = None
     mean_rate: float | None = None
+    visible_rate: float | None = None
+    admitted_rate: float | None = None
     shed_rate: float | None = None
     shed_rate_at: float = 0.0
 

@@ -186,7 +186,9 @@ def decide_replicas(
     claims = [_claim(w, pressed=w.view.key in pressed, now=now) for w in wishes]
     by_key = {claim.key: claim for claim in claims}
     keep = {claim.key: claim.keep for claim in claims}
-    granted, ideal = share(claims, gpus, keep=keep), share(claims, gpus)
+    # What is taken from others is of use only a cold start later: a scaler whose demand is falling claims what it will need.
+    lasting = [_lasting(claim, w.view) for claim, w in zip(claims, wishes, strict=True)]
+    granted, ideal = share(claims, gpus, keep=keep), share(lasting, gpus)
     settings = pool.spec.reclaim
 
     since: dict[Key, float | None] = {}
@@ -198,12 +200,12 @@ def decide_replicas(
     waiting = frozenset(k for k, at in since.items() if at is not None)
     ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
-    falling = reclaim(claims, gpus, short=waiting, ideal=ideal) if waiting else keep
+    falling = reclaim(lasting, gpus, short=waiting, ideal=ideal) if waiting else keep
     falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
     lost: dict[Key, int] = {}
     won: frozenset[Key] = frozenset()
     if ripe:
-        kept = falling if ripe == waiting else reclaim(claims, gpus, short=ripe, ideal=ideal)
+        kept = falling if ripe == waiting else reclaim(lasting, gpus, short=ripe, ideal=ideal)
         lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
         if lost:
             after = share(claims, gpus, keep=kept)
@@ -241,11 +243,19 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         minimum=spec.min_replicas if acts else w.keep,
         floor=floor,
         demanded=w.demanded if acts else w.view.supply.replicas,
+        tiers=tuple((p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
         pressed=pressed,
-        closed=not acts or bool(w.view.demand.missing) or w.view.blind or now < w.memory.closed_until,
+        closed=now < w.memory.closed_until,
+        fixed=not acts or bool(w.view.demand.missing) or w.view.blind,
     )
+
+
+def _lasting(claim: Claim, view: ScalerView) -> Claim:
+    if view.forecast is None or view.forecast >= claim.demanded:
+        return claim
+    return structs.replace(claim, demanded=min(claim.demanded, max(claim.minimum, claim.keep, view.forecast)))
 
 
 def _held(w: Wish, message: str) -> Decided:

@@ -1,7 +1,6 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
-from collections.abc import Mapping
-from math import exp, sqrt
+from collections.abc import Callable, Mapping
 
 from msgspec import Struct, structs
 
@@ -9,19 +8,16 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, build_cells, clamp
-from brownout.decide.demand import NOISE_Z, RATE_WINDOW_SECONDS, rate_of
+from brownout.decide.demand import Flow, Flows, flow_of, rate_of
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.links import Links, link
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
+from brownout.decide.rates import asked_by_all, follow
 from brownout.decide.recall import place_on_ladder
-from brownout.decide.restore import remembered_rate
 from brownout.decide.snapshot import Policy, Snapshot, StoredOverride
-
-MEAN_SECONDS = 60.0
-"""Time constant of a cell's mean rate."""
 
 RATE_STALE_SECONDS = 60.0
 """A demand sample older than this is missing."""
@@ -52,14 +48,49 @@ class Scene(Struct, frozen=True, kw_only=True):
     unreadable: Mapping[str, tuple[str, ...]]
 
     def restore_rate(self, cell: Cell) -> float | None:
-        """What a cell would bring, for the gate: its mean over a minute, its lower bound now, or what it asked before."""
-        memory, seen = self.memory[cell.key], self.seen[cell.key]
-        remember = remember_seconds(cell, self.policies[cell.key.policy].stored.spec.demand)
-        rates = [remembered_rate(memory, None, now=self.now, remember_seconds=remember)]
-        if seen is not None:
-            rates += [memory.mean_rate, max(0.0, seen - NOISE_Z * sqrt(seen / RATE_WINDOW_SECONDS))]
-        known = [rate for rate in rates if rate is not None]
-        return max(known) if known else None
+        """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute."""
+        memory, asked = self.memory[cell.key], self.asked[cell.key]
+        rates = [rate for rate in (asked, memory.mean_rate) if rate is not None]
+        return max(rates) if rates and asked is not None else None
+
+    def carried(self, cell: Cell, scaler: Key) -> tuple[float, float] | None:
+        """What a cell loads a workload with now: requests a second, and declared GPU-seconds of each; None: not known.
+
+        Of a cell that has been in parts for a while it is what was let through: users who are denied try again, and would
+        count as more load than they are. Else what is asked for, at the level that it has.
+        """
+        seen, measured, level = self.seen[cell.key], self.memory[cell.key].admitted_rate, self.served[cell.key]
+        if seen is None:
+            return None
+        return (seen, cell.cost(level, scaler)) if measured is None else (measured, cell.admitted_cost(level, scaler))
+
+    def expected(self, cell: Cell, scaler: Key) -> tuple[float, float] | None:
+        """What a cell will load a workload with once its users have noticed its level; as `carried`."""
+        asked = self.asked[cell.key]
+        if self.memory[cell.key].admitted_rate is not None or asked is None:
+            return self.carried(cell, scaler)
+        return asked, cell.cost(self.served[cell.key], scaler)
+
+    def flows(self, scaler: Key, factor: float) -> Flows:
+        """The flows of a scaler's cells, at declared costs times `factor`."""
+        cells = [cell for cell in self.by_scaler.get(scaler, ()) if cell.planned]
+        window = self.snapshot.rate_window_seconds
+
+        def flow(level: Callable[[Cell], Level]) -> Flow:
+            loads = [(self.asked[c.key] or 0.0, c.cost(level(c), scaler)) for c in cells]
+            return flow_of(loads, factor=factor, window=window)
+
+        carried = [load for c in cells if (load := self.carried(c, scaler)) is not None]
+        return Flows(
+            offered=flow(lambda c: FIRST),
+            carried=flow_of(carried, factor=factor, window=window),
+            floor=flow(lambda c: c.floor),
+            tiers=tuple(
+                (p, flow(lambda c, p=p: FIRST if c.tier_priority >= p else c.floor))  # type: ignore[misc]
+                for p in sorted({cell.tier_priority for cell in cells}, reverse=True)
+            ),
+            dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
+        )
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""
@@ -79,6 +110,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
 
     remembered: dict[CellKey, CellMemory] = {}
+    measured: dict[CellKey, float | None] = {}
     seen: dict[CellKey, float | None] = {}
     asked: dict[CellKey, float | None] = {}
     stale: dict[CellKey, str] = {}
@@ -88,14 +120,24 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         found = (user_rate if cell.alone else rate_of)(policy, key.audience, now=now, within_seconds=RATE_STALE_SECONDS)
         if isinstance(found, Missing):
             stale[key] = found.message
-        seen[key] = found.value if isinstance(found, Sample) else None
-    seen = without_users(seen, users, memory.cells, stale)
+        measured[key] = found.value if isinstance(found, Sample) else None
+    measured = without_users(measured, users, memory.cells, stale)
+    split = {parent_of(key) for key in users}
+    window = snapshot.rate_window_seconds
     for key, cell in cells.items():
         policy = policies[key.policy]
         old = memory.cells.get(key) or _without_memory(cell, cells, memory, now)
-        remembered[key] = _allowed(_mean(old, seen[key], elapsed=elapsed), cell, now)
-        asked[key] = remembered_rate(
-            remembered[key], seen[key], now=now, remember_seconds=remember_seconds(cell, policy.stored.spec.demand)
+        let_through = None if cell.alone or key in split else _admitted(policy, cell)
+        followed = follow(old, measured[key], let_through, elapsed=elapsed, window=window, now=now)
+        remembered[key] = _allowed(followed, cell, now)
+        seen[key] = None if measured[key] is None else remembered[key].rate
+        asked[key] = asked_by_all(
+            remembered[key],
+            seen[key],
+            denies=cell.denies(remembered[key].level),
+            window=window,
+            now=now,
+            remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
         )
         for scaler in cell.scalers:
             by_scaler.setdefault(scaler, []).append(cell)
@@ -156,10 +198,9 @@ def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     return structs.replace(memory, level=level, since=now)
 
 
-def _mean(memory: CellMemory, seen: float | None, *, elapsed: float) -> CellMemory:
-    if seen is None:
-        return memory
-    if memory.mean_rate is None:
-        return structs.replace(memory, mean_rate=seen)
-    weight = 1.0 - exp(-elapsed / MEAN_SECONDS)
-    return structs.replace(memory, mean_rate=memory.mean_rate + weight * (seen - memory.mean_rate))
+def _admitted(policy: Policy, cell: Cell) -> float | None:
+    """Requests a second of a cell that are let through, where that is known."""
+    if isinstance(policy.admitted, Missing):
+        return None
+    sample = policy.admitted.get(cell.key.audience)
+    return None if sample is None else sample.value

@@ -60,7 +60,7 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
             return None
         message = f"{full}: {view.supply.ready} ready replicas do not meet its queue or objective"
         return Shortage(scaler=view.key, excess=None, reason=Reason.CAPACITY, message=message)
-    waiting = max(0.0, (view.demand.backlog or 0.0) - capacity) / BACKLOG_SECONDS
+    waiting = view.demand.excess_backlog(capacity, view.spec) / max(BACKLOG_SECONDS, view.spec.queue.drain_seconds)
     words = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
     target = TARGET
     if breached(view.demand):

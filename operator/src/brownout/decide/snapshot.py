@@ -117,5 +117,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     policies: dict[Key, Policy] = {}
     overrides: dict[Key, StoredOverride] = {}
     namespaces: dict[str, dict[str, str]] = {}
+    rate_window_seconds: float = 30.0
     invalid: tuple[tuple[str, InvalidObject], ...] = ()
     unseen: tuple[str, ...] = ()

@@ -24,8 +24,11 @@ OUTAGE = Missing("Prometheus does not answer")
 class Brownout:
     """Keeps the memory that the operator keeps; a restart leaves what status held."""
 
-    def __init__(self, manifests: Manifests, *, on_plan: Callable[[Plan], None] | None = None) -> None:
+    def __init__(
+        self, manifests: Manifests, *, rate_window_seconds: float, on_plan: Callable[[Plan], None] | None = None
+    ) -> None:
         self._manifests = manifests
+        self._rate_window_seconds = rate_window_seconds
         self._memory = Memory()
         self._seen: Snapshot | None = None
         self._plan: Plan | None = None
@@ -80,6 +83,7 @@ class Brownout:
                 for key, stored in manifests.policies.items()
             },
             namespaces=dict(manifests.namespaces),
+            rate_window_seconds=self._rate_window_seconds,
         )
 
 

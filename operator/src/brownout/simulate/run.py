@@ -12,6 +12,9 @@ from brownout.simulate.rates import rates
 from brownout.simulate.record import Floats, Record
 from brownout.simulate.scenario import Scenario
 
+EXACT_SECONDS = 1e9
+"""Rates over so long a window have no counting noise."""
+
 
 class Prepared:
     """A scenario with its manifests and rates read once, for many runs."""
@@ -30,8 +33,10 @@ class Prepared:
             self._asks = (seed, draw(self.scenario, self.rates, seed))
         return self._asks[1]
 
-    def ours(self) -> Controller:
-        return Brownout(self.manifests)
+    def ours(self, *, truth: bool = False) -> Controller:
+        """Brownout. For the ceiling of information it is told that rates are exact."""
+        window = EXACT_SECONDS if truth else self.scenario.metrics.window_seconds
+        return Brownout(self.manifests, rate_window_seconds=window)
 
     def run(
         self,
