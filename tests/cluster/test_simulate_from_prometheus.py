@@ -15,7 +15,10 @@ from brownout.cli.main import main
 from brownout.simulate.rates import rates
 from brownout.simulate.scenario import Scenario, read
 from brownout.simulate.shipped import shipped
+from support.operator_world import FEATURE, World
 from support.prometheus import Remembering, counters, prometheus
+
+pytest_plugins = ("support.operator_fixtures",)
 
 EVERY = 15
 MEDIA = shipped()["s02-step"].parent / "manifests" / "media"
@@ -132,6 +135,16 @@ def test_a_time_before_anything_was_remembered_has_no_data(
     said = refused(["--from-prometheus", remembering.url, *HOW, "--last", "20s", "--step", "1s", "-n", "other"], capsys)
     assert "FeaturePolicy other/chat: demand.offered" in said
     assert 'namespace="other"' in said
+
+
+def test_without_manifests_those_of_the_cluster_are_taken(
+    remembering: Remembering, world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prometheus knows nothing of this namespace, so the question that it cannot answer says whose policy asked it."""
+    monkeypatch.setenv("KUBECONFIG", str(world.cluster.kubeconfig))
+    said = refused(["--from-prometheus", remembering.url, *HOW[:-2], "-n", world.namespace.name], capsys)
+    assert f"FeaturePolicy {world.namespace.name}/{FEATURE}: demand.offered: " in said
+    assert "no series came back" in said
 
 
 def test_what_is_no_prometheus_is_told_from_one(capsys: pytest.CaptureFixture[str]) -> None:
