@@ -108,7 +108,7 @@ def _requests(panel: Axes, record: Record, cells: list[int]) -> None:
         {
             "served within the objective": (rate["good"], GOOD),
             "late": (rate["late"], MIDDLE),
-            "refused or given up": (np.maximum(0.0, rate["asked"] - rate["good"] - rate["late"]), BAD),
+            "refused or unanswered": (np.maximum(0.0, rate["asked"] - rate["good"] - rate["late"]), BAD),
         },
     )
     _line(panel, into.minutes, series.a_second(offered, into), label="attempts, with retries, without hidden buttons")
@@ -156,7 +156,16 @@ def _gpus_up_to(panel: Axes, record: Record, flow: Floats) -> None:
     panel.locator_params(axis="y", nbins=4, integer=True)
     if most > top:
         at = float(_minutes(record)[int(flow.argmax())])
-        panel.annotate(f"up to {most:.0f}", (at, top), color=MUTED, fontsize=7, ha="center", va="bottom")
+        panel.annotate(
+            f"up to {most:.0f}",
+            (at, top),
+            xytext=(0, -2),
+            textcoords="offset points",
+            color=MUTED,
+            fontsize=7,
+            ha="center",
+            va="top",
+        )
 
 
 def _ladder(panel: Axes, record: Record, rungs: list[int]) -> None:

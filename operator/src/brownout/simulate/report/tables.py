@@ -95,7 +95,7 @@ def tiers(record: Record) -> str:
         )
         for one in series.tiers(record)
     ]
-    return _table(["tier", "asked", "in time", "late", "refused or given up"], rows)
+    return _table(["tier", "asked", "in time", "late", "refused or unanswered"], rows)
 
 
 def losses(record: Record) -> str:
@@ -115,7 +115,7 @@ def losses(record: Record) -> str:
         for one in found
     ]
     heads = ["cell", "min below the first variant", "deepest", "users, about", "asked meanwhile"]
-    return _table([*heads, "in time", "late", "refused or given up"], rows)
+    return _table([*heads, "in time", "late", "refused or unanswered"], rows)
 
 
 def explanations() -> str:
