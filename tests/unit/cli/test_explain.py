@@ -103,7 +103,7 @@ def shed_policy(**line: Any) -> list[dict[str, Any]]:
     policy = {"status.cells": [cell, whole]}
     scaler = {
         "status.replicas": {"ready": 8, "current": 10, "coming": 2, "desired": 10, "demanded": 12, "obtainable": 10},
-        "status.demand": {"admitted": "5.00", "offered": "9.00", "capacity": "8.00", "leadingMetric": "flow"},
+        "status.demand": {"admitted": "6.50", "offered": "9.00", "capacity": "8.00", "leadingMetric": "flow"},
         "status.learned": {
             "costPercent": 150,
             "costErrorPercent": 4,
@@ -225,7 +225,7 @@ def test_a_cell_says_every_rule_of_the_gate_and_which_does_not_hold(explain: Any
     assert told.line("dwell is over").strip() == (
         "[no]  dwell is over: shed 100 s ago; it stays for 240 s (2026-11-22T20:04:00Z)"
     )
-    assert "[yes] a part of it fits: as far as lite for 35 %, denied for the rest" in told.text
+    assert "[yes] a part of it fits: as far as lite for 10 %, denied for the rest" in told.text
 
 
 def test_where_the_operator_expects_no_moment_the_last_that_is_waited_for_is_told(explain: Any) -> None:
@@ -244,8 +244,8 @@ def test_where_the_operator_expects_no_moment_the_last_that_is_waited_for_is_tol
 def test_what_does_not_fit_is_said_with_learned_costs(explain: Any) -> None:
     told = explain(shed_policy(offeredBefore="20.000"), "policy", "--tier", "free", "--cohort", "new-accounts")
 
-    # 5 % of 20 requests a second (19.4 after 100 s) at 2 GPU-seconds, which are really 3: 2.9 GPUs beside the five of eight
-    assert "5 % more of it would bring image-small to 7.9 of 8 ready GPUs, beyond 90 %" in told.line(
+    # 5 % of 20 requests a second (19.4 after 100 s) at 2 GPU-seconds, which are really 3: 2.9 GPUs beside the 6.5 of eight
+    assert "5 % more of it would bring image-small to 9.4 of 8 ready GPUs, beyond 90 %" in told.line(
         "a part of it fits"
     )
 
@@ -258,6 +258,14 @@ def test_what_the_operator_said_of_the_gate_stands_beside_it(explain: Any) -> No
     assert told.line("  not yet ").endswith(f"Waits: {refusal}")
     assert told.line("nobody is before it").strip() == f"[no]  nobody is before it: {refusal}"
     assert told.line("  expected ").endswith("2026-11-22T20:05:00Z")
+
+
+def test_whether_it_fits_the_operator_knows_better_than_status(explain: Any) -> None:
+    refusal = "5 % more of it would bring image-small to 7.4 of 8 ready GPUs, beyond 90 %"
+    objects = shed_policy(refusedBy="DoesNotFit", refusal=refusal)
+    told = explain(objects, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+    assert f"[no]  a part of it fits: {refusal}" in told.text
 
 
 def test_a_cell_that_has_everything_waits_for_nothing(explain: Any) -> None:
@@ -321,7 +329,7 @@ def test_a_scaler_says_its_load_what_was_learned_and_what_comes(explain: Any) ->
     told = explain(shed_policy(), "scaler", "image-small")
 
     assert told.line("  has ").endswith("8 ready, 2 coming; 10 decided, 12 demanded")
-    assert "9.00 GPUs asked for, 5.00 GPUs let through, 8.00 GPUs ready" in told.line("  load ")
+    assert "9.00 GPUs asked for, 6.50 GPUs let through, 8.00 GPUs ready" in told.line("  load ")
     assert told.line("  cost ").endswith("150 % of what is declared, off by 4 %")
     assert told.line("  cold start ").endswith("35 s, 70 s for the slowest of twenty")
     assert "[no]  2 replicas become ready (2026-11-22T20:02:00Z)" in told.text

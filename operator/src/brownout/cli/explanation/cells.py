@@ -14,8 +14,9 @@ from brownout.decide.cells import FIRST, Cell
 from brownout.decide.demand import Demand, Flow
 from brownout.decide.heavy import remember_seconds
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.rates import RATE_WINDOW_SECONDS, asked_by_all
 from brownout.decide.recall import deadline, rfc3339
-from brownout.decide.restore import GATE, Candidate, Refusal, remembered_rate, step_that_fits
+from brownout.decide.restore import GATE, Candidate, Refusal, step_that_fits
 from brownout.decide.snapshot import Scaler, Workload
 from brownout.decide.view import ScalerView, Supply
 
@@ -120,7 +121,9 @@ def _needs(seen: Seen, one: CellSeen) -> Iterator[Need]:
     if absent:
         return
     outcome = step_that_fits(candidate)
-    if isinstance(outcome, Refusal):
+    if line.refused_by == Reason.DOES_NOT_FIT:  # the operator knows more of demand than status holds
+        yield Need(what="a part of it fits", met=False, found=line.refusal, at=line.expected_return)
+    elif isinstance(outcome, Refusal):
         yield _judged("a part of it fits", outcome, holds=holds)
     else:
         yield Need(what="a part of it fits", met=True, found=f"as far as {one.cell.name(outcome)}")
@@ -146,7 +149,14 @@ def _candidate(seen: Seen, one: CellSeen, cell: Cell) -> Candidate:
         settings=spec.restore,
         reversals_per_hour=min((pool.shedding.max_reversals_per_cell_per_hour for pool in pools), default=60),
         restore_percent=min((pool.saturation.restore_percent for pool in pools), default=97),
-        rate=remembered_rate(one.memory, None, now=seen.now, remember_seconds=remember_seconds(cell, spec.demand)),
+        rate=asked_by_all(
+            one.memory,
+            None,
+            denies=cell.denies(one.memory.level),
+            window=RATE_WINDOW_SECONDS,
+            now=seen.now,
+            remember_seconds=remember_seconds(cell, spec.demand),
+        ),
         stale=held[1] if held[0] == "True" else "",
         views=views,
         load={key: view.demand.admitted.mean if view.demand.admitted else 0.0 for key, view in views.items()},
