@@ -126,6 +126,22 @@ def test_a_run_without_a_comparison_has_its_plots(tmp_path: Path) -> None:
     assert "score" not in found.words
 
 
+def test_an_outage_and_a_restart_are_explained(tmp_path: Path) -> None:
+    report.write(tmp_path / "calm.html", [], [shed_run()])
+    troubled = record(PRO, REST, stale=np.arange(120) < 10, restarts=(300.0,))
+    report.write(tmp_path / "troubled.html", [], [troubled])
+    for words in ("Grey: no metrics could be had.", "Dotted: the controller was restarted."):
+        assert words in (tmp_path / "troubled.html").read_text()
+        assert words not in (tmp_path / "calm.html").read_text()
+
+
+def test_a_day_has_an_axis_of_hours(tmp_path: Path) -> None:
+    report.write_run(tmp_path / "day.svg", record(PRO, REST, ticks=17280))
+    report.write_run(tmp_path / "hour.svg", record(PRO, REST, ticks=720))
+    assert ">hours<" in (tmp_path / "day.svg").read_text()
+    assert ">minutes<" in (tmp_path / "hour.svg").read_text()
+
+
 def test_plots_as_files_are_whole_images_and_always_the_same(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         report.write_run(tmp_path / folder / "run.svg", shed_run())

@@ -83,17 +83,22 @@ def _run(record: Record, *, unfolded: bool) -> str:
     )
     return (
         f"<details{' open' if unfolded else ''}><summary>{escape(name)} <span>seed {record.seed}, over time</span></summary>"
-        f'<figure class="wide">{plot}</figure>{_untouched(record)}'
+        f'<figure class="wide">{plot}</figure>{_beside_the_plot(record)}'
         f'<div class="tables"><div><h3>What each tier got</h3>{tables.tiers(record)}</div>'
         f"<div><h3>Who lost what, and for how long</h3>{tables.losses(record)}</div></div></details>"
     )
 
 
-def _untouched(record: Record) -> str:
-    """The cells that have no row in the ladder, because their policies let nothing be taken from them."""
+def _beside_the_plot(record: Record) -> str:
+    """What its shades and dotted lines mean, and the cells that have no row because their policies let nothing be taken."""
     shown = set(series.ladder(record))
     others = [series.title(cell) for c, cell in enumerate(record.cells) if c not in shown and cell.planned]
-    return f'<p class="note">Never taken from: {escape(", ".join(others))}.</p>' if others else ""
+    said = [
+        "Grey: no metrics could be had." if record.stale.any() else "",
+        "Dotted: the controller was restarted." if record.restarts else "",
+        f"Never taken from: {', '.join(others)}." if others else "",
+    ]
+    return f'<p class="note">{escape(" ".join(filter(None, said)))}</p>' if any(said) else ""
 
 
 def _explained() -> str:

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from brownout.simulate.record import Floats, Record
 from brownout.simulate.report import series
@@ -19,6 +20,8 @@ PANEL_INCHES = 0.8
 LADDER_ROW_INCHES = 0.24
 GAP_INCHES = 0.14
 HEADED_GAP_INCHES = 0.42
+LONG_SECONDS = 6 * 3600
+"""Runs that are longer have an axis of hours."""
 MARGINS_INCHES = (1.75, 0.15, 0.45)
 """Left, where the panels' names stand; right; and below."""
 
@@ -40,7 +43,7 @@ class _Column:
         for panel in self.panels:
             _time(panel, record)
             panel.tick_params(labelbottom=panel is self.panels[-1])
-        self.panels[-1].set_xlabel("minutes")
+        self.panels[-1].set_xlabel("hours" if _long(record) else "minutes")
 
 
 def run_over_time(record: Record) -> Figure:
@@ -67,11 +70,18 @@ def run_over_time(record: Record) -> Figure:
 def _time(panel: Axes, record: Record) -> None:
     """The axis of minutes, with the times in which nobody could read a metric, and restarts of the controller."""
     panel.set_xlim(0, len(record.asked) * record.tick_seconds / 60)
+    if _long(record):
+        panel.xaxis.set_major_locator(MaxNLocator(nbins=9, steps=[1.2, 1.8, 2.4, 3.6, 6, 10]))
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda minutes, _: f"{minutes / 60:g}"))
     edges = np.flatnonzero(np.diff(np.concatenate([[False], record.stale, [False]]).astype(int)))
     for start, stop in edges.reshape(-1, 2) * record.tick_seconds / 60:
         panel.axvspan(start, stop, facecolor=GRID, edgecolor="none", alpha=0.6, zorder=0)
     for at in record.restarts:
         panel.axvline(at / 60, color=MUTED, linewidth=0.7, linestyle=(0, (1, 2)))
+
+
+def _long(record: Record) -> bool:
+    return len(record.asked) * record.tick_seconds > LONG_SECONDS
 
 
 def _name(panel: Axes, name: str, unit: str) -> None:
