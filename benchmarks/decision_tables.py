@@ -27,13 +27,14 @@ ALSO = (
 
 
 class Made(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How a comparison was made, and which goals it meets. `seconds` by part of the work."""
+    """How a comparison was made, and which goals it meets. `seconds` by part of the work; `processorSeconds` of all processes."""
 
     machine: str
     python: str
     seeds: tuple[int, ...]
     quick: bool
     seconds: dict[str, float]
+    processor_seconds: float
     tuned_on: tuple[str, ...]
     tuned: dict[str, Tuned]
     goals: tuple[Goal, ...]
@@ -50,7 +51,8 @@ def _parts(made: Made, comparisons: Sequence[Comparison]) -> Iterator[str]:
     minutes = sum(made.seconds.values()) / 60
     parts = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in made.seconds.items())
     yield (
-        f"{made.machine}; Python {made.python}; {len(made.seeds)} seeds ({seeds}); {minutes:.1f} minutes ({parts}). "
+        f"{made.machine}; Python {made.python}; {len(made.seeds)} seeds ({seeds}); {minutes:.1f} minutes ({parts}), "
+        f"{made.processor_seconds / 60:.1f} of processor time. "
         "Every controller meets the same users. Intervals are 95 %, by bootstrap over the seeds."
     )
     if made.quick:
@@ -65,7 +67,7 @@ def _parts(made: Made, comparisons: Sequence[Comparison]) -> Iterator[str]:
     yield _scores(comparisons)
     yield "## V by scenario"
     for comparison in comparisons:
-        yield _scenario(comparison)
+        yield _scenario(comparison, len(made.seeds))
     if made.tuned:
         yield "## What the controllers were tuned to"
         rounds = "; then ".join(f"{seeds[0]} to {seeds[-1]}" for seeds in ROUNDS)
@@ -98,7 +100,7 @@ def _scores(comparisons: Sequence[Comparison]) -> str:
     return _table(("", "mean", *numbers), (row for _, row in sorted(rows)))
 
 
-def _scenario(comparison: Comparison) -> str:
+def _scenario(comparison: Comparison, seeds: int) -> str:
     shown = [
         (name, head, digits) for name, head, digits in ALSO if any(name in r.means for r in comparison.controllers)
     ]
@@ -107,8 +109,9 @@ def _scenario(comparison: Comparison) -> str:
     )
     heads = ("controller", "rank", "V", "score", *(head for _, head, _ in shown))
     rows = (_result(result, shown) for result in comparison.controllers)
-    excluded = " Left out of the score." if comparison.excluded else ""
-    return f"### {comparison.provenance.scenario}\n\nBounds: {bounds}.{excluded}\n\n{_table(heads, rows)}"
+    notes = " Left out of the score." if comparison.excluded else ""
+    notes += f" {len(comparison.seeds)} seeds." if len(comparison.seeds) != seeds else ""
+    return f"### {comparison.provenance.scenario}\n\nBounds: {bounds}.{notes}\n\n{_table(heads, rows)}"
 
 
 def _result(result: ControllerResult, shown: Iterable[tuple[str, str, int]]) -> tuple[str, ...]:

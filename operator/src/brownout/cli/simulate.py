@@ -85,10 +85,11 @@ def _simulate(arguments: argparse.Namespace, scenarios: "list[Scenario]") -> int
     seeds = numbers(arguments.seeds)
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UsageError(f"--jobs: found {arguments.jobs}; write 1 or more")
+    field = entrants(names)
     with _progress() as progress:
         results = compare(
             scenarios,
-            entrants(names),
+            field,
             seeds,
             traces=arguments.traces,
             jobs=arguments.jobs,
@@ -175,6 +176,7 @@ def _progress() -> "Iterator[Progress]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("simulating"), BarColumn(), MofNCompleteColumn(), TextColumn("runs,"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

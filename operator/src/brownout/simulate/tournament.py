@@ -91,13 +91,16 @@ def compare(
     traces: Path | None = None,
     jobs: int | None = None,
     keep: int | None = None,
+    ideal: bool = True,
     progress: Progress | None = None,
 ) -> list[Results]:
     """All scenarios with all contestants, and O3 beside them, on the same seeds; results in the order of the scenarios.
 
-    `keep`: the seed whose records come with the results. ScenarioError where a scenario cannot be run.
+    `keep`: the seed whose records come with the results. Without `ideal` O3 is left out, and figures that need it are None.
+    ScenarioError where a scenario cannot be run.
     """
-    field = (Entrant(name=IDEAL), *(one for one in contestants if one.name != IDEAL))
+    others = tuple(one for one in contestants if one.name != IDEAL)
+    field = (Entrant(name=IDEAL), *others) if ideal else others
     longest_first = sorted(scenarios, key=lambda one: -one.seconds / one.tick_seconds)
     heats = [Heat(one, traces, seed, field, keep=seed == keep) for one in longest_first for seed in seeds]
     found = {
@@ -152,14 +155,14 @@ def heat_of(heat: Heat) -> Outcome:
     """Run one heat. O3 is run first where it is among the entrants, for others are measured against it."""
     world, bounds = prepared(heat.scenario, heat.traces)
     outcome = Outcome({}, {}, {}, {})
-    ideal: Record | None = None
+    truth: Record | None = None
     for entrant in sorted(heat.entrants, key=lambda one: one.name != IDEAL):
-        true = entrant.name == IDEAL
-        record = world.run(made(entrant, world), name=entrant.shown, seed=heat.seed, truth=true)
-        ideal = record if true else ideal
+        told = entrant.name == IDEAL
+        record = world.run(made(entrant, world), name=entrant.shown, seed=heat.seed, truth=told)
+        truth = record if told else truth
         outcome.values[entrant.shown] = value(record, heat.scenario)
         if heat.full:
-            outcome.figures[entrant.shown] = figures(record, heat.scenario, ideal=ideal, oracle_sheds=bounds.sheds)
+            outcome.figures[entrant.shown] = figures(record, heat.scenario, ideal=truth, oracle_sheds=bounds.sheds)
             outcome.besides[entrant.shown] = beside(record, heat.scenario)
         if heat.keep:
             outcome.records[entrant.shown] = record
