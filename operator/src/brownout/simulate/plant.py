@@ -1,7 +1,7 @@
 """The world that a controller runs: users, queues, servers, pods, nodes, metrics and what goes wrong with them."""
 
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isnan
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from brownout.simulate.manifests import Manifests, cell_of
 from brownout.simulate.pods import Fleet, Nodes
 from brownout.simulate.record import Floats, Ints, Record
 from brownout.simulate.scenario import Scenario, ScenarioError
-from brownout.simulate.scrapes import Scrapes
+from brownout.simulate.scrapes import Rates, Scrapes
 from brownout.simulate.worth import quality
 
 MOST_RUNNING = 4096
 """Requests that one workload may serve at once."""
+UNSEEN = CellSeen(None, None)
+MISSING: dict[str, float | None] = dict.fromkeys(
+    ("busy", "concurrency", "waiting", "backlog", "work", "queue_seconds"), None
+)
 
 
 class Layout:
@@ -44,6 +48,8 @@ class Layout:
                 raise ScenarioError(
                     f"scenario {scenario.name}: workloads: nothing is said of {name}; write at least {name}: {{objectiveSeconds: 10}}"
                 )
+        specs = [manifests.scaler(w).spec for w in self.workloads]
+        self.bounds = tuple((spec.min_replicas, spec.max_replicas) for spec in specs)
         self.stream_cell = np.array(
             [
                 self.index[cell_of(manifests, scenario, feature=s.feature, tier=s.tier, cohort=s.cohort)]
@@ -174,33 +180,32 @@ class Plant:
         """What can be seen now."""
         self._events()
         seen = None if self.blind else self._scrapes.rates(self.now)
-        workloads: dict[str, WorkloadSeen] = {}
-        for w, fleet in enumerate(self.fleets):
-            spec = self.layout.manifests.scaler(fleet.name).spec
-            workloads[fleet.name] = WorkloadSeen(
-                name=fleet.name,
-                priority=fleet.priority,
-                gpus_per_replica=fleet.gpus,
-                min_replicas=spec.min_replicas,
-                max_replicas=spec.max_replicas,
-                batch=self._scenario.workloads[fleet.name].batch,
-                replicas=fleet.replicas,
-                pods=fleet.seen(),
-                busy=None if seen is None else float(seen.busy[w]),
-                concurrency=None if seen is None else float(seen.running[w] + seen.waiting[w]),
-                waiting=None if seen is None else float(seen.waiting[w]),
-                backlog=None if seen is None else float(seen.backlog[w]),
-                work=None if seen is None else float(seen.work[w]),
-                queue_seconds=None if seen is None or np.isnan(seen.queue_seconds[w]) else float(seen.queue_seconds[w]),
-            )
+        metrics = [MISSING] * len(self.fleets) if seen is None else _metrics(seen)
         return Observation(
             at=self.now,
             measured_at=self.now if seen is None else seen.at,
-            workloads=workloads,
-            cells={
-                key: CellSeen(None, None) if seen is None else CellSeen(float(seen.offered[c]), float(seen.admitted[c]))
-                for c, key in enumerate(self.layout.keys)
-                if seen is None or seen.ever[c] > 0
+            workloads={
+                fleet.name: WorkloadSeen(
+                    name=fleet.name,
+                    priority=fleet.priority,
+                    gpus_per_replica=fleet.gpus,
+                    min_replicas=least,
+                    max_replicas=most,
+                    batch=self._scenario.workloads[fleet.name].batch,
+                    replicas=fleet.replicas,
+                    pods=fleet.seen(),
+                    **measured,
+                )
+                for fleet, (least, most), measured in zip(self.fleets, self.layout.bounds, metrics, strict=True)
+            },
+            cells=dict.fromkeys(self.layout.keys, UNSEEN)
+            if seen is None
+            else {
+                key: CellSeen(offered, admitted)
+                for key, offered, admitted, ever in zip(
+                    self.layout.keys, seen.offered.tolist(), seen.admitted.tolist(), seen.ever.tolist(), strict=True
+                )
+                if ever > 0
             },
             gpus=dict(self.nodes.gpus),
         )
@@ -334,6 +339,27 @@ class Plant:
             user_asked=np.bincount(self._world.ask_user, minlength=len(self._user_stream)),
             user_good=state.user_good,
         )
+
+
+def _metrics(seen: Rates) -> list[dict[str, float | None]]:
+    """What is measured of each workload."""
+    return [
+        {
+            "busy": busy,
+            "concurrency": running + waiting,
+            "waiting": waiting,
+            "backlog": backlog,
+            "work": work,
+            "queue_seconds": None if isnan(queue_seconds) else queue_seconds,
+        }
+        for busy, running, waiting, backlog, work, queue_seconds in zip(
+            *(
+                column.tolist()
+                for column in (seen.busy, seen.running, seen.waiting, seen.backlog, seen.work, seen.queue_seconds)
+            ),
+            strict=True,
+        )
+    ]
 
 
 def _world(layout: Layout, asks: Asks, seed: int, steps_per_tick: int) -> World:

@@ -41,11 +41,11 @@ class Fleet:
 
     @property
     def ready(self) -> int:
-        return sum(pod.ready_at is not None for pod in self.pods)
+        return len([pod for pod in self.pods if pod.ready_at is not None])
 
     @property
     def placed(self) -> int:
-        return sum(pod.node is not None for pod in self.pods)
+        return len([pod for pod in self.pods if pod.node is not None])
 
     def scale(self, replicas: int, now: float) -> None:
         self.replicas = replicas
