@@ -24,6 +24,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
     memory = learn_cold_start(memory, scaler.workload, longest=float(spec.cold_start.give_up_after_seconds))
     memory = note_replicas(memory, replicas=scaler.workload.replicas, now=now, behavior=spec.behavior)
     supply = supply_of(scaler.workload, spec, memory, now=now)
+    window = scene.snapshot.rate_window_seconds
     demand = measure(
         scaler,
         cells=scene.by_scaler.get(key, []),
@@ -55,7 +56,12 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         now=now,
     )
     if demand.offered is not None and not demand.missing:
-        memory = structs.replace(memory, trend=remember(memory.trend, now=now, value=demand.offered.mean))
+        before = dict(memory.tier_trends)
+        memory = structs.replace(
+            memory,
+            trend=remember(memory.trend, now=now, value=demand.offered.mean),
+            tier_trends=tuple((p, remember(before.get(p, ()), now=now, value=f.mean)) for p, f in demand.tiers[:-1]),
+        )
     blind_since = memory.blind_since if memory.blind_since is not None else now
     memory = structs.replace(memory, blind_since=None if demand.known else blind_since)
     return ScalerView(
@@ -66,11 +72,8 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         saturation=ratio,
         saturated=memory.saturated,
         demanded=_replicas(demand, demand.planned, supply, spec),
-        forecast=_forecast(demand, memory, supply, spec, window=scene.snapshot.rate_window_seconds),
-        tiers=tuple(
-            (p, _replicas(structs.replace(demand, load_replicas=None, backlog=None), flow, supply, spec))
-            for p, flow in demand.tiers
-        ),
+        forecast=_forecast(demand, memory, supply, spec, window=window),
+        tiers=_tiers(demand, memory, supply, spec, percent=settings.restore_percent, window=window),
         floor=_replicas(structs.replace(demand, load_replicas=None, backlog=None), demand.floor, supply, spec),
     )
 
@@ -83,6 +86,34 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
         target_percent=spec.flow.target_percent,
         drain_seconds=spec.queue.drain_seconds,
     )
+
+
+def _tiers(
+    demand: Demand,
+    memory: ScalerMemory,
+    supply: Supply,
+    spec: InferenceScalerSpec,
+    *,
+    percent: int,
+    window: float,
+) -> tuple[tuple[int, int], ...]:
+    """By descending tier priority: replicas for that tier and those above it, where they are going, without headroom.
+
+    Headroom comes last of all: what is planned to stay free in one workload is worth less than users who ask in another.
+    The lowest tier's trend is the whole demand's, and is in the plan for all of it.
+    """
+    lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
+    trends = dict(memory.tier_trends)
+    full = max(percent, spec.flow.target_percent)
+    found = []
+    for priority, flow in demand.tiers:
+        points = trends.get(priority, ()) if spec.forecast.method == "Trend" else ()
+        expected = trend(points, noise=flow.noise, window=window, lead_seconds=lead)
+        going = max(flow.mean, expected or 0.0)
+        found.append(
+            (priority, replicas_for(Demand(), flow=going, gpus=supply.gpus, target_percent=full, drain_seconds=1))
+        )
+    return tuple(found)
 
 
 def _forecast(

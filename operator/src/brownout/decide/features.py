@@ -92,8 +92,8 @@ def _step_is_due(deal: Deal, now: float) -> bool:
     return last is None or now - last >= deal.pool.stored.spec.shedding.step_seconds
 
 
-def went_down(scene: Scene, step: Taken) -> CellMemory:
-    """A cell's memory after a step down."""
+def went_down(scene: Scene, step: Taken, *, capacity: float) -> CellMemory:
+    """A cell's memory after a step down, while its workloads have so many GPUs ready."""
     cell, now = step.cell, scene.now
     memory = scene.memory[cell.key]
     settings = scene.policies[cell.key.policy].stored.spec.restore
@@ -107,6 +107,7 @@ def went_down(scene: Scene, step: Taken) -> CellMemory:
         since=now,
         last_shed_at=now,
         last_step_at=now,
+        shed_capacity=capacity,
         dwell_seconds=next_dwell(memory, after_seconds=float(settings.after_seconds), now=now),
         direction="Shed",
         reversals=_reversals(memory, "Shed", now),

@@ -21,6 +21,7 @@ class CellMemory(Struct, frozen=True, kw_only=True):
     last_shed_at: float | None = None
     last_step_at: float | None = None
     dwell_seconds: float = 0.0
+    shed_capacity: float | None = None
     direction: str = ""
     reversals: tuple[float, ...] = ()
     rate: float | None = None
@@ -72,6 +73,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
     cold_starts: tuple[float, ...] = ()
     seen_ready: tuple[str, ...] = ()
     trend: tuple[tuple[float, float], ...] = ()
+    tier_trends: tuple[tuple[int, tuple[tuple[float, float], ...]], ...] = ()
     admitted: tuple[tuple[float, float], ...] = ()
     decisions: tuple[ScaleDecided, ...] = ()
 

@@ -23,6 +23,9 @@ AGAIN_WITHIN_SECONDS = 900.0
 ROOMY = 0.75
 """Below this share of ready capacity the return of a cell is no matter of measure."""
 
+GROWN = 1.1
+"""Where so many times the capacity is ready that there was when a cell was shed, its return is not the swing a dwell is for."""
+
 LONGEST_DWELL_SECONDS = 1800.0
 QUIET_SECONDS = 3600.0
 """A cell that was whole for this long starts with a short dwell again."""
@@ -94,7 +97,9 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
 def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
     shed_at = c.memory.last_shed_at
     dwell = float(c.settings.after_seconds)
-    if not _roomy(c):
+    if c.memory.shed_capacity is not None and ready_for(c.cell, c.views) >= GROWN * c.memory.shed_capacity > 0:
+        dwell = min(dwell, float(c.settings.step_seconds))
+    elif not _roomy(c):
         dwell = max(dwell, c.memory.dwell_seconds)
     if shed_at is not None and now - shed_at < dwell:
         return Refusal(
@@ -187,6 +192,11 @@ def step_that_fits(c: Candidate) -> Level | Refusal:
         ),
         until=view.supply.coming_ready_at,
     )
+
+
+def ready_for(cell: Cell, views: Mapping[Key, ScalerView]) -> float:
+    """Ready GPUs of the workloads that carry a cell's first variant."""
+    return sum(views[key].supply.capacity for key in cell.costs[0] if key in views)
 
 
 def _roomy(c: Candidate) -> bool:

@@ -22,7 +22,7 @@ from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.overrides import served_level
 from brownout.decide.replicas import Deal, decide_replicas, wish
 from brownout.decide.report import Report, describe
-from brownout.decide.restore import Refusal
+from brownout.decide.restore import Refusal, ready_for
 from brownout.decide.scene import Scene, look
 from brownout.decide.shed import Taken
 from brownout.decide.snapshot import Pool, Snapshot, StoredPool
@@ -41,7 +41,10 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     scene = look(snapshot, memory, now=now)
     deals = [_deal(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
     shedding = shed_all(scene, deals)
-    scene = scene.now_at({step.cell.key: went_down(scene, step) for step in shedding.taken})
+    views = {d.view.key: d.view for deal in deals for d in deal.decided}
+    scene = scene.now_at(
+        {s.cell.key: went_down(scene, s, capacity=ready_for(s.cell, views)) for s in shedding.taken}
+    )
     restored, refused = _restore(scene, deals, shedding)
     scene = scene.now_at(restored)
     pools = {deal.pool.stored.key: _pool_after(deal, shedding.taken, now=now) for deal in deals}
