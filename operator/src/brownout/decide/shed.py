@@ -68,7 +68,7 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
         words += f", an objective is at {100 * (view.demand.objective_ratio or 0.0):.0f} % of its target"
     return Shortage(
         scaler=view.key,
-        excess=max(0.0, admitted.mean + waiting - target * capacity),
+        excess=max(0.0, admitted.mean - admitted.noise + waiting - target * capacity),
         reason=Reason.CAPACITY,
         message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{words}",
     )
