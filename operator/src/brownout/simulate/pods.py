@@ -1,6 +1,6 @@
 """Pods and nodes: replicas become pods, pods find GPUs or wait, load, and are ready a cold start later.
 
-As on a cluster: pods are packed onto the fullest node that has room; a pending pod of a workload with a higher priority evicts
+As on a cluster with the scheduler's defaults: a pod goes to the node with the most room (NodeResourcesFit, LeastAllocated); a pending pod of a workload with a higher priority evicts
 pods of lower ones (scalers' priorities as PriorityClasses); scaling down takes pending pods first, then those that load, then
 the youngest. A pod that goes frees its GPUs at once: what it was serving goes on elsewhere.
 """
@@ -110,7 +110,7 @@ class Nodes:
         for fleet, pod in sorted(waiting, key=lambda one: (-one[0].priority, one[1].created_at)):
             if fleet.name in hopeless:
                 continue
-            node = min((n for n in free if free[n] >= fleet.gpus), key=lambda n: (free[n], n), default=None)
+            node = min((n for n in free if free[n] >= fleet.gpus), key=lambda n: (-free[n], n), default=None)
             if node is None:
                 node = self._evict(fleet, fleets, free)
                 if node is None:
