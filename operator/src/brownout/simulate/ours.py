@@ -1,6 +1,6 @@
 """Brownout itself as one of the controllers that are compared: the very `plan()`, given what is seen, and nothing more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,11 +25,19 @@ class Brownout:
     """Keeps the memory that the operator keeps; a restart leaves what status held."""
 
     def __init__(
-        self, manifests: Manifests, *, rate_window_seconds: float, on_plan: Callable[[Plan], None] | None = None
+        self,
+        manifests: Manifests,
+        *,
+        rate_window_seconds: float,
+        cost_factors: Mapping[str, float] | None = None,
+        on_plan: Callable[[Plan], None] | None = None,
     ) -> None:
         self._manifests = manifests
         self._rate_window_seconds = rate_window_seconds
-        self._memory = Memory()
+        known = cost_factors or {}
+        self._memory = Memory(
+            scalers={key: ScalerMemory(cost_factor=known[key.name]) for key in manifests.scalers if key.name in known}
+        )
         self._seen: Snapshot | None = None
         self._plan: Plan | None = None
         self._on_plan = on_plan

@@ -34,9 +34,11 @@ class Prepared:
         return self._asks[1]
 
     def ours(self, *, truth: bool = False) -> Controller:
-        """Brownout. For the ceiling of information it is told that rates are exact."""
-        window = EXACT_SECONDS if truth else self.scenario.metrics.window_seconds
-        return Brownout(self.manifests, rate_window_seconds=window)
+        """Brownout. For the ceiling of information it is told what costs truly are, and that rates are exact."""
+        if not truth:
+            return Brownout(self.manifests, rate_window_seconds=self.scenario.metrics.window_seconds)
+        factors = {name: world.cost_factor for name, world in self.scenario.workloads.items()}
+        return Brownout(self.manifests, rate_window_seconds=EXACT_SECONDS, cost_factors=factors)
 
     def run(
         self,

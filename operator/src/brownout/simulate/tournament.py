@@ -172,7 +172,7 @@ def heat_of(heat: Heat) -> Outcome:
 def made(entrant: Entrant, world: Prepared) -> Controller:
     """A controller that has seen nothing yet."""
     if entrant.name in (OURS, IDEAL):
-        return world.ours()
+        return world.ours(truth=entrant.name == IDEAL)
     factory, grid = CONTROLLERS[entrant.name]
     return factory(world.layout.setting(), grid[0] if entrant.parameters is None else entrant.parameters)
 
