@@ -74,6 +74,9 @@ def main() -> int:
     parser.add_argument("--traces", type=Path, metavar="DIR", help="where the scenarios' traces are")
     parser.add_argument("--quick", action="store_true", help="four seeds, no S6, nothing is tuned, plan() is not timed")
     parser.add_argument("--out", type=Path, default=RESULTS, metavar="DIR", help="(default: benchmarks/results)")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="also write the report with plots of the first seed there"
+    )
     args = parser.parse_args()
     try:
         return compared(args)
@@ -135,7 +138,8 @@ def compared(args: argparse.Namespace) -> int:
     (args.out / "decisions.md").write_text(page(made, found))
     write_values(args.out / "decisions.svg", found)
     records = [record for one in results for name, record in one.records.items() if name in (OURS, HPA)]
-    write(args.out / "decisions.html", found, records, summaries={s.name: s.summary for s in scenarios})
+    if args.html:
+        write(args.html, found, records, summaries={one.name: one.summary for one in scenarios})
     print(page(made, found))
     return 0
 
