@@ -7,7 +7,7 @@ paying users of a lesser one. What a scaler holds already it keeps, until anothe
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, partial
+from functools import cache
 from heapq import heapify, heappop, heappush
 from itertools import groupby
 
@@ -179,39 +179,56 @@ class _Room:
         return None
 
 
-Groups = Sequence[Sequence[Claim]]
-"""Claims by descending priority, then key; those of one priority are a group."""
-
-Round = Callable[[Claim], int]
-"""What each claim is handed until it has so much, in replicas."""
+Wants = Sequence[tuple[Claim, int]]
+"""Claims of one priority, and how many replicas each is handed until it has so many."""
 
 
-def _rounds(groups: Groups) -> Iterable[Round]:
-    """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest."""
-    yield lambda claim: claim.minimum
-    yield lambda claim: min(claim.floor, claim.demanded)
-    for priority in sorted({p for group in groups for claim in group for p, _ in claim.tiers}, reverse=True):
-        yield partial(Claim.up_to, priority=priority)
-    yield lambda claim: claim.demanded
+class _Order(Struct, frozen=True):
+    """The order in which claims are served: by descending priority, then key; and in rounds."""
+
+    claims: Sequence[Claim]
+    rounds: Sequence[Wants]
+
+
+def _order(claims: Iterable[Claim]) -> _Order:
+    """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest; each by priority.
+
+    A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
+    """
+    ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
+    rounds: dict[tuple[int, int, int], list[tuple[Claim, int]]] = {}
+    for claim in ordered:
+        before = 0
+        for place, wanted in (
+            ((0, 0), claim.minimum),
+            ((1, 0), min(claim.floor, claim.demanded)),
+            *(((2, -priority), min(replicas, claim.demanded)) for priority, replicas in claim.tiers),
+            ((3, 0), claim.demanded),
+        ):
+            if wanted > before:
+                rounds.setdefault((*place, -claim.priority), []).append((claim, wanted))
+                before = wanted
+    return _Order(ordered, [rounds[place] for place in sorted(rounds)])
 
 
 def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
     """Replicas for each claim. With `keep`, that much is handed out first; without it, as if nobody held anything."""
-    return _share(_by_priority(claims), _counted(gpus, claims), keep)
+    return _share(_order(claims), _counted(gpus, claims), keep)
 
 
-def _share(groups: Groups, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Key, int]:
+def _share(order: _Order, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Key, int]:
     room = _Room(gpus)
-    granted = {claim.key: 0 for group in groups for claim in group}
-    if keep is not None:
-        granted = {claim.key: room.seat(claim, keep[claim.key]) for group in groups for claim in group}
-        for group in groups:
-            _hand_out(group, lambda claim: keep[claim.key], room, granted)
-        for claim in (claim for group in groups for claim in group if granted[claim.key] < keep[claim.key]):
+    if keep is None:
+        granted = {claim.key: 0 for claim in order.claims}
+    else:
+        granted = {claim.key: room.seat(claim, keep[claim.key]) for claim in order.claims}
+        standing = [claim for claim in order.claims if granted[claim.key] < keep[claim.key]]
+        for _, group in groupby(standing, key=lambda claim: claim.priority):
+            _hand_out([(claim, keep[claim.key]) for claim in group], room, granted)
+        for claim in standing:
             room.hold(claim, keep[claim.key] - granted[claim.key])
-    for wanted in _rounds(groups):
-        for group in groups:
-            _hand_out(group, wanted, room, granted)
+    for wants in order.rounds:
+        _hand_out(wants, room, granted)
     return granted
 
 
@@ -228,14 +245,9 @@ def _of_one_size(claims: Sequence[Claim]) -> bool:
     return len({claim.gpus for claim in claims}) == 1
 
 
-def _by_priority(claims: Iterable[Claim]) -> Groups:
-    ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
-    return [list(group) for _, group in groupby(ordered, key=lambda claim: claim.priority)]
-
-
-def _hand_out(group: Sequence[Claim], wanted: Callable[[Claim], int], room: _Room, granted: dict[Key, int]) -> None:
-    """One replica at a time to the claim of the group that has the least of what it wants, until it has it or cannot."""
-    queue = [(has / most, c.key, most, c) for c in group if (has := granted[c.key]) < (most := wanted(c))]
+def _hand_out(wants: Wants, room: _Room, granted: dict[Key, int]) -> None:
+    """One replica at a time to the claim that has the least of what it wants, until it has it or cannot."""
+    queue = [(has / most, c.key, most, c) for c, most in wants if (has := granted[c.key]) < most]
     heapify(queue)
     while queue:
         _, key, most, claim = heappop(queue)
@@ -257,11 +269,11 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
     its own demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls
     where none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
     """
-    groups, gpus = _by_priority(claims), _counted(gpus, claims)
+    order, gpus = _order(claims), _counted(gpus, claims)
     keep = {claim.key: claim.keep for claim in claims}
     needy = [claim for claim in claims if claim.key in short]
     pressed = any(claim.pressed for claim in needy)
-    granted = _share(groups, gpus, keep)
+    granted = _share(order, gpus, keep)
     urgent = max((u for c in needy if (u := c.urgent(granted[c.key], ideal[c.key])) is not None), default=None)
 
     def least(claim: Claim) -> int:
@@ -276,7 +288,7 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
 
     def lacking(kept: Mapping[Key, int]) -> int:
         """GPUs that the short lack of their share."""
-        granted = _share(groups, gpus, kept)
+        granted = _share(order, gpus, kept)
         return sum(claim.gpus * max(0, ideal[claim.key] - granted[claim.key]) for claim in needy)
 
     losers = sorted(

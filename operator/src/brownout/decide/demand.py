@@ -101,19 +101,26 @@ class Demand(Struct, frozen=True, kw_only=True):
         return max(self.offered, self.admitted, key=lambda flow: flow.upper)
 
 
-def flow_of(loads: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
-    """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each.
+def load(rate: float, each: float, window: float) -> tuple[float, float]:
+    """What so many requests a second load a workload with, at so many GPU-seconds each: the mean, and its variance.
 
-    The noise of a sum of Poisson counts: each request weighs its cost, so the variance is the sum of rate * cost^2 / window.
+    A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
     """
+    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate else (0.0, 0.0)
+
+
+def total(loads: Iterable[tuple[float, float]]) -> Flow:
+    """The flow of several loads."""
     mean = variance = 0.0
-    for load in loads:
-        if load is None or not load[0]:
-            continue
-        rate, each = load[0], load[1] * factor
-        mean += rate * each
-        variance += rate * each * each / window_seconds(rate, window)
+    for one, spread in loads:
+        mean += one
+        variance += spread
     return Flow(mean, sqrt(variance))
+
+
+def flow_of(rates: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
+    """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each."""
+    return total(load(one[0], one[1] * factor, window) for one in rates if one is not None)
 
 
 def measure(

@@ -1,6 +1,6 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from msgspec import Struct, structs
 
@@ -8,7 +8,7 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, build_cells, clamp
-from brownout.decide.demand import Flow, Flows, flow_of, rate_of
+from brownout.decide.demand import Flows, flow_of, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.links import Links, link
@@ -75,19 +75,19 @@ class Scene(Struct, frozen=True, kw_only=True):
         """The flows of a scaler's cells, at declared costs times `factor`."""
         cells = [cell for cell in self.by_scaler.get(scaler, ()) if cell.planned]
         window = self.snapshot.rate_window_seconds
-
-        def flow(level: Callable[[Cell], Level]) -> Flow:
-            loads = [(self.asked[c.key] or 0.0, c.cost(level(c), scaler)) for c in cells]
-            return flow_of(loads, factor=factor, window=window)
-
-        carried = [load for c in cells if (load := self.carried(c, scaler)) is not None]
+        loads: list[tuple[int, tuple[float, float], tuple[float, float]]] = []
+        for cell in cells:
+            rate, first, lowest = self.asked[cell.key] or 0.0, cell.costs[0], cell.costs[cell.lowest]
+            whole = load(rate, first.get(scaler, 0.0) * factor, window)
+            loads.append((cell.tier_priority, whole, load(rate, lowest.get(scaler, 0.0) * factor, window)))
+        carried = [one for c in cells if (one := self.carried(c, scaler)) is not None]
         return Flows(
-            offered=flow(lambda c: FIRST),
+            offered=total(whole for _, whole, _ in loads),
             carried=flow_of(carried, factor=factor, window=window),
-            floor=flow(lambda c: c.floor),
+            floor=total(least for _, _, least in loads),
             tiers=tuple(
-                (p, flow(lambda c, p=p: FIRST if c.tier_priority >= p else c.floor))  # type: ignore[misc]
-                for p in sorted({cell.tier_priority for cell in cells}, reverse=True)
+                (priority, total(whole if tier >= priority else least for tier, whole, least in loads))
+                for priority in sorted({tier for tier, _, _ in loads}, reverse=True)
             ),
             dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
         )
