@@ -31,6 +31,9 @@ SETTLE_SECONDS = 45.0
 BASE_SECONDS = 60.0
 """Over so long what still asks is averaged, to compare with later."""
 
+MOST_GROWTH = 1.5
+"""Of a cell that denies some, more than this beyond what was expected is taken for users who try again and again."""
+
 VISIBLE_COUNTS = 10.0
 """With fewer requests than this in a window, what still asks says nothing of what all would ask for."""
 
@@ -103,4 +106,5 @@ def asked_by_all(
     visible = memory.visible_rate
     if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
         expected = memory.shed_rate * seen / visible
-    return max(expected, seen or 0.0)
+    most = MOST_GROWTH * expected if denies else float("inf")
+    return max(expected, min(seen or 0.0, most))
