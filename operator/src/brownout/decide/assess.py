@@ -17,6 +17,10 @@ from brownout.decide.snapshot import Pool, Scaler
 from brownout.decide.view import ScalerView, Supply, supply_of
 
 
+UNTIERED = 1 / 3
+"""Where a queue knows no tiers, saturation is entered at a third of the excess: everybody waits from the first second on."""
+
+
 def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, *, elapsed: float) -> ScalerView:
     """What one scaler of a pool looks like now; its memory goes on from `memory`, `elapsed` seconds ago."""
     assert not isinstance(scaler.workload, Missing)
@@ -43,7 +47,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         ratio,
         whole=not demand.missing,
         elapsed=elapsed,
-        enter_excess=settings.enter_excess_seconds,
+        enter_excess=settings.enter_excess_seconds * (UNTIERED if spec.queue.order == "FIFO" else 1.0),
         now=now,
     )
     queued = (demand.backlog or 0.0) > supply.capacity

@@ -23,6 +23,12 @@ LONGEST_STEP_SECONDS = 10.0
 """A loop that was away for longer has not seen what happened in between."""
 
 
+def patience_seconds(spec: InferenceScalerSpec) -> float:
+    """The time in which a queue is to be worked off: where it knows no tiers, those who matter most wait behind all others."""
+    queue = spec.queue
+    return float(min(queue.drain_seconds, queue.objective_seconds) if queue.order == "FIFO" else queue.drain_seconds)
+
+
 def saturation_of(demand: Demand, *, capacity: float, spec: InferenceScalerSpec) -> float | None:
     """Admitted flow over ready capacity, plus backlog beyond a healthy queue's over (drain time x ready capacity).
 
@@ -34,7 +40,7 @@ def saturation_of(demand: Demand, *, capacity: float, spec: InferenceScalerSpec)
     flow = demand.admitted.lower if demand.admitted is not None else 0.0
     if capacity <= 0:
         return NOTHING_READY if flow > 0 or (demand.backlog or 0) > 0 else 0.0
-    ratio = flow / capacity + demand.excess_backlog(capacity, spec) / (spec.queue.drain_seconds * capacity)
+    ratio = flow / capacity + demand.excess_backlog(capacity, spec) / (patience_seconds(spec) * capacity)
     if breached(demand) and (ratio >= OBJECTIVE_COUNTS_FROM or (demand.admitted is None and demand.backlog is None)):
         ratio = max(ratio, OBJECTIVE_EXCESS)
     return min(MOST, ratio)

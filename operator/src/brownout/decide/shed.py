@@ -15,14 +15,14 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.outcome import CellKey, Level
-from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached
+from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
 from brownout.decide.view import ScalerView
 
 TARGET = 0.97
 """Admitted flow is brought to this share of ready capacity."""
 
 BACKLOG_SECONDS = 60.0
-"""Backlog that must also go counts as the flow that empties it in a minute."""
+"""Backlog that must also go counts as the flow that empties it in a minute; in a queue without tiers, within its objective."""
 
 
 class Shortage(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,9 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
             return None
         message = f"{full}: {view.supply.ready} ready replicas do not meet its queue or objective"
         return Shortage(scaler=view.key, excess=None, reason=Reason.CAPACITY, message=message)
-    waiting = view.demand.excess_backlog(capacity, view.spec) / max(BACKLOG_SECONDS, view.spec.queue.drain_seconds)
+    tiered = view.spec.queue.order == "Tiered"
+    within = max(BACKLOG_SECONDS, view.spec.queue.drain_seconds) if tiered else patience_seconds(view.spec)
+    waiting = view.demand.excess_backlog(capacity, view.spec) / within
     words = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
     target = TARGET
     if breached(view.demand):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
 from brownout.decide.cells import Cell, build_cells
@@ -51,7 +51,7 @@ def load(scenario: Scenario) -> Manifests:
     found: dict[str, dict[Key, Any]] = {kind: {} for kind in BY_KIND}
     for path in manifest_files(scenario):
         for stored, kind in _read(path, scenario.namespace):
-            found[kind][stored.key] = stored
+            found[kind][stored.key] = _as_served(stored, scenario) if kind == "InferenceScaler" else stored
     pools = found["GPUPool"]
     if len(pools) != 1:
         names = ", ".join(key.name for key in pools) or "none"
@@ -91,6 +91,15 @@ def manifest_files(scenario: Scenario) -> list[Path]:
     """The files that a scenario names; ScenarioError where there is none."""
     named = (scenario.manifests,) if isinstance(scenario.manifests, str) else scenario.manifests
     return [file for name in named for file in _files(Path(scenario.folder) / name)]
+
+
+def _as_served(scaler: StoredScaler, scenario: Scenario) -> StoredScaler:
+    """A scaler that says how its server takes requests: whoever runs another server writes that line anew."""
+    world = scenario.workloads.get(scaler.key.name)
+    if world is None:
+        return scaler
+    queue = structs.replace(scaler.spec.queue, order=world.order)
+    return structs.replace(scaler, spec=structs.replace(scaler.spec, queue=queue))
 
 
 def _files(place: Path) -> list[Path]:
