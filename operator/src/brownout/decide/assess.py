@@ -16,7 +16,6 @@ from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Pool, Scaler
 from brownout.decide.view import ScalerView, Supply, supply_of
 
-
 UNTIERED = 1 / 3
 """Where a queue knows no tiers, saturation is entered at a third of the excess: everybody waits from the first second on."""
 

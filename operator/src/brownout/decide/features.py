@@ -57,14 +57,14 @@ def shortages(decided: Sequence[Decided]) -> list[Shortage]:
 def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     """The rungs to take now, on the ladders of all pools at once: a cell may be carried by more than one of them.
 
-    Between two steps of a pool stepSeconds pass, so that the first one's effect is seen. Where a pool's GPUs cannot be read
+    Between two steps of a scaler stepSeconds pass, so that the first one's effect is seen. Where a pool's GPUs cannot be read
     nothing is taken.
     """
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
     short = {
         deal.pool.stored.key: tuple(shortages(deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
     }
-    due = [s for deal in deals if _step_is_due(deal, scene.now) for s in short.get(deal.pool.stored.key, ())]
+    due = [s for deal in deals for s in short.get(deal.pool.stored.key, ()) if _step_is_due(scene, deal, s.scaler)]
     cells = [cell for cell in scene.cells.values() if cell.key not in scene.overridden]
 
     def down(these: Sequence[Shortage], *modes: str) -> list[Taken]:
@@ -87,9 +87,11 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     )
 
 
-def _step_is_due(deal: Deal, now: float) -> bool:
-    last = deal.memory.last_shed_at
-    return last is None or now - last >= deal.pool.stored.spec.shedding.step_seconds
+def _step_is_due(scene: Scene, deal: Deal, scaler: Key) -> bool:
+    """Whether stepSeconds have passed since something of this scaler's was taken."""
+    steps = [scene.memory[cell.key].last_shed_at for cell in scene.by_scaler.get(scaler, ())]
+    last = max((at for at in steps if at is not None), default=None)
+    return last is None or scene.now - last >= deal.pool.stored.spec.shedding.step_seconds
 
 
 def went_down(scene: Scene, step: Taken, *, capacity: float) -> CellMemory:

@@ -70,10 +70,17 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
         words += f", an objective is at {100 * (view.demand.objective_ratio or 0.0):.0f} % of its target"
     return Shortage(
         scaler=view.key,
-        excess=max(0.0, admitted.mean - admitted.noise + waiting - target * capacity),
+        excess=_to_take(admitted.mean - admitted.noise, waiting, target * capacity),
         reason=Reason.CAPACITY,
         message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{words}",
     )
+
+
+def _to_take(flow: float, waiting: float, target: float) -> float:
+    """The flow to take so that what is left, and what waits of it, is within the target: what is denied is cancelled in the
+    queue as well, so a part of the flow takes the same part of the queue with it.
+    """
+    return max(0.0, flow + waiting - target) / (1.0 + waiting / flow) if flow > 0 else 0.0
 
 
 def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortage | None:

@@ -42,9 +42,7 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     deals = [_deal(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
     shedding = shed_all(scene, deals)
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
-    scene = scene.now_at(
-        {s.cell.key: went_down(scene, s, capacity=ready_for(s.cell, views)) for s in shedding.taken}
-    )
+    scene = scene.now_at({s.cell.key: went_down(scene, s, capacity=ready_for(s.cell, views)) for s in shedding.taken})
     restored, refused = _restore(scene, deals, shedding)
     scene = scene.now_at(restored)
     pools = {deal.pool.stored.key: _pool_after(deal, shedding.taken, now=now) for deal in deals}
