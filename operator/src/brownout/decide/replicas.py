@@ -15,6 +15,9 @@ from brownout.decide.view import ScalerView
 
 REMEMBERED_DECISIONS = 5
 
+URGENT = 1 / 3
+"""Where tiers above the lowest are short a reclaim waits for this part of reclaim.afterSeconds."""
+
 
 class Wish(Struct, frozen=True, kw_only=True):
     """What one scaler wants by itself: `demanded` for all of its demand within its bounds; `keep`, what it does not give up;
@@ -198,7 +201,13 @@ def decide_replicas(
         before = w.memory.deficit_since
         since[key] = None if not short else now if before is None else before
     waiting = frozenset(k for k, at in since.items() if at is not None)
-    ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
+    lowest = min((p for claim in claims for p, _ in claim.tiers), default=0)
+    urgent = frozenset(k for k in waiting if (by_key[k].urgent(granted[k], ideal[k]) or lowest) > lowest)
+    ripe = frozenset(
+        k
+        for k, at in since.items()
+        if at is not None and now - at >= settings.after_seconds * (URGENT if k in urgent else 1)
+    )
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
     falling = reclaim(lasting, gpus, short=waiting, ideal=ideal) if waiting else keep
     falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
