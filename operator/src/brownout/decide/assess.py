@@ -31,7 +31,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
     demand = measure(
         scaler,
         cells=scene.by_scaler.get(key, []),
-        policies=scene.links.policies_of.get(key, ()),
+        policies=scene.compiled.links.policies_of.get(key, ()),
         flows=lambda: scene.flows(key, memory.cost_factor),
         unseen=scene.stale,
         unreadable=scene.unreadable.get(key.namespace, ()),
@@ -135,7 +135,7 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
 
     Nor is it while one user is held back alone: what is let through is not told by user.
     """
-    if any(isinstance(policy.admitted, Missing) for policy in scene.links.policies_of.get(scaler, ())):
+    if any(isinstance(policy.admitted, Missing) for policy in scene.compiled.links.policies_of.get(scaler, ())):
         return None
     if any(cell.alone and scene.memory[cell.key].level != FIRST for cell in scene.by_scaler.get(scaler, ())):
         return None

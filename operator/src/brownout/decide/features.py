@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import FIRST, Cell, ladder, taken
+from brownout.decide.cells import FIRST, Cell, taken
 from brownout.decide.demand import flow_of
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import CellMemory
@@ -65,13 +65,13 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
         deal.pool.stored.key: tuple(shortages(deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
     }
     due = [s for deal in deals for s in short.get(deal.pool.stored.key, ()) if _step_is_due(scene, deal, s.scaler)]
-    cells = [cell for cell in scene.cells.values() if cell.key not in scene.overridden]
+    rungs = scene.ladder()
 
     def down(these: Sequence[Shortage], *modes: str) -> list[Taken]:
         if not these:
             return []
         return shed(
-            ladder(cell for cell in cells if cell.mode in modes),
+            [rung for rung in rungs if rung.cell.mode in modes and rung.cell.key not in scene.overridden],
             these,
             levels=scene.served,
             rates=scene.asked,
@@ -164,15 +164,15 @@ def restore_all(
     waiting = dict(leaving)
     restored: dict[CellKey, CellMemory] = {}
     refused: dict[CellKey, Refusal] = {}
-    open_cells = [
-        cell
-        for cell in scene.cells.values()
-        if cell.mode == "Auto"
-        and cell.key not in scene.overridden
-        and scene.memory[cell.key].level != FIRST
+    open_cells = {
+        key
+        for key, memory in scene.memory.items()
+        if memory.level != FIRST
+        and (cell := scene.cells[key]).mode == "Auto"
+        and key not in scene.overridden
         and all(scaler in views for scaler in cell.scalers)
-    ]
-    for rung in reversed(ladder(open_cells)):
+    }
+    for rung in reversed([rung for rung in scene.ladder() if rung.cell.key in open_cells] if open_cells else []):
         cell = rung.cell
         if cell.key in restored or cell.key in refused or not taken(rung, scene.memory[cell.key].level):
             continue

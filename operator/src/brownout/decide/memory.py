@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
+from brownout.decide.compiled import Compiled
 from brownout.decide.outcome import CellKey, Level
 
 
@@ -88,6 +89,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     """Immutable; a tick returns a new one. `served` is the level that users of each cell had, `versions` count its changes.
 
     A level counts variants: `variants` are the names of each policy's, by which it is found again when a policy is edited.
+    `compiled` only saves time.
     """
 
     at: float | None = None
@@ -97,3 +99,4 @@ class Memory(Struct, frozen=True, kw_only=True):
     served: dict[CellKey, Level] = {}
     versions: dict[Key, int] = {}
     variants: dict[Key, tuple[str, ...]] = {}
+    compiled: Compiled | None = None

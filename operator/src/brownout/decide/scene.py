@@ -7,11 +7,11 @@ from msgspec import Struct, structs
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
-from brownout.decide.cells import FIRST, Cell, build_cells, clamp
+from brownout.decide.cells import FIRST, Cell, Rung, clamp, ladder
+from brownout.decide.compiled import Compiled, compiled
 from brownout.decide.demand import Flows, flow_of, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
-from brownout.decide.links import Links, link
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
@@ -32,11 +32,12 @@ class Scene(Struct, frozen=True, kw_only=True):
     """
 
     snapshot: Snapshot
-    links: Links
+    compiled: Compiled
     now: float
     cells: Mapping[CellKey, Cell]
     users: Users
     by_scaler: Mapping[Key, list[Cell]]
+    by_policy: Mapping[Key, list[Cell]]
     policies: Mapping[Key, Policy]
     before: Mapping[CellKey, Level]
     memory: dict[CellKey, CellMemory]
@@ -46,6 +47,10 @@ class Scene(Struct, frozen=True, kw_only=True):
     stale: Mapping[CellKey, str]
     overridden: Mapping[CellKey, StoredOverride]
     unreadable: Mapping[str, tuple[str, ...]]
+
+    def ladder(self) -> list[Rung]:
+        """All rungs, cheapest first: those of single users are before all others."""
+        return [*ladder(self.users.values()), *self.compiled.ladder]
 
     def restore_rate(self, cell: Cell) -> float | None:
         """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute."""
@@ -102,11 +107,11 @@ class Scene(Struct, frozen=True, kw_only=True):
 
 def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     """Tie the snapshot together with what is remembered of each cell."""
-    links = link(snapshot)
-    cells = build_cells(links)
-    users = user_cells(cells, links.usable_policies, memory.cells, now=now, within_seconds=RATE_STALE_SECONDS)
-    cells |= users
-    policies = {p.stored.key: p for p in links.usable_policies}
+    known = compiled(snapshot, memory.compiled)
+    usable = known.links.usable_policies
+    users = user_cells(known.cells, usable, memory.cells, now=now, within_seconds=RATE_STALE_SECONDS)
+    cells = {**known.cells, **users}
+    policies = {p.stored.key: p for p in usable}
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
 
     remembered: dict[CellKey, CellMemory] = {}
@@ -114,7 +119,6 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     seen: dict[CellKey, float | None] = {}
     asked: dict[CellKey, float | None] = {}
     stale: dict[CellKey, str] = {}
-    by_scaler: dict[Key, list[Cell]] = {}
     for key, cell in cells.items():
         policy = policies[key.policy]
         found = (user_rate if cell.alone else rate_of)(policy, key.audience, now=now, within_seconds=RATE_STALE_SECONDS)
@@ -126,7 +130,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     window = snapshot.rate_window_seconds
     for key, cell in cells.items():
         policy = policies[key.policy]
-        old = memory.cells.get(key) or _without_memory(cell, cells, memory, now)
+        old = memory.cells.get(key) or _without_memory(cell, known, memory, now)
         let_through = None if cell.alone or key in split else _admitted(policy, cell)
         followed = follow(old, measured[key], let_through, elapsed=elapsed, window=window, now=now)
         remembered[key] = _allowed(followed, cell, now)
@@ -139,16 +143,19 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
             now=now,
             remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
         )
-        for scaler in cell.scalers:
-            by_scaler.setdefault(scaler, []).append(cell)
+    by_scaler, by_policy = dict(known.of_scaler), dict(known.of_policy)
+    for key, user in users.items():
+        by_policy[key.policy] = [*by_policy[key.policy], user]
+        by_scaler |= {scaler: [*by_scaler[scaler], user] for scaler in user.scalers}
     overridden = in_force(snapshot.overrides.values(), cells, now)
     return Scene(
         snapshot=snapshot,
-        links=links,
+        compiled=known,
         now=now,
         cells=cells,
         users=users,
         by_scaler=by_scaler,
+        by_policy=by_policy,
         policies=policies,
         before={key: memory.cells[key].level if key in memory.cells else FIRST for key in cells},
         memory=remembered,
@@ -172,9 +179,12 @@ def _served(
     return beneath(own, _served(parent_of(key), cells, memory, overridden)) if cells[key].alone else own
 
 
-def _without_memory(cell: Cell, cells: dict[CellKey, Cell], memory: Memory, now: float) -> CellMemory:
+def _without_memory(cell: Cell, known: Compiled, memory: Memory, now: float) -> CellMemory:
     """A new cell, or one that has lost its memory: the first variant, or its place on a ladder that is in use."""
-    level = FIRST if cell.alone else place_on_ladder(cell, cells, memory.cells)
+    level = FIRST
+    if memory.cells and not cell.alone:
+        neighbours = {other.key: other for scaler in cell.scalers for other in known.of_scaler[scaler]}
+        level = place_on_ladder(cell, neighbours, memory.cells)
     if level == FIRST:
         return CellMemory(since=now)
     return CellMemory(
@@ -190,7 +200,7 @@ def _without_memory(cell: Cell, cells: dict[CellKey, Cell], memory: Memory, now:
 
 def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     """The memory on a level that the policy allows, which somebody may have edited since."""
-    level = clamp(memory.level, cell)
+    level = FIRST if memory.level == FIRST else clamp(memory.level, cell)
     if level == memory.level:
         return memory
     if level == FIRST:

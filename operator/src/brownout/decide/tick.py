@@ -55,6 +55,7 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
         served=dict(scene.served),
         versions=_versions(scene, memory),
         variants={key: variant_names(policy) for key, policy in scene.policies.items()},
+        compiled=scene.compiled,
     )
     report = Report(
         scene=scene, deals=tuple(deals), shedding=shedding, refused=refused, pools=pools, versions=new.versions
@@ -67,7 +68,7 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
     key = pool.stored.key
     views = [
         view_scaler(scene, scaler, pool, memory.scalers.get(scaler.stored.key, ScalerMemory()), elapsed=elapsed)
-        for scaler in scene.links.scalers_of.get(key, ())
+        for scaler in scene.compiled.links.scalers_of.get(key, ())
     ]
     percent = pool.stored.spec.saturation.restore_percent
     wishes = [wish(view, shed=_shed_cells(scene, view.key), restore_percent=percent, now=scene.now) for view in views]
