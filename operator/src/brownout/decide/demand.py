@@ -106,7 +106,7 @@ def load(rate: float, each: float, window: float) -> tuple[float, float]:
 
     A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
     """
-    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate else (0.0, 0.0)
+    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else (0.0, 0.0)
 
 
 def total(loads: Iterable[tuple[float, float]]) -> Flow:
@@ -120,7 +120,7 @@ def total(loads: Iterable[tuple[float, float]]) -> Flow:
 
 def flow_of(rates: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
     """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each."""
-    return total(load(one[0], one[1] * factor, window) for one in rates if one is not None)
+    return total([load(one[0], one[1] * factor, window) for one in rates if one is not None])
 
 
 def measure(

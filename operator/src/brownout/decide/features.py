@@ -160,7 +160,6 @@ def restore_all(
     `pools` by scaler. `leaving`: scalers on which nothing comes back now, and why. A cell that is refused makes those before
     it on the ladder wait on the workloads that both would load, and on no others.
     """
-    load = {key: _load(scene, view) for key, view in views.items()}
     waiting = dict(leaving)
     restored: dict[CellKey, CellMemory] = {}
     refused: dict[CellKey, Refusal] = {}
@@ -172,7 +171,11 @@ def restore_all(
         and key not in scene.overridden
         and all(scaler in views for scaler in cell.scalers)
     }
-    for rung in reversed([rung for rung in scene.ladder() if rung.cell.key in open_cells] if open_cells else []):
+    if not open_cells:
+        return restored, refused
+    loaded = {scaler for key in open_cells for scaler in scene.cells[key].scalers}
+    load = {scaler: _load(scene, views[scaler]) for scaler in loaded}
+    for rung in reversed([rung for rung in scene.ladder() if rung.cell.key in open_cells]):
         cell = rung.cell
         if cell.key in restored or cell.key in refused or not taken(rung, scene.memory[cell.key].level):
             continue

@@ -1,5 +1,6 @@
 """Where demand will be when a replica that is asked for now would be ready. It may raise a plan, never lower it."""
 
+from bisect import bisect_left
 from math import sqrt
 
 HISTORY_SECONDS = 60.0
@@ -16,7 +17,8 @@ Points = tuple[tuple[float, float], ...]
 
 def remember(points: Points, *, now: float, value: float) -> Points:
     """The history with one more point, without what is older than a minute."""
-    return (*(p for p in points if now - HISTORY_SECONDS <= p[0] < now), (now, value))
+    first, last = bisect_left(points, (now - HISTORY_SECONDS,)), bisect_left(points, (now,))
+    return (*points[first:last], (now, value))
 
 
 def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -> float | None:
@@ -30,14 +32,16 @@ def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -
     if len(points) < LEAST_POINTS or points[-1][0] - points[0][0] < LEAST_SPAN_SECONDS:
         return None
     count = len(points)
-    mean_t = sum(t for t, _ in points) / count
-    mean_v = sum(v for _, v in points) / count
-    spread = sum((t - mean_t) ** 2 for t, _ in points)
-    slope = sum((t - mean_t) * (v - mean_v) for t, v in points) / spread
-    residual = sum((v - mean_v - slope * (t - mean_t)) ** 2 for t, v in points)
+    mean_t = sum([t for t, _ in points]) / count
+    mean_v = sum([v for _, v in points]) / count
+    around = [(t - mean_t, v - mean_v) for t, v in points]
+    spread = sum([t * t for t, _ in around])
+    slope = sum([t * v for t, v in around]) / spread
     wander = 2 * noise * noise / window
-    error = sqrt(max(residual / (count - 2) / spread, 1.2 * wander / (points[-1][0] - points[0][0])))
-    if slope == 0 or abs(slope) < SIGNIFICANT * error:
+    if slope == 0 or abs(slope) < SIGNIFICANT * sqrt(1.2 * wander / (points[-1][0] - points[0][0])):
+        return None
+    residual = sum([(v - slope * t) ** 2 for t, v in around])
+    if abs(slope) < SIGNIFICANT * sqrt(residual / (count - 2) / spread):
         return None
     now_value = mean_v + slope * (points[-1][0] - mean_t)
     return max(0.0, min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0)))

@@ -87,11 +87,11 @@ class Scene(Struct, frozen=True, kw_only=True):
             loads.append((cell.tier_priority, whole, load(rate, lowest.get(scaler, 0.0) * factor, window)))
         carried = [one for c in cells if (one := self.carried(c, scaler)) is not None]
         return Flows(
-            offered=total(whole for _, whole, _ in loads),
+            offered=total([whole for _, whole, _ in loads]),
             carried=flow_of(carried, factor=factor, window=window),
-            floor=total(least for _, _, least in loads),
+            floor=total([least for _, _, least in loads]),
             tiers=tuple(
-                (priority, total(whole if tier >= priority else least for tier, whole, least in loads))
+                (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
                 for priority in sorted({tier for tier, _, _ in loads}, reverse=True)
             ),
             dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),

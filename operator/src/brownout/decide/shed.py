@@ -142,8 +142,8 @@ def shed(
             message = f"this user alone asks for {rates.get(cell.key) or 0.0:.1f} requests a second; {message}"
         result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=message)
         _account(excess, saved, percent / level.percent)
-        for key in excess.keys() - why.keys():
-            if (excess[key] or 0.0) > 1e-9:
+        for key in saved.keys() - why.keys():
+            if (excess.get(key) or 0.0) > 1e-9:
                 why[key] = _taken_over(key, why[scaler])
     return list(result.values())
 
