@@ -184,10 +184,14 @@ Wants = Sequence[tuple[Claim, int]]
 
 
 class _Order(Struct, frozen=True):
-    """The order in which claims are served: by descending priority, then key; and in rounds."""
+    """The order in which claims are served: by descending priority, then key; and in rounds.
+
+    `smallest`: with fewer GPUs left nobody can have one more replica.
+    """
 
     claims: Sequence[Claim]
     rounds: Sequence[Wants]
+    smallest: int
 
 
 def _order(claims: Iterable[Claim]) -> _Order:
@@ -208,7 +212,8 @@ def _order(claims: Iterable[Claim]) -> _Order:
             if wanted > before:
                 rounds.setdefault((*place, -claim.priority), []).append((claim, wanted))
                 before = wanted
-    return _Order(ordered, [rounds[place] for place in sorted(rounds)])
+    smallest = min((claim.gpus for claim in ordered), default=0)
+    return _Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
 
 
 def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
@@ -228,6 +233,8 @@ def _share(order: _Order, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Ke
         for claim in standing:
             room.hold(claim, keep[claim.key] - granted[claim.key])
     for wants in order.rounds:
+        if room.total < order.smallest:
+            break
         _hand_out(wants, room, granted)
     return granted
 

@@ -86,7 +86,7 @@ class Cell(Struct, frozen=True, kw_only=True):
         return f"{name} for {level.percent} %, {self.variants[level.variant + 1]} for the rest"
 
 
-class Rung(Struct, frozen=True, kw_only=True):
+class Rung(Struct, frozen=True, kw_only=True, gc=False):
     """One step of one cell from variant `step` to the next."""
 
     cell: Cell

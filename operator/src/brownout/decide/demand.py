@@ -33,7 +33,7 @@ HPA_TOLERANCE = 0.1
 """The HPA leaves replicas alone within 10 % of the target (Kubernetes, horizontal pod autoscaling, algorithm details)."""
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """GPU-seconds a second: the mean, and one standard deviation of its counting noise."""
 
     mean: float = 0.0
@@ -48,7 +48,7 @@ class Flow(Struct, frozen=True):
         return max(0.0, self.mean - DOUBT_Z * self.noise)
 
 
-class Flows(Struct, frozen=True, kw_only=True):
+class Flows(Struct, frozen=True, kw_only=True, gc=False):
     """The flows of a scaler's cells: all that is asked for; what it carries; what may never be taken; and, by descending
     tier priority, what that tier and those above it ask for with the others at their lowest. `dearest`: GPU-seconds of the
     largest request that it carries.
@@ -61,7 +61,7 @@ class Flows(Struct, frozen=True, kw_only=True):
     dearest: float
 
 
-class Demand(Struct, frozen=True, kw_only=True):
+class Demand(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a scaler's demand.
 
     `offered`, `admitted`, `floor`: flows (floor: of what may never be taken), None without any flow evidence.

@@ -12,7 +12,7 @@ from brownout.decide.compiled import Compiled
 from brownout.decide.outcome import CellKey, Level
 
 
-class CellMemory(Struct, frozen=True, kw_only=True):
+class CellMemory(Struct, frozen=True, kw_only=True, gc=False):
     """Times in seconds; rates in requests a second. `shed_rate` is the offered rate last seen before it was shed."""
 
     level: Level = Level(0)
@@ -33,19 +33,19 @@ class CellMemory(Struct, frozen=True, kw_only=True):
     shed_rate_at: float = 0.0
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """A change of replicas by `delta` at a moment: what `behavior` counts."""
 
     at: float
     delta: int
 
 
-class Recommendation(Struct, frozen=True):
+class Recommendation(Struct, frozen=True, gc=False):
     at: float
     replicas: int
 
 
-class ScaleDecided(Struct, frozen=True, kw_only=True):
+class ScaleDecided(Struct, frozen=True, kw_only=True, gc=False):
     at: float
     from_replicas: int
     to_replicas: int

@@ -21,7 +21,7 @@ StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
 StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 
 
-class Audience(Struct, frozen=True, order=True):
+class Audience(Struct, frozen=True, order=True, gc=False):
     """A tier and one of its cohorts; the remainder of a tier has the cohort "". With `user`: one user of it alone.
 
     The words name no user: they go to many places, and a targetingKey only where it is needed.
@@ -61,7 +61,7 @@ class Pool(Struct, frozen=True, kw_only=True):
     quotas: tuple[Quota, ...] | Missing = ()
 
 
-class Pod(Struct, frozen=True, kw_only=True):
+class Pod(Struct, frozen=True, kw_only=True, gc=False):
     """One pod of a workload. `ready_at` is None while it loads; `failed` means it will not become ready as it is."""
 
     name: str
