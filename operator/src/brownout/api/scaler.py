@@ -199,10 +199,7 @@ class InferenceScalerSpec(Object, frozen=True, kw_only=True):
 
 
 class ReplicaCounts(Object, frozen=True, kw_only=True):
-    """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows.
-
-    floor: for what may never be taken; forecast: by the trend, by the time that a new replica is ready, 0 without a trend.
-    """
+    """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows."""
 
     desired: int = 0
     current: int = 0
@@ -211,7 +208,6 @@ class ReplicaCounts(Object, frozen=True, kw_only=True):
     demanded: int = 0
     obtainable: int = 0
     floor: int = 0
-    forecast: int = 0
 
 
 class DemandStatus(Object, frozen=True, kw_only=True):
@@ -243,18 +239,13 @@ class ScaleDecision(Object, frozen=True, kw_only=True):
 
 
 class ScalerMemory(Object, frozen=True, kw_only=True):
-    """What must outlive a restart, written with decisions only."""
+    """What must outlive a restart, written with decisions only. Times are Unix seconds as integers."""
 
     saturated_since: Time = ""
     deficit_since: Time = ""
     closed_until: Time = ""
-
-
-class Reclaim(Object, frozen=True, kw_only=True):
-    """GPUs that are about to go, or go, to another scaler of the pool that is short of its share: which, and what is kept."""
-
-    to: str = ""
-    keeps: int = 0
+    last_raised_at: Time = ""
+    last_lowered_at: Time = ""
 
 
 class InferenceScalerStatus(Object, frozen=True, kw_only=True):
@@ -265,7 +256,6 @@ class InferenceScalerStatus(Object, frozen=True, kw_only=True):
     demand: DemandStatus = DemandStatus()
     learned: Learned = Learned()
     coming_ready_at: Time = ""
-    reclaim: Reclaim = Reclaim()
     summary: str = ""
     decisions: tuple[ScaleDecision, ...] = ()
     memory: ScalerMemory = ScalerMemory()

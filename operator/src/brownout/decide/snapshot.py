@@ -21,19 +21,14 @@ StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
 StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 
 
-class Audience(Struct, frozen=True, order=True, gc=False):
-    """A tier and one of its cohorts; the remainder of a tier has the cohort "". With `user`: one user of it alone.
-
-    The words name no user: they go to many places, and a targetingKey only where it is needed.
-    """
+class Audience(Struct, frozen=True, order=True):
+    """A tier and one of its cohorts; the remainder of a tier has the cohort ""."""
 
     tier: str
     cohort: str = ""
-    user: str = ""
 
     def __str__(self) -> str:
-        cell = f"{self.tier}/{self.cohort}" if self.cohort else self.tier
-        return f"one user of {cell}" if self.user else cell
+        return f"{self.tier}/{self.cohort}" if self.cohort else self.tier
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -61,7 +56,7 @@ class Pool(Struct, frozen=True, kw_only=True):
     quotas: tuple[Quota, ...] | Missing = ()
 
 
-class Pod(Struct, frozen=True, kw_only=True, gc=False):
+class Pod(Struct, frozen=True, kw_only=True):
     """One pod of a workload. `ready_at` is None while it loads; `failed` means it will not become ready as it is."""
 
     name: str
@@ -93,15 +88,11 @@ Rates = dict[Audience, Sample]
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """A policy and its demand. `heaviest`: what the heaviest users of each cell ask for, by audience with `user`.
-
-    A user who is absent from it asks for less than those, or nobody counts users.
-    """
+    """A policy and its demand."""
 
     stored: StoredPolicy
     offered: Rates | Missing
     admitted: Rates | Missing
-    heaviest: Rates | Missing = {}
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -117,6 +108,5 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     policies: dict[Key, Policy] = {}
     overrides: dict[Key, StoredOverride] = {}
     namespaces: dict[str, dict[str, str]] = {}
-    rate_window_seconds: float = 30.0
     invalid: tuple[tuple[str, InvalidObject], ...] = ()
     unseen: tuple[str, ...] = ()

@@ -1,10 +1,11 @@
 """What a cell is served, and why: the plan first, then a person's word, then what status says, within what the tier may have."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 import msgspec
 
-from brownout.api.override import FeatureOverrideSpec, FeatureOverrideStatus, ends_at
+from brownout.api.override import MAX_OVERRIDE_SECONDS, FeatureOverrideSpec, FeatureOverrideStatus
 from brownout.api.policy import FeaturePolicySpec, FeaturePolicyStatus, TierEntry
 from brownout.api.resources import Stored
 
@@ -32,52 +33,21 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     """
     spec = policy.spec
     last = len(spec.variants) - 1
-    entry = _entry(policy, tier)
-    if entry is None:
+    entry = next((entry for entry in spec.tiers if entry.tier_ref.name == tier), None)
+    if entry is None or entry.availability == "Never":
         return Share(_named(policy, last, PLAN))
-    if override := _word(policy, tier, cohort, overrides):
-        return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
+    for override in overrides:
+        if _covers(override, tier, cohort) and any(override.spec.variant == variant.name for variant in spec.variants):
+            return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
     if spec.mode == "Advise":
         return Share(spec.variants[0].name)
     return _as_status_says(policy, entry, cohort)
 
 
-def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Override]) -> dict[str, list[str]]:
-    """The users of a cell who are held back alone, by the variant that they get; everybody else gets the cell's share.
-
-    As for the cell: not beyond `lowest`, and beneath a person's word. Nobody has more than the cell: where status says so the
-    user is left to the cell's share.
-    """
-    entry = _entry(policy, tier)
-    if entry is None or policy.spec.mode == "Advise" or _word(policy, tier, cohort, overrides):
-        return {}
-    lines = [line for line in policy.status.cells if (line.tier, line.cohort) == (tier, cohort)]
-    rest = next((_step(policy, line.variant) for line in lines if not line.user), 0)
-    found: dict[str, list[str]] = {}
-    for line in lines:
-        step = min(_step(policy, line.variant), _lowest(policy, entry))
-        if line.user and step > rest:
-            found.setdefault(_named(policy, step, CAPACITY), []).append(line.user)
-    return {variant: sorted(set(users)) for variant, users in sorted(found.items())}
-
-
-def _entry(policy: Policy, tier: str) -> TierEntry | None:
-    """What a policy says of a tier; None where the tier has no part in the feature."""
-    entry = next((entry for entry in policy.spec.tiers if entry.tier_ref.name == tier), None)
-    return None if entry is None or entry.availability == "Never" else entry
-
-
-def _word(policy: Policy, tier: str, cohort: str, overrides: Iterable[Override]) -> Override | None:
-    """The person's word that is in force for a cell."""
-    names = [variant.name for variant in policy.spec.variants]
-    return next((word for word in overrides if _covers(word, tier, cohort) and word.spec.variant in names), None)
-
-
 def _as_status_says(policy: Policy, entry: TierEntry, cohort: str) -> Share:
     """What the loop last decided. Steps count from 0, the best variant; the tier never falls below `lowest`."""
     tier = entry.tier_ref.name
-    lines = (line for line in policy.status.cells if (line.tier, line.cohort, line.user) == (tier, cohort, ""))
-    cell = next(lines, None)
+    cell = next((cell for cell in policy.status.cells if (cell.tier, cell.cohort) == (tier, cohort)), None)
     if cell is None:
         return Share(policy.spec.variants[0].name)
     lowest = _lowest(policy, entry)
@@ -116,11 +86,25 @@ def denials(policy: Policy, cohorts: Iterable[str]) -> tuple[str, ...]:
     return tuple(_named(policy, len(policy.spec.variants) - 1, why) for why in whys)
 
 
+def ends_at(override: Override) -> float:
+    """Unix seconds at which an override is over: at `expireTime`, at most seven days after creation.
+
+    A time that cannot be read is over already: a person's word is never for ever.
+    """
+    try:
+        moment = datetime.fromisoformat(override.spec.expire_time)
+    except ValueError:
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return min(moment.timestamp(), override.created_at + MAX_OVERRIDE_SECONDS)
+
+
 def in_force(overrides: Iterable[Override], now: float) -> tuple[Override, ...]:
     """The overrides that are not over at `now` (Unix seconds), the newest first."""
     return tuple(
         sorted(
-            (override for override in overrides if ends_at(override.spec, created_at=override.created_at) > now),
+            (override for override in overrides if ends_at(override) > now),
             key=lambda override: (override.created_at, override.key.name),
             reverse=True,
         )

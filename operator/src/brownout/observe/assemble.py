@@ -41,12 +41,7 @@ class Assembly:
             },
             tiers=kinds.tiers,
             policies={
-                key: Policy(
-                    stored=policy,
-                    offered=evidences.offered[key],
-                    admitted=evidences.admitted[key],
-                    heaviest=evidences.heaviest[key],
-                )
+                key: Policy(stored=policy, offered=evidences.offered[key], admitted=evidences.admitted[key])
                 for key, policy in kinds.policies.items()
             },
             overrides=kinds.overrides,
