@@ -73,6 +73,15 @@ def test_a_scalers_shortfall_is_what_is_admitted_beyond_what_is_ready() -> None:
     assert (found.demand.admitted, found.demand.capacity, found.demand.shortfall) == ("3.50", "2.00", "1.50")
 
 
+def test_everything_that_a_scaler_must_remember_is_written() -> None:
+    waiting = structs.replace(FULL, deficit_since=NOW - 10, closed_until=NOW + 600)
+    decided, _ = tick(snapshot(pool(), scaler(replicas=2), policy(offered={"pro": 3.5})))
+
+    found = scaler_status(decided.scalers[named("image")], waiting, scaler().stored, NOW).memory
+
+    assert [name for name in found.__struct_fields__ if not getattr(found, name)] == []
+
+
 def test_a_cells_line_says_what_its_users_have_and_since_when() -> None:
     seen = snapshot(pool(10), scaler(replicas=10, most=10), policy(offered={"pro": 4.0, "free": 10.0}))
     decided, memory = tick(seen, remembered(cell(tier="free"), scalers={"image": FULL}))

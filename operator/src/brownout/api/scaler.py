@@ -239,13 +239,11 @@ class ScaleDecision(Object, frozen=True, kw_only=True):
 
 
 class ScalerMemory(Object, frozen=True, kw_only=True):
-    """What must outlive a restart, written with decisions only. Times are Unix seconds as integers."""
+    """What must outlive a restart, written with decisions only."""
 
     saturated_since: Time = ""
     deficit_since: Time = ""
     closed_until: Time = ""
-    last_raised_at: Time = ""
-    last_lowered_at: Time = ""
 
 
 class InferenceScalerStatus(Object, frozen=True, kw_only=True):
