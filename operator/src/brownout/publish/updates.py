@@ -1,61 +1,63 @@
 """From a plan to the statuses that say it: one update for each object of the snapshot that the plan speaks of."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
-from brownout.api.resources import Key
+from brownout.api.resources import Key, Stored
+from brownout.api.scaler import InferenceScalerStatus
+from brownout.api.schema import Object
 from brownout.decide.memory import Memory, ScalerMemory
-from brownout.decide.outcome import Plan
-from brownout.decide.snapshot import Snapshot
+from brownout.decide.outcome import Plan, ScalePlan
+from brownout.decide.snapshot import Snapshot, StoredScaler
 from brownout.publish.apply import Update
 from brownout.publish.status import override_status, policy_status, pool_status, scaler_status, tier_status
+
+P = TypeVar("P")
+S = TypeVar("S", bound=Object)
+T = TypeVar("T", bound=Object)
 
 
 def policy_updates(plan: Plan, memory: Memory, snapshot: Snapshot, *, now: float) -> Iterable[Update]:
     """What users are served rests on these, so they are written first."""
-    for key, policy in plan.policies.items():
-        stored = snapshot.policies[key].stored
-        status = policy_status(policy, memory, stored, now)
-        yield Update(kind="FeaturePolicy", key=key, uid=stored.uid, stored=stored.status, status=status)
+    return _updates(
+        "FeaturePolicy",
+        plan.policies,
+        lambda key: snapshot.policies[key].stored,
+        lambda policy, stored: policy_status(policy, memory, stored, now),
+    )
 
 
 def other_updates(plan: Plan, memory: Memory, snapshot: Snapshot, *, now: float) -> Iterable[Update]:
     """Scalers, pools, tiers and overrides."""
-    for key, scaler in plan.scalers.items():
-        stored = snapshot.scalers[key].stored
-        yield Update(
-            kind="InferenceScaler",
-            key=key,
-            uid=stored.uid,
-            stored=stored.status,
-            status=scaler_status(scaler, memory.scalers.get(key, ScalerMemory()), stored, now),
-        )
-    for key, pool in plan.pools.items():
-        stored_pool = snapshot.pools[key].stored
-        yield Update(
-            kind="GPUPool",
-            key=key,
-            uid=stored_pool.uid,
-            stored=stored_pool.status,
-            status=pool_status(pool, stored_pool, now),
-        )
-    for key, tier in plan.tiers.items():
-        stored_tier = snapshot.tiers[key]
-        yield Update(
-            kind="UserTier",
-            key=key,
-            uid=stored_tier.uid,
-            stored=stored_tier.status,
-            status=tier_status(tier, stored_tier, now),
-        )
-    for key, override in plan.overrides.items():
-        stored_override = snapshot.overrides[key]
-        yield Update(
-            kind="FeatureOverride",
-            key=key,
-            uid=stored_override.uid,
-            stored=stored_override.status,
-            status=override_status(override, stored_override, now),
-        )
+
+    def of_scaler(scaler: ScalePlan, stored: StoredScaler) -> InferenceScalerStatus:
+        return scaler_status(scaler, memory.scalers.get(scaler.key, ScalerMemory()), stored, now)
+
+    yield from _updates("InferenceScaler", plan.scalers, lambda key: snapshot.scalers[key].stored, of_scaler)
+    yield from _updates(
+        "GPUPool",
+        plan.pools,
+        lambda key: snapshot.pools[key].stored,
+        lambda pool, stored: pool_status(pool, stored, now),
+    )
+    yield from _updates(
+        "UserTier", plan.tiers, snapshot.tiers.__getitem__, lambda tier, stored: tier_status(tier, stored, now)
+    )
+    yield from _updates(
+        "FeatureOverride",
+        plan.overrides,
+        snapshot.overrides.__getitem__,
+        lambda override, stored: override_status(override, stored, now),
+    )
+
+
+def _updates(
+    kind: str, plans: Mapping[Key, P], stored_of: Callable[[Key], Stored[S, T]], status: Callable[[P, Stored[S, T]], T]
+) -> Iterable[Update]:
+    """An update for each plan of one kind: onto the object that is stored under its key, what `status` makes of the two."""
+    for key, plan in plans.items():
+        stored = stored_of(key)
+        yield Update(kind=kind, key=key, uid=stored.uid, stored=stored.status, status=status(plan, stored))
 
 
 def uids(snapshot: Snapshot) -> dict[tuple[str, Key], str]:
