@@ -1,5 +1,6 @@
 """FeatureOverride: a person's word, above the loop, never for ever."""
 
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
 from msgspec import Meta
@@ -28,6 +29,19 @@ class FeatureOverrideSpec(Object, frozen=True, kw_only=True):
     reason: Annotated[
         str, Meta(min_length=1, max_length=500, description="why, for whoever looks next; users do not see it")
     ]
+
+
+def ends_at(spec: FeatureOverrideSpec, *, created_at: float) -> float:
+    """Unix seconds at which an override is over: at `expireTime`, and at most seven days after its creation.
+
+    A time that cannot be read ends it where it began: a person's word is never for ever. One without a zone is UTC.
+    """
+    try:
+        asked = datetime.fromisoformat(spec.expire_time)
+    except ValueError:
+        return created_at
+    moment = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    return min(moment.timestamp(), created_at + MAX_OVERRIDE_SECONDS)
 
 
 class FeatureOverrideStatus(Object, frozen=True, kw_only=True):

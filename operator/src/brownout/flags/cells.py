@@ -1,11 +1,10 @@
 """What a cell is served, and why: the plan first, then a person's word, then what status says, within what the tier may have."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 
 import msgspec
 
-from brownout.api.override import MAX_OVERRIDE_SECONDS, FeatureOverrideSpec, FeatureOverrideStatus
+from brownout.api.override import FeatureOverrideSpec, FeatureOverrideStatus, ends_at
 from brownout.api.policy import FeaturePolicySpec, FeaturePolicyStatus, TierEntry
 from brownout.api.resources import Stored
 
@@ -86,25 +85,11 @@ def denials(policy: Policy, cohorts: Iterable[str]) -> tuple[str, ...]:
     return tuple(_named(policy, len(policy.spec.variants) - 1, why) for why in whys)
 
 
-def ends_at(override: Override) -> float:
-    """Unix seconds at which an override is over: at `expireTime`, at most seven days after creation.
-
-    A time that cannot be read is over already: a person's word is never for ever.
-    """
-    try:
-        moment = datetime.fromisoformat(override.spec.expire_time)
-    except ValueError:
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(moment.timestamp(), override.created_at + MAX_OVERRIDE_SECONDS)
-
-
 def in_force(overrides: Iterable[Override], now: float) -> tuple[Override, ...]:
     """The overrides that are not over at `now` (Unix seconds), the newest first."""
     return tuple(
         sorted(
-            (override for override in overrides if ends_at(override) > now),
+            (override for override in overrides if ends_at(override.spec, created_at=override.created_at) > now),
             key=lambda override: (override.created_at, override.key.name),
             reverse=True,
         )

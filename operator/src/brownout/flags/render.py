@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from brownout.api.override import ends_at
 from brownout.flags.audience import REMAINDER, Logic, Tier, by_audience, in_order
-from brownout.flags.cells import Override, Policy, Share, denials, ends_at, in_force, serve
+from brownout.flags.cells import Override, Policy, Share, denials, in_force, serve
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -53,7 +54,7 @@ def render(
         namespace=namespace,
         document=_canonical(content).decode(),
         version=version,
-        changes_at=min((ends_at(override) for override in standing), default=None),
+        changes_at=min((ends_at(word.spec, created_at=word.created_at) for word in standing), default=None),
     )
 
 
