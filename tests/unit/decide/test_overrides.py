@@ -5,7 +5,6 @@ from msgspec import structs
 
 from brownout.api.reasons import Reason
 from brownout.decide.outcome import CellPlan, Plan
-from brownout.decide.overrides import override_ends
 from brownout.decide.snapshot import StoredOverride
 from support.build import NOW, cell, cell_of, named, override, policy, pool, remembered, scaler, snapshot, tick
 
@@ -56,15 +55,7 @@ def test_an_override_whose_end_cannot_be_read_never_began() -> None:
     unreadable = override(created_at=NOW - 60)
     unreadable = structs.replace(unreadable, spec=structs.replace(unreadable.spec, expire_time="tomorrow"))
 
-    assert override_ends(unreadable) == NOW - 60
     assert overridden(unreadable).overridden_to == ""
-
-
-def test_a_time_without_a_zone_is_utc() -> None:
-    zoned = override(ends_at=NOW + 60)
-    bare = structs.replace(zoned, spec=structs.replace(zoned.spec, expire_time=zoned.spec.expire_time.rstrip("Z")))
-
-    assert override_ends(bare) == override_ends(zoned) == NOW + 60
 
 
 def test_the_newest_wins_where_they_overlap() -> None:

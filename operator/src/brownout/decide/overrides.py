@@ -1,9 +1,8 @@
 """A person's word above the loop: which override is in force for which cell, until when, and what users then have."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
-from brownout.api.override import MAX_OVERRIDE_SECONDS
+from brownout.api.override import ends_at
 from brownout.api.resources import Key
 from brownout.decide.cells import Cell
 from brownout.decide.outcome import CellKey, Level
@@ -13,16 +12,6 @@ from brownout.decide.snapshot import StoredOverride
 def served_level(cell: Cell, level: Level, override: StoredOverride | None) -> Level:
     """What users of a cell have: an override's variant, else the loop's level."""
     return level if override is None else Level(cell.variants.index(override.spec.variant))
-
-
-def override_ends(override: StoredOverride) -> float:
-    """When an override is over: at expireTime, and at most seven days after its creation. Unreadable: it never began."""
-    try:
-        asked = datetime.fromisoformat(override.spec.expire_time)
-    except ValueError:
-        return override.created_at
-    moment = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
-    return min(moment.timestamp(), override.created_at + MAX_OVERRIDE_SECONDS)
 
 
 def covers(override: StoredOverride, key: CellKey) -> bool:
@@ -48,7 +37,7 @@ def in_force(
         if cell.planned:
             by_policy.setdefault(cell.key.policy, []).append(cell)
     for override in sorted(overrides, key=lambda o: (o.created_at, o.key)):
-        if now >= override_ends(override):
+        if now >= ends_at(override.spec, created_at=override.created_at):
             continue
         for cell in by_policy.get(Key(override.key.namespace, override.spec.policy_ref.name), ()):
             if override.spec.variant in cell.variants and covers(override, cell.key):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from brownout.api.override import ends_at
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, Cell, ladder, taken
@@ -24,7 +25,7 @@ from brownout.decide.outcome import (
     ScalePlan,
     Verdict,
 )
-from brownout.decide.overrides import covers, override_ends
+from brownout.decide.overrides import covers
 from brownout.decide.recall import deadline, rfc3339
 from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import Refusal
@@ -207,7 +208,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     if override is not None:
         reason = Reason.OVERRIDE
         message = f"FeatureOverride {override.key.name}: {override.spec.reason}"
-        expected = override_ends(override)
+        expected = ends_at(override.spec, created_at=override.created_at)
     elif not cell.planned:
         reason, message = Reason.PLAN, "availability: Never"
     elif advised is not None:
@@ -289,7 +290,7 @@ def _override(r: Report, override: StoredOverride) -> ObjectPlan:
     policy = r.scene.snapshot.policies.get(Key(key.namespace, spec.policy_ref.name))
     covered = [cell for cell in r.scene.cells.values() if cell.planned and covers(override, cell.key)]
     active = [cell for cell in covered if r.scene.overridden.get(cell.key) == override]
-    ends = override_ends(override)
+    ends = ends_at(spec, created_at=override.created_at)
     expired = r.scene.now >= ends
     where = f"FeatureOverride {key}: spec"
     problem = ""
