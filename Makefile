@@ -6,10 +6,10 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit check format generate lock clean
+.PHONY: help setup demo test test-unit bench-decisions check format generate lock clean
 
 help: ## list the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.ready ## make the virtual environment (about 2 minutes, once)
 
@@ -25,6 +25,9 @@ test: setup ## every test, on a real control plane (three processes, each with a
 
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+bench-decisions: setup ## controllers compared in every scenario, into benchmarks/results (15 minutes on two cores; ARGS="--quick")
+	@$(BIN)/python benchmarks/decisions.py $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
 	@$(BIN)/ruff format --check .

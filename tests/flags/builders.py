@@ -62,8 +62,8 @@ LISTED = (always("pro"), auto("plus", lowest="lite"), auto("free"))
 VARIANTS = (Variant(name="full", value=FULL), Variant(name="lite", value=LITE), Variant(name="denied", value=DENIED))
 
 
-def cell(tier: str, variant: str, percent: int = 100, *, cohort: str = "") -> CellStatus:
-    return CellStatus(tier=tier, cohort=cohort, variant=variant, percent=percent)
+def cell(tier: str, variant: str, percent: int = 100, *, cohort: str = "", user: str = "") -> CellStatus:
+    return CellStatus(tier=tier, cohort=cohort, user=user, variant=variant, percent=percent)
 
 
 def policy(

@@ -76,14 +76,21 @@ def variant(policy: Policy, tiers: Iterable[Tier], overrides: Iterable[Override]
     if standing:
         word = max(standing, key=lambda o: (o.created_at, o.key.name)).spec.variant
         return word if word in names[:-1] else f"{last}_override"
-    cell = next((c for c in policy.status.cells if (c.tier, c.cohort) == (tier.key.name, cohort)), None)
-    if policy.spec.mode == "Advise" or entry.availability == "Always" or cell is None:
+    lines = [c for c in policy.status.cells if (c.tier, c.cohort) == (tier.key.name, cohort)]
+    key = context.get("targetingKey")
+    cell = next((c for c in lines if not c.user), None)
+    if policy.spec.mode == "Advise" or entry.availability == "Always":
         return names[0]
     may_have = names[: names.index(entry.lowest) + 1] if entry.lowest else names
+    steps = {c.user: names.index(c.variant) if c.variant in names else len(names) - 1 for c in lines}
+    alone = [min(names.index(may_have[-1]), step) for user, step in steps.items() if user and user == key]
+    if alone and alone[0] > steps.get("", 0):
+        return names[alone[0]] if alone[0] < len(names) - 1 else f"{last}_capacity"
+    if cell is None:
+        return names[0]
     sits = cell.variant if cell.variant in names else last
     lower = names[min(names.index(sits) + 1, len(names) - 1)]
-    key = context.get("targetingKey")
-    in_share = cell.percent >= 100 or (bool(key) and lucky(policy.spec.flag_key, key, cell.percent))
+    in_share = cell.percent >= 100 or (key is not None and key != "" and lucky(policy.spec.flag_key, key, cell.percent))
     served = sits if in_share else lower
     served = served if served in may_have else may_have[-1]
     why = cohort.replace("-", "_") if cohort else "capacity"

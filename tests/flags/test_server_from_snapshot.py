@@ -48,8 +48,14 @@ def disk(tmp_path: Path) -> Disk:
 
 
 def shed() -> Policy:
-    """Free users have `lite`, new accounts nothing."""
-    return policy(cells=[cell("free", "lite"), cell("free", "denied", cohort="new-accounts")])
+    """Free users have `lite`, new accounts nothing, nor has one user of the rest."""
+    return policy(
+        cells=[
+            cell("free", "lite"),
+            cell("free", "denied", cohort="new-accounts"),
+            cell("free", "denied", user="batch-job"),
+        ]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +82,7 @@ def test_stock_clients_are_served_from_the_snapshot(server: FlagServer) -> None:
             assert client.variant(KEY, plan="pro") == "full"
             assert client.value(KEY, plan="pro") == FULL
             assert client.variant(KEY, **FREE) == "lite"
+            assert client.variant(KEY, **{**FREE, "targetingKey": "batch-job"}) == "denied_capacity"
             assert client.variant(KEY, plan="free") == "denied_new_accounts"
             assert client.value(KEY) == DENIED
             assert client.value("brownout.audience", **FREE) == {"tier": "free", "cohort": "", "priority": 10}

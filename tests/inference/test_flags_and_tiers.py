@@ -158,3 +158,11 @@ async def test_the_last_known_flags_serve_while_their_source_is_away(image: Clie
         source.start()
     await image.use(source)
     assert (await image.image("free")).status == 200
+
+
+async def test_the_heaviest_users_are_named_though_they_are_denied(image: Client, source: FlagSource) -> None:
+    await image.use(source, free="denied_capacity")
+    for _ in range(30):
+        await image.image(headers={"X-Brownout-User": "script"})
+    rate = await image.metric("brownout_feature_heaviest_requests_per_second", tier="free", user="script")
+    assert 30 / 36 < rate <= 30 / 30

@@ -78,9 +78,10 @@ def named(name: str, namespace: str = NAMESPACE) -> Key:
 
 
 def audience(text: str) -> Audience:
-    """`free`, or `free/new-accounts`."""
-    tier_name, _, cohort = text.partition("/")
-    return Audience(tier_name, cohort)
+    """`free`, or `free/new-accounts`; one user of it: `free@ana`."""
+    cell_name, _, user = text.partition("@")
+    tier_name, _, cohort = cell_name.partition("/")
+    return Audience(tier_name, cohort, user)
 
 
 def cell_key(policy_name: str, who: str) -> CellKey:
@@ -237,6 +238,7 @@ def policy(
     tiers: Mapping[str, str] = USUAL,
     offered: Mapping[str, float] | Missing = GONE,
     admitted: Mapping[str, float] | Missing | None = None,
+    heaviest: Mapping[str, float] | Missing = {},  # noqa: B006
     shed_order: int = 100,
     mode: Any = "Auto",
     restore: Restore = Restore(),  # noqa: B008
@@ -277,6 +279,7 @@ def policy(
         stored=_stored(name, spec, FeaturePolicyStatus(), created_at=created_at),
         offered=rates(offered),
         admitted=rates(offered if admitted is None else admitted),
+        heaviest=rates(heaviest),
     )
 
 

@@ -9,12 +9,13 @@ POOL, OVERRIDE = ("GPUPool", "h100"), ("FeatureOverride", "incident-4711")
 
 
 class Refusal(NamedTuple):
-    """A change that makes an example wrong, and the sentence that says so."""
+    """A change that makes an example wrong, and the server's sentence; `offline` is that of `validate`, where it knows more."""
 
     title: str
     of: tuple[str, str]
     changes: dict[str, Any]
     message: str
+    offline: str = ""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -180,6 +181,7 @@ RULES = (
         POLICY,
         {"spec.tiers[1].lowest": "small"},
         "lowest names no variant of this policy; write one of the names under variants",
+        "tier plus: there is no variant 'small'; write one of full, lite, denied",
     ),
     Refusal(
         "lowest_of_a_tier_that_is_never_shed",
@@ -195,6 +197,12 @@ RULES = (
         POLICY,
         {"spec.notices[1].when": "Denied"},
         "two notices have the same locale and when; write one text for each",
+    ),
+    Refusal(
+        "a_user_label_that_names_the_tier",
+        POLICY,
+        {"spec.demand.heaviest": {"query": "heaviest", "tierLabel": "plan", "userLabel": "plan"}},
+        "userLabel is the label of the tier or of the cohort; write the label that names users",
     ),
 )
 """A wrong object for every rule between fields, with the rule's own sentence."""

@@ -19,6 +19,7 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import RESOURCES, Key, Stored, decode
 from brownout.api.schema import number
 from brownout.decide.evidence import Missing, Sample
+from brownout.decide.heavy import audience_of, beneath, parent_of
 from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.recall import recall
@@ -33,6 +34,9 @@ Objects = dict[str, dict[Key, Stored[Any, Any]]]
 
 Offered = Callable[[float], Mapping[tuple[str, str, str], float]]
 """At a moment: requests a second by (feature, tier, cohort)."""
+
+OfUsers = Callable[[float], Mapping[tuple[str, str, str, str], float]]
+"""And by (feature, tier, cohort, user): what single users ask for beside that."""
 
 OUTAGE = Missing("Prometheus does not answer")
 
@@ -57,6 +61,10 @@ def read(bodies: Iterable[dict[str, Any]], namespace: str = "media", at: float =
 
 def never(_: object) -> bool:
     return False
+
+
+def nobody(_: float) -> Mapping[tuple[str, str, str, str], float]:
+    return {}
 
 
 @dataclass
@@ -117,6 +125,7 @@ class World:
     seed: int | None = None
     blind: Callable[[float], bool] = never
     stuck: Callable[[str], bool] = never
+    of_users: OfUsers = nobody
     now: float = 0.0
     memory: Memory = field(default_factory=Memory)
     fleets: dict[Key, Fleet] = field(default_factory=dict)
@@ -185,6 +194,7 @@ class World:
                     stored=stored,
                     offered=OUTAGE if blind else self._rates(key, self._asked),
                     admitted=OUTAGE if blind else self._rates(key, self._let_through),
+                    heaviest=OUTAGE if blind else self._heaviest(key),
                 )
                 for key, stored in self.objects["FeaturePolicy"].items()
             },
@@ -208,17 +218,26 @@ class World:
         )
 
     def _rates(self, policy: Key, meters: Mapping[CellKey, Meter]) -> dict[Audience, Sample]:
+        rates: dict[Audience, float] = {}
+        for cell, meter in meters.items():
+            if cell.policy == policy:
+                audience = audience_of(cell.audience)
+                rates[audience] = rates.get(audience, 0.0) + meter.rate(self.tick)
+        return {audience: Sample(rate, self.now) for audience, rate in rates.items()}
+
+    def _heaviest(self, policy: Key) -> dict[Audience, Sample]:
         return {
-            cell.audience: Sample(meter.rate(self.tick), self.now)
-            for cell, meter in meters.items()
-            if cell.policy == policy
+            cell.audience: Sample(rate, self.now)
+            for cell, meter in self._asked.items()
+            if cell.policy == policy and cell.audience.user and (rate := meter.rate(self.tick)) > 0
         }
 
     def _arrive(self) -> None:
         """The requests of one tick, counted."""
         self._arrived = {}
-        for (feature, tier, cohort), rate in self.offered(self.now).items():
-            cell = CellKey(Key("media", feature), Audience(tier, cohort))
+        rates = {(*who, ""): rate for who, rate in self.offered(self.now).items()} | dict(self.of_users(self.now))
+        for (feature, tier, cohort, user), rate in rates.items():
+            cell = CellKey(Key("media", feature), Audience(tier, cohort, user))
             count = rate * self.tick
             self._arrived[cell] = count if self.seed is None else float(_poisson(self._random, count))
             self._asked.setdefault(cell, Meter(self.window)).add(self.now, self._arrived[cell])
@@ -228,8 +247,11 @@ class World:
         for cell, count in self._arrived.items():
             variants = self.objects["FeaturePolicy"][cell.policy].spec.variants
             denial = len(variants) - 1
-            has_a_part = cell in cells and cells[cell].reason is not Reason.PLAN
-            level = cells[cell].level if has_a_part else Level(denial)
+            everybody = parent_of(cell)
+            has_a_part = everybody in cells and cells[everybody].reason is not Reason.PLAN
+            level = cells[everybody].level if has_a_part else Level(denial)
+            if has_a_part and cell in cells:
+                level = beneath(cells[cell].level, level)
             if level.variant == denial:
                 self.queues = {where: work for where, work in self.queues.items() if where[0] != cell}
             let_through = 0.0

@@ -63,7 +63,7 @@ class Admission:
         if work.slots > (most := self._scheduler.max_batch):
             detail = f"n is {work.slots}; this server makes at most {most} at once"
             raise RefusedError(refusal.bad_request(detail, parameter="n"))
-        self._meters.offered(feature.name, tier, cohort)
+        self._meters.offered(feature.name, tier, cohort, context.targeting_key)
         if refused := self._objection(feature, verdict, headers):
             self._meters.refused(feature.name, tier, cohort, refused.reason)
             raise RefusedError(refused)

@@ -6,6 +6,7 @@ their best as the unknown audience. The provider reports changes on threads of i
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 
 from openfeature import api
@@ -66,6 +67,7 @@ class Flags:
             self._client.get_object_details(feature.flag_key, {}, context),
             self._client.get_object_details(AUDIENCE_FLAG, {}, context),
             unknown=self._unknown,
+            now=time.time(),
         )
 
     def stop(self) -> None:

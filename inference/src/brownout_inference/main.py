@@ -12,6 +12,7 @@ from typing import Any
 
 from brownout_inference.settings import (
     MODELS,
+    MOST_HEAVIEST_USERS,
     ConfigFile,
     FlagSettings,
     Settings,
@@ -63,6 +64,11 @@ def parser() -> argparse.ArgumentParser:
     add("--step-seconds", type=float, help="wall time that a step takes at least; 0 is unpaced (default 0.1)")
     add("--max-batch", type=int, help="places in the batch (default 4)")
     add("--queue-places", type=int, help="places in the queue for each tier (default 64)")
+    add(
+        "--heaviest-users",
+        type=int,
+        help="users of each feature, tier and cohort named in metrics, 0 to 5 [HEAVIEST_USERS] (default 5)",
+    )
     add("--grace-seconds", type=float, help="how long a drain may take (default 25)")
     add("--flags-host", help="the flag server's sync address [FLAGD_HOST] (default 127.0.0.1)")
     add("--flags-port", type=int, help="[FLAGD_SYNC_PORT] (default 8015)")
@@ -98,6 +104,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),
         max_batch=_first(arguments.max_batch, file.max_batch, 4),
         queue_places=_first(arguments.queue_places, file.queue_places, 64),
+        heaviest_users=_first(arguments.heaviest_users, file.heaviest_users, from_environment("HEAVIEST_USERS", 5)),
         grace_seconds=_first(arguments.grace_seconds, 25.0),
         flags=flags,
     )
@@ -106,6 +113,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 
 def _check(settings: Settings) -> None:
+    if not 0 <= settings.heaviest_users <= MOST_HEAVIEST_USERS:
+        raise SettingsError(f"--heaviest-users is {settings.heaviest_users}; write 0 to {MOST_HEAVIEST_USERS}")
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),

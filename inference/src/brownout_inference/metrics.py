@@ -5,12 +5,14 @@ cohort) on a replica is missing from it. Tiers and cohorts come from the flags a
 counted as `other`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+
+from brownout_inference.heaviest import Heaviest
 
 if TYPE_CHECKING:
     from brownout_inference.engine.scheduler import Scheduler
@@ -45,6 +47,7 @@ class Meters:
     def __init__(self, workload: str) -> None:
         self.workload = workload
         self.registry = CollectorRegistry()
+        self._heaviest: Heaviest | None = None
         self._tier, self._cohort, self._variant, self._reason = LabelCap(), LabelCap(), LabelCap(), LabelCap()
         cell = ["feature", "tier", "cohort"]
 
@@ -99,8 +102,11 @@ class Meters:
         """The label values for a tier and a cohort."""
         return self._tier(tier), self._cohort(cohort)
 
-    def offered(self, feature: str, tier: str, cohort: str) -> None:
+    def offered(self, feature: str, tier: str, cohort: str, user: str | None = None) -> None:
+        """A request was made; without a `user` nobody knows by whom."""
         self._offered.labels(feature, tier, cohort).inc()
+        if self._heaviest is not None and user:
+            self._heaviest.offered((feature, tier, cohort), user)
 
     def admitted(self, feature: str, tier: str, cohort: str, variant: str) -> None:
         self._admitted.labels(feature, tier, cohort, self._variant(variant)).inc()
@@ -131,6 +137,11 @@ class Meters:
 
     def declared(self, feature: str, gpu_seconds: float) -> None:
         self._declared.labels(self.workload, feature).set(gpu_seconds)
+
+    def name_heaviest(self, most: int, *, clock: Callable[[], float]) -> None:
+        """From now on the `most` heaviest users of each feature, tier and cohort are named in the metrics."""
+        self._heaviest = Heaviest(clock=clock, most=most)
+        self.registry.register(self._heaviest)
 
     def watch(self, scheduler: "Scheduler") -> None:
         """Reads queue and batch whenever metrics are asked for."""

@@ -42,6 +42,8 @@ async def serve(settings: Settings, *, started: float) -> None:
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
 
     meters = Meters(settings.workload)
+    if settings.heaviest_users:
+        meters.name_heaviest(settings.heaviest_users, clock=time.monotonic)
     device = PacedDevice(step_seconds=settings.step_seconds)
     queue: TierQueue[Ticket] = TierQueue(places_per_tier=settings.queue_places)
     scheduler = Scheduler(device=device, queue=queue, max_batch=settings.max_batch, meters=meters)

@@ -12,6 +12,8 @@ from brownout_inference.features import BUILT_IN, Api, Feature
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
 """The models, and the endpoints that each can serve."""
+MOST_HEAVIEST_USERS = 5
+"""Users of each feature, tier and cohort who may be named in metrics."""
 
 
 class SettingsError(ValueError):
@@ -47,10 +49,14 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     step_seconds: float | None = None
     max_batch: int | None = None
     queue_places: int | None = None
+    heaviest_users: int | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take."""
+    """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take.
+
+    `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody.
+    """
 
     workload: str
     model: str
@@ -60,6 +66,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     step_seconds: float
     max_batch: int
     queue_places: int
+    heaviest_users: int
     grace_seconds: float
     flags: FlagSettings
 

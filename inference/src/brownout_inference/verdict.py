@@ -8,9 +8,13 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 AUDIENCE_FLAG = "brownout.audience"
+SHORTEST_WAIT_SECONDS, LONGEST_WAIT_SECONDS = 5.0, 3600.0
+"""Bounds of a wait that is told by the moment of an expected return: what is due may be late, and far moments are guesses."""
+
 BEST = "default"
 """The variant's name where no flag was evaluated: the best there is."""
 
@@ -48,8 +52,11 @@ class Verdict:
     retry_after_seconds: float | None = None
 
 
-def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience) -> Verdict:
-    """Reads both flags. What is missing or of the wrong shape is served at its best, to the `unknown` audience."""
+def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience, now: float) -> Verdict:
+    """Reads both flags. What is missing or of the wrong shape is served at its best, to the `unknown` audience.
+
+    `now` in Unix seconds: the feature's flag says at which moment an audience is expected to have it back.
+    """
     who = _audience(audience, unknown)
     if feature.error_code is not None or not isinstance(feature.value, Mapping):
         return Verdict(enabled=True, variant=BEST, value={}, audience=who)
@@ -59,7 +66,7 @@ def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience) ->
         value=feature.value,
         audience=who,
         notices=_notices(feature.flag_metadata),
-        retry_after_seconds=_seconds(feature.flag_metadata.get("retryAfterSeconds")),
+        retry_after_seconds=_wait(feature.flag_metadata, audience.variant, now),
     )
 
 
@@ -79,6 +86,21 @@ def _notices(metadata: Mapping[str, Any]) -> dict[str, str]:
         if found and isinstance(text, str) and text:
             notices[(found["locale"] or "").replace("_", "-").lower()] = text
     return notices
+
+
+def _wait(metadata: Mapping[str, Any], audience: str | None, now: float) -> float | None:
+    """`retryAfterSeconds`, or until `expectedReturn_<audience>`; None where the flag says neither."""
+    said = _seconds(metadata.get("retryAfterSeconds"))
+    returns = metadata.get(f"expectedReturn_{audience}")
+    if said is not None or not isinstance(returns, str):
+        return said
+    try:
+        moment = datetime.fromisoformat(returns)
+    except ValueError:
+        return None
+    if moment.tzinfo is None:
+        return None
+    return min(LONGEST_WAIT_SECONDS, max(SHORTEST_WAIT_SECONDS, moment.timestamp() - now))
 
 
 def _seconds(value: Any) -> float | None:

@@ -93,6 +93,7 @@ def test_a_default_shows_because_every_parent_has_one(resource: Resource) -> Non
                     ".metrics[].target",
                     ".demand.offered",
                     ".demand.admitted",
+                    ".demand.heaviest",
                 }
 
 

@@ -47,6 +47,11 @@ def test_each_audience_that_has_less_is_a_line_with_the_reason() -> None:
     assert "pro" not in printed
 
 
+def test_a_user_who_is_held_back_alone_is_named() -> None:
+    held = {"tier": "free", "user": "batch-job", "variant": "denied"}
+    assert "user batch-job of free  denied" in overview(objects(policy({"tier": "free", "variant": "full"}, held)))
+
+
 def test_a_split_cell_says_both_shares() -> None:
     printed = overview(objects(policy({"tier": "free", "variant": "full", "percent": 30})))
     assert "full 30 %, lite 70 %" in printed

@@ -188,7 +188,7 @@ def test_short_is_who_lacks_a_replica_and_the_deficit_percent_of_its_share(
 
 
 def kept(*claims: Claim, of: GPUs, short: str) -> dict[str, int]:
-    return by_name(reclaim(claims, of, short=frozenset({named(short)})))
+    return by_name(reclaim(claims, of, short=frozenset({named(short)}), ideal=share(claims, of)))
 
 
 def test_what_somebody_holds_above_its_own_demand_goes_first() -> None:

@@ -84,6 +84,8 @@ def test_a_trend_raises_the_plan_over_the_cold_start() -> None:
     assert grown().demanded > grown(trending=False).demanded
     assert "by the time a new replica is ready" in grown().message
     assert "by the time" not in grown(trending=False).message
+    assert grown().forecast == grown().demanded
+    assert grown(trending=False).forecast == 0
 
 
 def test_missing_evidence_is_no_part_of_a_trend() -> None:

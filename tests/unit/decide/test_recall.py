@@ -8,6 +8,7 @@ from msgspec import structs
 from brownout.api.policy import CellStatus
 from brownout.api.reasons import Reason
 from brownout.decide.cells import FIRST
+from brownout.decide.learn import cold_start_seconds
 from brownout.decide.memory import Memory, PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.outcome import Level
 from brownout.decide.recall import deadline, moment, recall, recall_cell, rfc3339
@@ -61,7 +62,7 @@ def test_what_must_outlive_a_restart_comes_back_from_status() -> None:
                 closed_until=NOW + 500,
                 cost_factor=1.37,
                 cost_error=0.04,
-                cold_starts=(100.0, 100.0, 100.0),
+                cold_starts=(*(100.0 for _ in range(18)), 160.0, 160.0),
                 decisions=(
                     ScaleDecided(at=NOW - 60, from_replicas=4, to_replicas=6, rule=Reason.DEMAND, message="6 GPUs"),
                 ),
@@ -86,7 +87,8 @@ def test_what_must_outlive_a_restart_comes_back_from_status() -> None:
     assert memory.closed_until == NOW + 500
     assert memory.cost_factor == pytest.approx(1.37)
     assert memory.cost_error == pytest.approx(0.04)
-    assert set(memory.cold_starts) == {100.0}
+    assert cold_start_seconds(memory, expected=1.0) == 100.0
+    assert cold_start_seconds(memory, expected=1.0, quantile=0.95) == 160.0
     assert memory.decisions == before.scalers[named("image")].decisions
     assert found.versions == {named("image"): 1}
 

@@ -353,6 +353,8 @@ def test_what_a_scaler_holds_above_its_plan_goes_to_a_short_one_after_sixty_seco
     assert (of(plans, "video")[-1].replicas, of(plans, "video")[-1].rule) == (3, Reason.RECLAIMED)
     assert of(plans, "image")[-1].replicas == 5
     assert of(plans, "video")[-1].message == "3 replicas go to image, which is short of its share"
+    assert {(p.goes_to, p.keeps) for p in of(plans, "video")} == {(named("image"), 3)}
+    assert {p.goes_to for p in of(plans, "image")} == {None}
 
 
 def test_a_deficit_that_passes_reclaims_nothing() -> None:

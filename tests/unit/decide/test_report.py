@@ -116,6 +116,23 @@ def test_a_cell_says_when_it_is_expected_back() -> None:
     assert (found.reason, found.message) == (Reason.CAPACITY, "image was full")
 
 
+def test_a_cell_says_which_rule_of_the_gate_keeps_it_from_coming_back() -> None:
+    shed = cell(tier="free").shed(asked=0.1, ago=30)
+    decided, _ = tick(snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0})), remembered(shed))
+
+    found = cell_of(decided, "image", "free")
+    assert (found.refused_by, found.refusal) == (Reason.DWELL, "shed 30 s ago; it stays for 120 s")
+    assert cell_of(decided, "image", "pro").refused_by is None
+
+
+def test_a_cell_under_a_persons_word_is_not_refused_by_the_gate() -> None:
+    shed = cell(tier="free").shed(asked=0.1, ago=30)
+    seen = snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0}), override(cells=["free"]))
+    decided, _ = tick(seen, remembered(shed))
+
+    assert cell_of(decided, "image", "free").refused_by is None
+
+
 def test_missing_demand_is_a_condition_of_the_policy_that_asks_for_it() -> None:
     blind = snapshot(pool(), scaler(replicas=4), policy(offered=GONE), policy("video", offered={"pro": 1.0}))
 

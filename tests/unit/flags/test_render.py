@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from brownout.api.override import MAX_OVERRIDE_SECONDS, CellRef
 from brownout.api.policy import Notice, Variant
@@ -22,6 +23,7 @@ from flags.builders import (
     auto,
     cell,
     never,
+    on_plan,
     override,
     policy,
     tier,
@@ -106,6 +108,39 @@ def test_a_tier_never_falls_below_its_lowest() -> None:
     assert served(flags(policy(cells=[cell("plus", "lite", 0)])), PLUS_USER) == "lite"
 
 
+# When it comes back
+
+
+def test_each_audience_is_told_when_it_is_expected_back_as_status_has_it() -> None:
+    soon, late = "2026-11-22T20:05:00Z", "2026-11-22T21:00:00Z"
+    cells = [
+        structs.replace(cell("free", "lite"), expected_return=soon),
+        structs.replace(cell("free", "denied", cohort="new-accounts"), expected_return=late),
+        cell("plus", "lite"),
+    ]
+    found = json.loads(flags(policy(cells=cells)).document)["flags"]["image-generation"]["metadata"]
+    assert {key: value for key, value in found.items() if key.startswith("expectedReturn")} == {
+        "expectedReturn_free": soon,
+        "expectedReturn_free.new-accounts": late,
+    }
+
+
+def test_a_return_that_draws_near_is_no_other_set() -> None:
+    shed = policy(cells=[structs.replace(cell("free", "denied"), expected_return="2026-11-22T20:05:00Z")])
+    assert flags(shed, now=NOW).version == flags(shed, now=NOW + 200).version == flags(shed, now=NOW + 400).version
+
+
+def test_the_audience_of_a_return_is_the_one_that_the_audience_flag_names() -> None:
+    dotted = tier("free.eu", 5, on_plan("free-eu"))
+    shed = policy(
+        cells=[structs.replace(cell("free.eu", "denied"), expected_return="2026-11-22T20:05:00Z")],
+        tiers=[auto("free.eu")],
+    )
+    flag_set = render(NAMESPACE, policies=[shed], tiers=[dotted], overrides=[], now=NOW)
+    audience = served(flag_set, {"plan": "free-eu"}, AUDIENCE)
+    assert f"expectedReturn_{audience}" in json.loads(flag_set.document)["flags"]["image-generation"]["metadata"]
+
+
 # The cells of status
 
 
@@ -162,6 +197,61 @@ def test_features_are_split_independently_of_each_other() -> None:
     users = [{**FREE_USER, "targetingKey": f"u{n}"} for n in range(200)]
     both = [[each.variant for each in evaluator.evaluate_all(u) if isinstance(each, Evaluation)][:2] for u in users]
     assert any(first != second for first, second in both)
+
+
+# Users who are held back alone
+
+HEAVY_USER = {**FREE_USER, "targetingKey": "batch-job"}
+
+
+def test_a_user_who_is_held_back_alone_gets_the_lower_variant_and_nobody_else_does() -> None:
+    flag_set = flags(policy(cells=[cell("free", "full"), cell("free", "denied", user="batch-job")]))
+    assert answer(flag_set, HEAVY_USER).value == DENIED
+    assert served(flag_set, HEAVY_USER) == "denied_capacity"
+    for other in ("batch-jo", "batch-job2", "Batch-Job", "", "batch-job "):
+        assert served(flag_set, {**FREE_USER, "targetingKey": other}) == "full"
+    assert served(flag_set, {"plan": "free", "accountCreatedAt": OLD}) == "full"
+
+
+def test_a_user_of_a_cohort_is_denied_for_capacity_and_not_for_being_of_the_cohort() -> None:
+    held = cell("free", "denied", cohort="new-accounts", user="n")
+    assert served(flags(policy(cells=[held])), NEW_USER) == "denied_capacity"
+
+
+def test_a_user_who_has_moved_to_another_tier_is_held_back_no_more() -> None:
+    flag_set = flags(policy(cells=[cell("free", "denied", user="p")]))
+    assert served(flag_set, PRO_USER) == "full"
+    assert served(flag_set, PLUS_USER) == "full"
+
+
+def test_a_user_is_never_held_back_beyond_what_the_tier_may_lose() -> None:
+    flag_set = flags(policy(cells=[cell("plus", "denied", user="p"), cell("pro", "denied", user="p")]))
+    assert served(flag_set, PLUS_USER) == "lite"
+    assert served(flag_set, PRO_USER) == "full"
+    assert served(flags(policy(tiers=[never("free")], cells=[cell("free", "lite", user="f")])), FREE_USER) == (
+        "denied_plan"
+    )
+
+
+def test_nobody_has_more_than_the_cell_for_being_held_back() -> None:
+    flag_set = flags(policy(cells=[cell("free", "denied"), cell("free", "lite", user="batch-job")]))
+    assert served(flag_set, HEAVY_USER) == "denied_capacity"
+
+
+def test_a_persons_word_stands_above_a_user_who_is_held_back() -> None:
+    held = policy(cells=[cell("free", "denied", user="batch-job")])
+    assert served(flags(held, overrides=[override(variant="full", created_at=NOW - 7200)]), HEAVY_USER) == "full"
+
+
+def test_advise_holds_nobody_back() -> None:
+    assert served(flags(policy(mode="Advise", cells=[cell("free", "denied", user="f")])), FREE_USER) == "full"
+
+
+@pytest.mark.parametrize("name", ['"$ref":"x"', "{{user}}", "a\\b", "ä€😀", "var", "0", "true"])
+def test_a_user_may_have_any_name(name: str) -> None:
+    flag_set = flags(policy(cells=[cell("free", "denied", user=name)]))
+    assert served(flag_set, {**FREE_USER, "targetingKey": name}) == "denied_capacity"
+    assert served(flag_set, FREE_USER) == "full"
 
 
 # Modes

@@ -36,7 +36,10 @@ strange_contexts = st.fixed_dictionaries(
     {},
     optional={"plan": anything, "accountCreatedAt": ages | anything, "verified": anything, "targetingKey": st.text()},
 )
-users = contexts | strange_contexts
+heavy_users = st.builds(
+    lambda user, key: {**user, "targetingKey": key}, contexts, st.sampled_from(["user-0", "user-1"])
+)
+users = contexts | strange_contexts | heavy_users
 matches = st.one_of(
     st.builds(
         lambda operator, values: Match(key="plan", operator=operator, values=values),
@@ -87,9 +90,21 @@ tiers = st.tuples(*(some_tier(name) for name in NAMES)) | st.sampled_from([TIERS
 entries = st.tuples(*(some_entry(name) for name in NAMES)).map(
     lambda found: [entry for some in found for entry in some]
 )
-cells = st.tuples(*(some_cell(name, cohort) for name in NAMES for cohort in ("", *COHORTS))).flatmap(
+held_users = st.lists(
+    st.builds(
+        lambda name, cohort, user, variant: cell(name, variant, cohort=cohort, user=user),
+        st.sampled_from(NAMES),
+        st.sampled_from(["", *COHORTS]),
+        st.sampled_from(["user-0", "user-1", "user-2"]),
+        st.sampled_from(["full", "lite", "denied", "gone"]),
+    ),
+    max_size=6,
+    unique_by=lambda line: (line.tier, line.cohort, line.user),
+).map(tuple)
+some_cells = st.tuples(*(some_cell(name, cohort) for name in NAMES for cohort in ("", *COHORTS))).flatmap(
     lambda found: st.sampled_from([found, found, found[2:], ()])
 )
+cells = st.builds(lambda lines, held: (*lines, *held), some_cells, st.just(()) | held_users)
 policies = st.builds(
     lambda mode, found, sits: policy(mode=mode, tiers=found, cells=sits),
     st.sampled_from(["Auto", "Auto", "Paused", "Advise"]),
@@ -139,7 +154,7 @@ def test_every_context_gets_a_variant_that_its_tier_may_have(cells: Any, user: d
     allowed = {
         PRO.key: {"full"},
         PLUS.key: {"full", "lite"},
-        FREE.key: {"full", "lite", "denied_capacity" if not found[1] else "denied_new_accounts"},
+        FREE.key: {"full", "lite", "denied_capacity", *(["denied_new_accounts"] if found[1] else [])},
     }
     assert variant(evaluator, user) in allowed[found[0].key]
 

@@ -182,3 +182,11 @@ async def test_what_the_grace_period_leaves_is_told_to_try_again() -> None:
     assert door.count("failed", reason="interrupted") == 1
     async with asyncio.timeout(1):
         await door.scheduler.until_quiet()
+
+
+async def test_every_ask_is_counted_for_its_user_the_denied_ones_too() -> None:
+    door = Door(says=verdict(value={"enabled": False}))
+    door.meters.name_heaviest(5, clock=lambda: 100.0)
+    with pytest.raises(RefusedError):
+        door.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), {"X-Brownout-User": "ana"})
+    assert 'user="ana"' in door.meters.page().decode()

@@ -2,8 +2,11 @@
 
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+from msgspec import structs
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
@@ -43,7 +46,7 @@ def judged(plan: str, *cells: CellStatus, tiers: Any = LISTED, overridden: bool 
     headers = {"X-Brownout-User": "ana", "X-Brownout-Plan": plan, "X-Brownout-Account-Created-At": f"{created:.0f}"}
     context = context_of(headers)
     return verdict_of(
-        evaluated(core, FEATURE.flag_key, context), evaluated(core, AUDIENCE_FLAG, context), unknown=UNKNOWN
+        evaluated(core, FEATURE.flag_key, context), evaluated(core, AUDIENCE_FLAG, context), unknown=UNKNOWN, now=NOW
     )
 
 
@@ -75,6 +78,13 @@ def test_a_shed_cell_is_denied_for_capacity_in_the_words_of_the_policy() -> None
     assert refusal.retry_after_seconds is not None
 
 
+@pytest.mark.parametrize(("cohort", "new"), [("", False), ("new-accounts", True)])
+def test_a_refusal_says_to_come_back_when_the_cell_is_expected_back(cohort: str, new: bool) -> None:
+    at = datetime.fromtimestamp(NOW + 240, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    shed = structs.replace(cell("free", "denied", cohort=cohort), expected_return=at)
+    assert refused(judged("free", shed, new=new)).headers()["Retry-After"] == "240"
+
+
 def test_a_shed_cohort_is_named() -> None:
     shed = cell("free", "denied", cohort="new-accounts")
     assert refused(judged("free", shed, new=True)).reason == "denied_new_accounts"
@@ -87,3 +97,9 @@ def test_a_tier_without_the_feature_is_refused_for_its_plan() -> None:
 
 def test_a_persons_word_is_told_apart() -> None:
     assert refused(judged("free", overridden=True)).reason == "denied_override"
+
+
+def test_a_user_who_is_held_back_alone_is_denied_for_capacity() -> None:
+    held = cell("free", "denied", user="ana")
+    assert refused(judged("free", held)).reason == "denied_capacity"
+    assert judged("free", cell("free", "denied", user="ben")).enabled

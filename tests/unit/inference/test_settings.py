@@ -48,6 +48,14 @@ def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
     assert made.features[0].steps == 12
 
 
+def test_the_heaviest_users_are_named_until_somebody_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    image = ("--workload", "image", "--features", "image-generation")
+    assert settings(*image).heaviest_users == 5
+    assert settings(*image, "--heaviest-users", "0").heaviest_users == 0
+    monkeypatch.setenv("HEAVIEST_USERS", "0")
+    assert settings(*image).heaviest_users == 0
+
+
 def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
     path = config(tmp_path, "features: {avatars: {api: images, flagKey: avatars-v2, steps: 4}}")
     (feature,) = settings("--config", path, "--workload", "image").features
@@ -64,6 +72,7 @@ def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
         (["--workload", "image", "--features", "image-generation", "--max-batch", "0"], "--max-batch"),
         (["--workload", "image", "--features", "image-generation", "--step-seconds", "nan"], "--step-seconds"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["--workload", "image", "--features", "image-generation", "--heaviest-users", "6"], "--heaviest-users"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(arguments: list[str], complaint: str) -> None:

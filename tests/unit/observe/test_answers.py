@@ -97,3 +97,47 @@ def test_no_series_at_all_is_missing_and_not_zero() -> None:
 def test_too_many_series_are_missing() -> None:
     many = tuple(({"tier": f"t{n}"}, 1.0) for n in range(answers.MAX_AUDIENCES + 1))
     assert "more than 1000 series" in words(rates(*many))
+
+
+def users(*series: tuple[dict[str, str], float]) -> Any:
+    """The heaviest users in these series."""
+    return answers.users(
+        tuple(Series(labels, value) for labels, value in series),
+        tier_label="tier",
+        cohort_label="cohort",
+        user_label="user",
+        at=5.0,
+    )
+
+
+def test_the_heaviest_users_have_a_rate_each() -> None:
+    found = users(({"tier": "free", "cohort": "new", "user": "ana"}, 2.0), ({"tier": "free", "user": "ana"}, 3.0))
+    assert found == {Audience("free", "new", "ana"): Sample(2.0, 5.0), Audience("free", "", "ana"): Sample(3.0, 5.0)}
+
+
+def test_no_heavy_users_is_an_answer_and_not_missing() -> None:
+    assert users() == {}
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257, "a\nb", "a\u202eb"])
+def test_a_name_that_no_targetingkey_can_be_is_left_alone(name: str) -> None:
+    assert users(({"tier": "free", "user": name}, 9.0)) == {}
+
+
+def test_a_user_without_a_finite_rate_is_left_alone() -> None:
+    assert users(({"tier": "free", "user": "ana"}, float("inf")), ({"tier": "free", "user": "ben"}, -1.0)) == {}
+
+
+def test_two_series_for_one_user_are_missing_and_name_nobody() -> None:
+    said = words(users(({"tier": "free", "user": "ana", "pod": "a"}, 1.0), ({"tier": "free", "user": "ana"}, 1.0)))
+    assert "two series for one user of free" in said
+    assert "ana" not in said
+
+
+def test_a_user_without_a_tier_is_missing() -> None:
+    assert "no label 'tier'" in words(users(({"user": "ana"}, 1.0)))
+
+
+def test_too_many_users_are_missing() -> None:
+    many = tuple(({"tier": "free", "user": f"u{n}"}, 1.0) for n in range(answers.MAX_USERS + 1))
+    assert "topk" in words(users(*many))

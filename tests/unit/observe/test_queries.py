@@ -1,17 +1,18 @@
 """What is asked for whom."""
 
-from brownout.api.policy import Demand, DemandQuery
+from brownout.api.policy import Demand, DemandQuery, HeaviestQuery, TierEntry
 from brownout.api.pool import PrometheusSource
 from brownout.api.resources import Key
 from brownout.api.scaler import EngineMetric, Metric
 from brownout.api.schema import Ref
 from brownout.decide.evidence import Missing, Sample
-from brownout.decide.snapshot import StoredPolicy, StoredScaler
+from brownout.decide.snapshot import Audience, StoredPolicy, StoredScaler
 from brownout.observe.answers import Series
-from brownout.observe.queries import Asker, Questions, askers, demand_query
+from brownout.observe.queries import Asker, Questions, askers, demand_query, heaviest_query
 from brownout.observe.sources import Source
 from support.operator_builders import policy, pool, scaler
 
+AUTO = (TierEntry(tier_ref=Ref(name="free")),)
 OWN = Asker(Source(url="http://own"))
 THEIRS = Source(url="http://theirs")
 
@@ -93,3 +94,42 @@ def test_a_pool_with_a_secret_has_its_own_source() -> None:
     with_secret = pool(prometheus=PrometheusSource(secret_ref=Ref(name="s"), namespace_parameter="ns"))
     assert askers([with_secret], {"s": THEIRS}, own=OWN) == {"h100": Asker(THEIRS, "ns")}
     assert askers([pool()], {}, own=OWN) == {"h100": OWN}
+
+
+def test_the_heaviest_users_are_asked_by_the_reference_servers_name() -> None:
+    asked = {ask.query for ask in questions(policies=(policy(tiers=AUTO),)).asks}
+    assert (
+        'topk by (tier, cohort) (5, sum by (tier, cohort, user) (brownout_feature_heaviest_requests_per_second{feature="images",namespace="media"}))'
+        in asked
+    )
+
+
+def test_a_policys_own_query_for_the_heaviest_users_is_asked_as_it_is_written() -> None:
+    own = HeaviestQuery(query="my_users", user_label="account")
+    one = policy(tiers=AUTO, demand=Demand(heaviest=own))
+    assert heaviest_query(one) is own
+    asked = questions(policies=(one,))
+    answer = (Series({"tier": "free", "account": "ana"}, 2.0),)
+    read = asked.read({ask: answer if ask.query == "my_users" else () for ask in asked.asks}, at=1.0)
+    assert read.heaviest[one.key] == {Audience("free", "", "ana"): Sample(2.0, 1.0)}
+
+
+def test_nobody_asks_for_users_of_whom_none_may_be_held_back() -> None:
+    always = (TierEntry(tier_ref=Ref(name="pro"), availability="Always"),)
+    for one in (policy(tiers=always), policy(tiers=AUTO, mode="Advise")):
+        asked = questions(policies=(one,))
+        assert not [ask for ask in asked.asks if "heaviest" in ask.query]
+        assert asked.read(dict.fromkeys(asked.asks, ()), at=1.0).heaviest == {one.key: {}}
+
+
+def test_a_server_that_counts_no_users_is_nothing_amiss() -> None:
+    one = policy(tiers=AUTO)
+    asked = questions(policies=(one,))
+    assert asked.read(dict.fromkeys(asked.asks, ()), at=1.0).heaviest == {one.key: {}}
+
+
+def test_missing_heaviest_users_name_the_policy_and_the_field() -> None:
+    one = policy(tiers=AUTO)
+    asked = questions(policies=(one,))
+    heaviest = asked.read(dict.fromkeys(asked.asks, Missing("HTTP 500")), at=1.0).heaviest[one.key]
+    assert heaviest == Missing("FeaturePolicy media/images: demand.heaviest: HTTP 500")

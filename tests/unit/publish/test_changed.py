@@ -101,6 +101,22 @@ def test_why_a_cell_waits_is_written_but_seldom() -> None:
     assert not writes(old, new, since=1.0)
 
 
+def test_another_rule_of_the_gate_is_written_but_seldom_and_its_numbers_ride_along() -> None:
+    def refused(rule: str, sentence: str) -> Status:
+        return policy(shedding="True", refusedBy=rule, refusal=sentence)
+
+    dwell = refused("Dwell", "shed 12 s ago; it stays for 120 s")
+    assert not writes(dwell, refused("Dwell", "shed 40 s ago; it stays for 120 s"))
+    assert writes(dwell, refused("Waits", "chat for free comes back first"))
+    assert not writes(dwell, refused("Waits", "chat for free comes back first"), since=1.0)
+
+
+def test_gpus_that_are_to_go_to_another_are_written_but_seldom() -> None:
+    going = scaler(reclaim={"to": "media/chat", "keeps": 1})
+    assert writes(scaler(), going)
+    assert not writes(scaler(), going, since=1.0)
+
+
 def test_what_only_decays_is_not_written() -> None:
     assert not writes(policy(offeredBefore="3.000", shedding="True"), policy(offeredBefore="2.900", shedding="True"))
 
@@ -115,6 +131,10 @@ def test_cells_that_come_and_go_are_written() -> None:
     none = policy() | {"cells": []}
     assert writes(none, policy(), since=0.1)
     assert writes(policy(), none, since=0.1)
+
+
+def test_another_user_who_is_held_back_is_written() -> None:
+    assert writes(policy(user="ana"), policy(user="ben"), since=0.1)
 
 
 def test_a_pool_is_written_when_gpus_change_hands_and_not_when_its_saturation_trembles() -> None:

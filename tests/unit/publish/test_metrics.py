@@ -4,8 +4,8 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.memory import Memory
-from brownout.decide.outcome import Plan, ScalePlan
-from brownout.decide.snapshot import Scaler, Snapshot, Workload
+from brownout.decide.outcome import CellKey, CellPlan, Level, Plan, PolicyPlan, ScalePlan
+from brownout.decide.snapshot import Audience, Scaler, Snapshot, Workload
 from brownout.publish.metrics import Metrics
 from support.operator_builders import scaler
 
@@ -50,3 +50,30 @@ def test_while_a_kind_is_not_known_the_last_values_stand_and_it_is_said() -> Non
     page = metrics.page().decode()
     assert 'brownout_kind_unseen{kind="FeaturePolicy"} 1.0' in page
     assert 'brownout_scaler_saturation_ratio{namespace="media",scaler="image"} 1.5' in page
+
+
+def test_users_who_are_held_back_alone_are_counted_and_never_named() -> None:
+    policy = Key("media", "images")
+    cells = tuple(
+        CellPlan(
+            key=CellKey(policy, Audience("free", "", user)),
+            level=level,
+            previous=level,
+            variant_name="",
+            reason=Reason.CAPACITY,
+            message="",
+            since=0.0,
+        )
+        for user, level in (("", Level(1)), ("ana", Level(2)), ("ben", Level(2)), ("cay", Level(0)))
+    )
+    metrics = Metrics()
+    metrics.show(
+        Snapshot(),
+        Plan(at=0.0, policies={policy: PolicyPlan(key=policy, cells=cells, version=1, summary="")}),
+        Memory(),
+    )
+    page = metrics.page().decode()
+    at = '{cohort="",feature="images",namespace="media",tier="free"}'
+    assert f"brownout_cell_users_held_back{at} 2.0" in page
+    assert f"brownout_cell_variant{at} 1.0" in page
+    assert "ana" not in page

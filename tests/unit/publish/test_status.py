@@ -5,10 +5,11 @@ from msgspec import structs
 from brownout.api.pool import GPUPoolStatus, PoolGPUs
 from brownout.api.reasons import Condition as Kind
 from brownout.api.reasons import Reason
+from brownout.api.scaler import InferenceScalerStatus, Reclaim
 from brownout.api.schema import Condition
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.outcome import Verdict
+from brownout.decide.outcome import ScalePlan, Verdict
 from brownout.publish.status import (
     LONGEST_MESSAGE,
     body,
@@ -92,6 +93,42 @@ def test_a_cells_line_says_what_its_users_have_and_since_when() -> None:
     assert (free.variant, free.percent, free.reason, free.since) == ("full", 40, "Capacity", LATER)
     assert (free.last_shed_at, free.offered_before, free.direction) == (LATER, "10.000", "Shed")
     assert found.version == 2
+
+
+def test_a_cells_line_says_what_keeps_it_from_coming_back() -> None:
+    shed = cell(tier="free").shed(asked=0.1, ago=30)
+    seen = snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0}))
+    decided, memory = tick(seen, remembered(shed))
+
+    found = policy_status(decided.policies[named("image")], memory, policy().stored, NOW)
+
+    lines = {(line.tier, line.cohort): (line.refused_by, line.refusal) for line in found.cells}
+    assert lines["free", ""] == ("Dwell", "shed 30 s ago; it stays for 120 s")
+    assert lines["pro", ""] == ("", "")
+
+
+def test_what_was_declared_is_not_called_learned() -> None:
+    decided, _ = tick(snapshot(pool(), scaler(replicas=3)))
+
+    def learned(*starts: float) -> tuple[int, int]:
+        memory = ScalerMemory(cold_starts=starts)
+        found = scaler_status(decided.scalers[named("image")], memory, scaler().stored, NOW).learned
+        return found.cold_start_p50_seconds, found.cold_start_p95_seconds
+
+    assert learned(40.0, 50.0) == (0, 0)
+    assert learned(40.0, 50.0, 90.0) == (50, 90)
+
+
+def test_a_scalers_status_says_its_trend_and_who_gets_its_gpus() -> None:
+    decided, memory = tick(snapshot(pool(), scaler(replicas=3)))
+    calm = decided.scalers[named("image")]
+    losing = structs.replace(calm, forecast=7, goes_to=named("chat"), keeps=2)
+
+    def status(plan: ScalePlan) -> InferenceScalerStatus:
+        return scaler_status(plan, memory.scalers[named("image")], scaler().stored, NOW)
+
+    assert (status(losing).replicas.forecast, status(losing).reclaim) == (7, Reclaim(to="media/chat", keeps=2))
+    assert (status(calm).replicas.forecast, status(calm).reclaim) == (0, Reclaim())
 
 
 def test_a_pool_whose_gpus_cannot_be_read_keeps_the_number_that_it_had() -> None:

@@ -21,6 +21,8 @@ from brownout.api.schema import (
 )
 
 PROMETHEUS_LABEL = r"^[A-Za-z_][A-Za-z0-9_]*$"
+LONGEST_USER = 256
+"""Characters of a targetingKey; nobody with a longer one is held back alone."""
 
 
 class Cost(Object, frozen=True, kw_only=True):
@@ -81,11 +83,32 @@ class DemandQuery(Object, frozen=True, kw_only=True):
     ] = "cohort"
 
 
+class HeaviestQuery(DemandQuery, frozen=True, kw_only=True):
+    """One series for each of the heaviest users of each tier and cohort, in requests a second; at least two of each."""
+
+    rules: ClassVar = (
+        Rule(
+            "!has(self.userLabel) || ((!has(self.tierLabel) || self.userLabel != self.tierLabel)"
+            " && (!has(self.cohortLabel) || self.userLabel != self.cohortLabel))",
+            "userLabel is the label of the tier or of the cohort; write the label that names users",
+        ),
+    )
+    user_label: Annotated[
+        str, Meta(min_length=1, max_length=63, pattern=PROMETHEUS_LABEL, description="its value is the targetingKey")
+    ] = "user"
+
+
 class Demand(Object, frozen=True, kw_only=True):
-    """Where the rates are read; both default to the reference server's names."""
+    """Where the rates are read; all default to the reference server's names."""
 
     offered: Annotated[DemandQuery, Meta(description="what users asked for")] | None = None
     admitted: Annotated[DemandQuery, Meta(description="what was let through")] | None = None
+    heaviest: (
+        Annotated[
+            HeaviestQuery, Meta(description="what the heaviest users asked for, so that one may be held back alone")
+        ]
+        | None
+    ) = None
     remember_seconds: Annotated[
         int, Meta(ge=1, le=86400, description="how long the demand from before a shed is remembered; it decays")
     ] = 3600
@@ -161,11 +184,15 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
 class CellStatus(Object, frozen=True, kw_only=True):
     """One line for each cell: `percent` of its users have `variant`, the others the next lower one.
 
-    While a person's override is in force all of them have `overriddenTo`, and the rest is where the loop goes on from.
+    A line with `user` speaks of one user of the cell, whose demand alone was a great part of it. While a person's override is
+    in force all of them have `overriddenTo`, and the rest is where the loop goes on from.
     """
 
     tier: str
     cohort: str = ""
+    user: Annotated[
+        str, Meta(max_length=LONGEST_USER, description="the targetingKey of a user who is held back alone")
+    ] = ""
     variant: str
     percent: int = 100
     overridden_to: str = ""
@@ -173,6 +200,8 @@ class CellStatus(Object, frozen=True, kw_only=True):
     message: str = ""
     since: Time = ""
     expected_return: Time = ""
+    refused_by: Annotated[str, Meta(description="the rule of the restore gate that keeps it from coming back now")] = ""
+    refusal: Annotated[str, Meta(description="on what numbers it does")] = ""
     last_shed_at: Time = ""
     dwell_seconds: int = 0
     offered_before: str = ""

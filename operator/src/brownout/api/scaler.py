@@ -199,7 +199,10 @@ class InferenceScalerSpec(Object, frozen=True, kw_only=True):
 
 
 class ReplicaCounts(Object, frozen=True, kw_only=True):
-    """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows."""
+    """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows.
+
+    floor: for what may never be taken; forecast: by the trend, by the time that a new replica is ready, 0 without a trend.
+    """
 
     desired: int = 0
     current: int = 0
@@ -208,6 +211,7 @@ class ReplicaCounts(Object, frozen=True, kw_only=True):
     demanded: int = 0
     obtainable: int = 0
     floor: int = 0
+    forecast: int = 0
 
 
 class DemandStatus(Object, frozen=True, kw_only=True):
@@ -246,6 +250,13 @@ class ScalerMemory(Object, frozen=True, kw_only=True):
     closed_until: Time = ""
 
 
+class Reclaim(Object, frozen=True, kw_only=True):
+    """GPUs that are about to go, or go, to another scaler of the pool that is short of its share: which, and what is kept."""
+
+    to: str = ""
+    keeps: int = 0
+
+
 class InferenceScalerStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
     replicas: ReplicaCounts = ReplicaCounts()
@@ -254,6 +265,7 @@ class InferenceScalerStatus(Object, frozen=True, kw_only=True):
     demand: DemandStatus = DemandStatus()
     learned: Learned = Learned()
     coming_ready_at: Time = ""
+    reclaim: Reclaim = Reclaim()
     summary: str = ""
     decisions: tuple[ScaleDecision, ...] = ()
     memory: ScalerMemory = ScalerMemory()

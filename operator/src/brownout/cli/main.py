@@ -29,6 +29,12 @@ COMMANDS: tuple[Command, ...] = (
     Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
     Command("status", "brownout.cli.status", "say what is taken from whom, and why"),
+    Command("explain", "brownout.cli.explain", "say which rule decided, on what numbers, and what it waits for"),
+    Command(
+        "simulate",
+        "brownout.cli.simulate",
+        "run manifests against a scenario in virtual time, beside other controllers",
+    ),
 )
 """Every command, in the order in which help lists them. A new command is a line here and its module."""
 

@@ -53,6 +53,7 @@ def _policy(policy: Stored[Any, Any]) -> Iterator[tuple[str, ...]]:
         yield (str(policy.key), served, spec.variants[0].name if cells else "", "", "", "")
     for cell in taken:
         audience = f"{cell.tier}/{cell.cohort}" if cell.cohort else cell.tier
+        audience = f"user {cell.user} of {audience}" if cell.user else audience
         back = f"; back about {cell.expected_return}" if cell.expected_return else ""
         yield (str(policy.key), audience, _has(spec, cell), cell.reason, cell.since, cell.message + back)
 

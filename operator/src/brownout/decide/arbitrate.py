@@ -5,10 +5,13 @@ the rest of the demand by priority. Without the floor a popular free feature of 
 paying users of a lesser one. What a scaler holds already it keeps, until another has been short for a while.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from heapq import heapify, heappop, heappush
+from itertools import groupby
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from brownout.api.resources import Key
 from brownout.decide.evidence import Missing
@@ -18,7 +21,7 @@ from brownout.decide.snapshot import Pool
 class Claim(Struct, frozen=True, kw_only=True):
     """What one scaler asks of the pool, in replicas of `gpus` each; `keep` is what it holds and does not give up itself.
 
-    `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and is not taken from.
+    `tiers`: by descending tier priority, the replicas for the demand of that tier and those above it. `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and equals do not take from it. `fixed`: nobody does.
     """
 
     key: Key
@@ -28,9 +31,24 @@ class Claim(Struct, frozen=True, kw_only=True):
     floor: int
     demanded: int
     keep: int
+    tiers: tuple[tuple[int, int], ...] = ()
     by_node: Mapping[str, int]
     pressed: bool = False
     closed: bool = False
+    fixed: bool = False
+
+    def up_to(self, priority: int) -> int:
+        """Replicas for the demand of the tiers of this priority and above, never more than all of its demand."""
+        wanted = max((replicas for p, replicas in self.tiers if p >= priority), default=0)
+        return min(wanted, self.demanded)
+
+    def urgent(self, granted: int, ideal: int) -> int | None:
+        """The highest tier priority whose demand is not granted, though its share would cover more of it; None: no such."""
+        return next((p for p, _ in self.tiers if granted < min(self.up_to(p), ideal)), None)
+
+    def serves_below(self, priority: int) -> bool:
+        """Whether some of what it holds serves tiers below this priority."""
+        return self.keep > self.up_to(priority)
 
 
 class GPUs(Struct, frozen=True, kw_only=True):
@@ -76,106 +94,174 @@ def gpus_of(pool: Pool) -> GPUs | Missing:
 
 
 class _Room:
-    """The GPUs that are left while they are being handed out."""
+    """The GPUs that are left while they are being handed out. `homes`: pods of a claim by node that have not been seated."""
 
     def __init__(self, gpus: GPUs) -> None:
         self.nodes = dict(gpus.nodes) if gpus.nodes is not None else None
         self.total = gpus.total
         self.by_namespace = dict(gpus.by_namespace)
-        self.at_home: dict[tuple[Key, str], int] = {}
+        self.homes: dict[Key, Mapping[str, int]] = {}
+        self._by_free: dict[int, list[str]] | None = None
 
     def take(self, claim: Claim) -> bool:
         """One replica for a claim: where its pods are already, else on the fullest node that has room for it."""
-        quota = self.by_namespace.get(claim.key.namespace)
-        if self.total < claim.gpus or (quota is not None and quota < claim.gpus):
+        if self._most(claim) < 1:
             return False
         if self.nodes is not None:
-            node = self._node_for(claim)
+            node = self._home(claim) or self._fullest(claim.gpus)
             if node is None:
                 return False
             self.nodes[node] -= claim.gpus
-            self.at_home[claim.key, node] = self.at_home.get((claim.key, node), 0) + 1
-        self.charge(claim, 1)
+            if self._by_free is not None:
+                heappush(self._by_free.setdefault(self.nodes[node], []), node)
+        self._charge(claim, 1)
         return True
 
     def seat(self, claim: Claim, replicas: int) -> int:
         """Replicas that are there, where their pods are; how many that were. The others have no pod on a node yet."""
-        left = min(replicas, self.total // claim.gpus)
-        if (quota := self.by_namespace.get(claim.key.namespace)) is not None:
-            left = min(left, quota // claim.gpus)
-        seated = max(0, left) if self.nodes is None else 0
-        nodes = self.nodes or {}
-        for name in sorted((name for name in claim.by_node if name in nodes), key=lambda name: (nodes[name], name)):
-            here = max(0, min(left - seated, claim.by_node[name], nodes[name] // claim.gpus))
-            nodes[name] -= here * claim.gpus
-            self.at_home[claim.key, name] = here
+        left = max(0, min(replicas, self._most(claim)))
+        if self.nodes is None:
+            self._charge(claim, left)
+            return left
+        seated, homes = 0, {}
+        for free, name in sorted([(self.nodes[name], name) for name in claim.by_node if name in self.nodes]):
+            here = max(0, min(left - seated, claim.by_node[name], free // claim.gpus))
+            self.nodes[name] = free - here * claim.gpus
             seated += here
-        self.charge(claim, seated)
+            if here < claim.by_node[name]:
+                homes[name] = claim.by_node[name] - here
+        self.homes[claim.key] = homes
+        self._charge(claim, seated)
         return seated
 
-    def charge(self, claim: Claim, replicas: int) -> None:
-        """Book what replicas hold, whether it fits or not: a pool that shrank has as much less for others."""
+    def hold(self, claim: Claim, replicas: int) -> None:
+        """Book what replicas hold though it does not fit: a pool that shrank has as much less for others."""
+        self._charge(claim, replicas)
+
+    def _charge(self, claim: Claim, replicas: int) -> None:
         self.total -= replicas * claim.gpus
         if claim.key.namespace in self.by_namespace:
             self.by_namespace[claim.key.namespace] -= replicas * claim.gpus
 
-    def _node_for(self, claim: Claim) -> str | None:
+    def _most(self, claim: Claim) -> int:
+        """Replicas that the pool and the namespace's quota leave room for, wherever the nodes have it."""
+        quota = self.by_namespace.get(claim.key.namespace)
+        return (self.total if quota is None else min(self.total, quota)) // claim.gpus
+
+    def _home(self, claim: Claim) -> str | None:
+        """The fullest node with room on which the claim has a pod that is not seated; that pod is seated now."""
         assert self.nodes is not None
-        free = [name for name, left in self.nodes.items() if left >= claim.gpus]
-        home = [n for n in free if self.at_home.get((claim.key, n), 0) < claim.by_node.get(n, 0)]
-        nodes = self.nodes
-        return min(home or free, key=lambda name: (nodes[name], name), default=None)
+        homes = self.homes.get(claim.key, claim.by_node)
+        free = [(self.nodes[n], n) for n, pods in homes.items() if pods and self.nodes.get(n, 0) >= claim.gpus]
+        if not free:
+            return None
+        _, node = min(free)
+        self.homes[claim.key] = {**homes, node: homes[node] - 1}
+        return node
+
+    def _fullest(self, gpus: int) -> str | None:
+        """The fullest node with room for so many GPUs, by name among equals.
+
+        Names are in heaps by the GPUs that are free; one that has fewer by now is in another heap as well, and is passed over.
+        """
+        assert self.nodes is not None
+        if self._by_free is None:
+            self._by_free = {}
+            for name, free in sorted(self.nodes.items()):
+                self._by_free.setdefault(free, []).append(name)
+        for free in sorted(free for free in self._by_free if free >= gpus):
+            names = self._by_free[free]
+            while names and self.nodes[names[0]] != free:
+                heappop(names)
+            if names:
+                return names[0]
+            del self._by_free[free]
+        return None
+
+
+Wants = Sequence[tuple[Claim, int]]
+"""Claims of one priority, and how many replicas each is handed until it has so many."""
+
+
+class _Order(Struct, frozen=True):
+    """The order in which claims are served: by descending priority, then key; and in rounds.
+
+    `smallest`: with fewer GPUs left nobody can have one more replica.
+    """
+
+    claims: Sequence[Claim]
+    rounds: Sequence[Wants]
+    smallest: int
+
+
+def _order(claims: Iterable[Claim]) -> _Order:
+    """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest; each by priority.
+
+    A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
+    """
+    ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
+    rounds: dict[tuple[int, int, int], list[tuple[Claim, int]]] = {}
+    for claim in ordered:
+        before = 0
+        for place, wanted in (
+            ((0, 0), claim.minimum),
+            ((1, 0), min(claim.floor, claim.demanded)),
+            *(((2, -priority), min(replicas, claim.demanded)) for priority, replicas in claim.tiers),
+            ((3, 0), claim.demanded),
+        ):
+            if wanted > before:
+                rounds.setdefault((*place, -claim.priority), []).append((claim, wanted))
+                before = wanted
+    smallest = min((claim.gpus for claim in ordered), default=0)
+    return _Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
 
 
 def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
     """Replicas for each claim. With `keep`, that much is handed out first; without it, as if nobody held anything."""
+    return _share(_order(claims), _counted(gpus, claims), keep)
+
+
+def _share(order: _Order, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Key, int]:
     room = _Room(gpus)
-    granted = {claim.key: 0 for claim in claims}
-    ordered = sorted(claims, key=lambda c: (-c.priority, c.key))
-    rounds: list[Callable[[Claim], int]] = [
-        lambda c: c.minimum,
-        lambda c: min(c.floor, c.demanded),
-        lambda c: c.demanded,
-    ]
-    groups = _by_priority(ordered)
-    if keep is not None:
-        for claim in ordered:
-            granted[claim.key] = room.seat(claim, keep[claim.key])
-        for group in groups:
-            _hand_out(group, lambda c: keep[c.key], room, granted)
-        for claim in ordered:
-            room.charge(claim, keep[claim.key] - granted[claim.key])
-    for wanted in rounds:
-        for group in groups:
-            _hand_out(group, wanted, room, granted)
+    if keep is None:
+        granted = {claim.key: 0 for claim in order.claims}
+    else:
+        granted = {claim.key: room.seat(claim, keep[claim.key]) for claim in order.claims}
+        standing = [claim for claim in order.claims if granted[claim.key] < keep[claim.key]]
+        for _, group in groupby(standing, key=lambda claim: claim.priority):
+            _hand_out([(claim, keep[claim.key]) for claim in group], room, granted)
+        for claim in standing:
+            room.hold(claim, keep[claim.key] - granted[claim.key])
+    for wants in order.rounds:
+        if room.total < order.smallest:
+            break
+        _hand_out(wants, room, granted)
     return granted
 
 
-def _by_priority(ordered: Sequence[Claim]) -> list[list[Claim]]:
-    groups: list[list[Claim]] = []
-    for claim in ordered:
-        if groups and groups[-1][0].priority == claim.priority:
-            groups[-1].append(claim)
-        else:
-            groups.append([claim])
-    return groups
+def _counted(gpus: GPUs, claims: Sequence[Claim]) -> GPUs:
+    """The same GPUs without their nodes, where every replica needs as many: then only the number of places counts."""
+    if gpus.nodes is None or gpus.by_namespace or not _of_one_size(claims):
+        return gpus
+    size = claims[0].gpus
+    places = sum(free // size for free in gpus.nodes.values())
+    return structs.replace(gpus, nodes=None, total=min(gpus.total, places * size))
 
 
-def _hand_out(group: Sequence[Claim], wanted: Callable[[Claim], int], room: _Room, granted: dict[Key, int]) -> None:
-    """One replica at a time to the claim of the group that has the least of what it wants, until it has it or cannot."""
+def _of_one_size(claims: Sequence[Claim]) -> bool:
+    return len({claim.gpus for claim in claims}) == 1
 
-    def place(claim: Claim) -> tuple[float, Key, int]:
-        return granted[claim.key] / wanted(claim), claim.key, index[claim.key]
 
-    index = {claim.key: i for i, claim in enumerate(group)}
-    queue = [place(claim) for claim in group if granted[claim.key] < wanted(claim)]
+def _hand_out(wants: Wants, room: _Room, granted: dict[Key, int]) -> None:
+    """One replica at a time to the claim that has the least of what it wants, until it has it or cannot."""
+    queue = [(has / most, c.key, most, c) for c, most in wants if (has := granted[c.key]) < most]
     heapify(queue)
     while queue:
-        claim = group[heappop(queue)[2]]
+        _, key, most, claim = heappop(queue)
         if room.take(claim):
-            granted[claim.key] += 1
-            if granted[claim.key] < wanted(claim):
-                heappush(queue, place(claim))
+            granted[key] += 1
+            if granted[key] < most:
+                heappush(queue, (granted[key] / most, key, most, claim))
 
 
 def is_short(claim: Claim, *, granted: int, ideal: int, percent: int) -> bool:
@@ -183,52 +269,86 @@ def is_short(claim: Claim, *, granted: int, ideal: int, percent: int) -> bool:
     return ideal - granted >= max(1, ideal * percent / 100)
 
 
-def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key]) -> dict[Key, int]:
+def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal: Mapping[Key, int]) -> dict[Key, int]:
     """What each scaler keeps once those in `short` reclaim their share: others fall towards theirs, no further than needed.
 
-    What somebody holds above its own demand goes first, then what the least important hold above their share. Below its own
-    demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls where
-    none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
+    What somebody holds above its own demand goes first, then what the least important hold above their share (`ideal`). Below
+    its own demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls
+    where none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
     """
-    ideal = share(claims, gpus)
+    order, gpus = _order(claims), _counted(gpus, claims)
     keep = {claim.key: claim.keep for claim in claims}
-    pressed = any(claim.pressed for claim in claims if claim.key in short)
+    needy = [claim for claim in claims if claim.key in short]
+    pressed = any(claim.pressed for claim in needy)
+    granted = _share(order, gpus, keep)
+    urgent = max((u for c in needy if (u := c.urgent(granted[c.key], ideal[c.key])) is not None), default=None)
 
     def least(claim: Claim) -> int:
         bottom = max(ideal[claim.key], min(claim.minimum, claim.keep))
         return bottom if pressed else max(bottom, min(claim.demanded, claim.keep))
 
+    def may_lose(claim: Claim) -> bool:
+        """Hysteresis is for equals: what serves lower tiers goes to higher ones whenever those are short."""
+        if claim.fixed or not claim.closed:
+            return not claim.fixed
+        return urgent is not None and least(claim) >= claim.up_to(urgent) and claim.serves_below(urgent)
+
     def lacking(kept: Mapping[Key, int]) -> int:
-        granted = share(claims, gpus, keep=kept)
-        return sum(c.gpus * max(0, ideal[c.key] - granted[c.key]) for c in claims if c.key in short)
+        """GPUs that the short lack of their share."""
+        granted = _share(order, gpus, kept)
+        return sum(claim.gpus * max(0, ideal[claim.key] - granted[claim.key]) for claim in needy)
 
     losers = sorted(
-        (c for c in claims if not c.closed and c.key not in short and c.keep > least(c)),
+        (c for c in claims if may_lose(c) and c.key not in short and c.keep > least(c)),
         key=lambda c: (c.keep <= c.demanded, c.priority, c.key),
     )
-    lowered = [{loser.key: least(loser)} for loser in losers]
 
-    def after(count: int) -> dict[Key, int]:
-        """What is kept where the first so many have fallen as far as they can."""
-        return keep | {key: low for one in lowered[:count] for key, low in one.items()}
+    def after(freed: int) -> dict[Key, int]:
+        """What is kept where so many GPUs are let go of, by one loser after the other."""
+        kept = dict(keep)
+        for loser in losers:
+            gone = min(loser.keep - least(loser), -(-freed // loser.gpus))
+            kept[loser.key] -= gone
+            freed = max(0, freed - gone * loser.gpus)
+        return kept
 
-    best = lacking(after(len(losers)))
-    if best >= lacking(keep):
+    most = sum(loser.gpus * (loser.keep - least(loser)) for loser in losers)
+    lacking_after = cache(lambda freed: lacking(after(freed)))
+    best = lacking_after(most)
+    if best >= lacking_after(0):
         return keep
-    needed = _least(0, len(losers), lambda count: lacking(after(count)) <= best)
+    needed = most  # as it mostly is: there are more who lack than there is to be had
+    if lacking_after(most - 1) <= best:
+        needed = bisect_left(range(most - 1), True, key=lambda freed: lacking_after(freed) <= best)
     kept = after(needed)
-    for loser in reversed(losers[:needed]):
+    if _of_one_size(claims) and not gpus.by_namespace:
+        return kept  # every GPU that was freed is as good as any other, and the last of them was needed
+    return _give_back([c for c in losers if kept[c.key] < c.keep], kept, lambda kept: lacking(kept) <= best)
 
-        def enough(given: int, loser: Claim = loser) -> bool:
-            return lacking(kept | {loser.key: loser.keep - given}) <= best
 
-        kept[loser.key] = loser.keep - _least(0, loser.keep - least(loser), enough)
+def _give_back(
+    losers: Sequence[Claim], kept: dict[Key, int], enough: Callable[[Mapping[Key, int]], bool]
+) -> dict[Key, int]:
+    """What is kept once losers have back what they let go of for nothing, the last of them first, by halves."""
+    some = [list(losers)]
+    looks = MOST_LOOKS // len(kept)
+    while some and looks > 0:
+        these = some.pop()
+        looks -= 1
+        if enough(whole := kept | {claim.key: claim.keep for claim in these}):
+            kept = whole
+        elif len(these) > 1:
+            middle = len(these) // 2
+            some += [these[:middle], these[middle:]]
+        else:
+            one, low = these[0], kept[these[0].key]
+            refused = bisect_left(
+                range(low + 1, one.keep), True, key=lambda replicas: not enough(kept | {one.key: replicas})
+            )
+            kept = kept | {one.key: low + refused}
     return kept
 
 
-def _least(low: int, high: int, enough: Callable[[int], bool]) -> int:
-    """The least number that is enough, where `high` is and all above one that is are as well."""
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle + 1, high)
-    return low
+MOST_LOOKS = 20_000
+"""Claims that are looked at, at most, to find who let go of something for nothing: in a pool of a hundred scalers that is
+everybody; of a thousand, those that fell together for nothing and not each of those that fell alone."""

@@ -4,7 +4,7 @@ from msgspec import structs
 
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerSpec
-from brownout.decide.cells import Cell
+from brownout.decide.cells import FIRST, Cell
 from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for
 from brownout.decide.evidence import Missing
 from brownout.decide.forecast import remember, trend
@@ -16,6 +16,9 @@ from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Pool, Scaler
 from brownout.decide.view import ScalerView, Supply, supply_of
 
+UNTIERED = 1 / 3
+"""Where a queue knows no tiers, saturation is entered at a third of the excess: everybody waits from the first second on."""
+
 
 def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, *, elapsed: float) -> ScalerView:
     """What one scaler of a pool looks like now; its memory goes on from `memory`, `elapsed` seconds ago."""
@@ -24,28 +27,26 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
     memory = learn_cold_start(memory, scaler.workload, longest=float(spec.cold_start.give_up_after_seconds))
     memory = note_replicas(memory, replicas=scaler.workload.replicas, now=now, behavior=spec.behavior)
     supply = supply_of(scaler.workload, spec, memory, now=now)
+    window = scene.snapshot.rate_window_seconds
     demand = measure(
         scaler,
         cells=scene.by_scaler.get(key, []),
-        policies=scene.links.policies_of.get(key, ()),
-        offered_rate=lambda cell: scene.asked[cell.key],
-        seen_rate=lambda cell: scene.seen[cell.key],
-        served=lambda cell: scene.served[cell.key],
+        policies=scene.compiled.links.policies_of.get(key, ()),
+        flows=lambda: scene.flows(key, memory.cost_factor),
         unseen=scene.stale,
         unreadable=scene.unreadable.get(key.namespace, ()),
-        factor=memory.cost_factor,
         ready=supply.ready,
         replicas=supply.replicas,
         now=now,
     )
-    ratio = saturation_of(demand, capacity=supply.capacity, drain_seconds=spec.queue.drain_seconds)
+    ratio = saturation_of(demand, capacity=supply.capacity, spec=spec)
     settings = pool.stored.spec.saturation
     memory = follow(
         memory,
         ratio,
         whole=not demand.missing,
         elapsed=elapsed,
-        enter_excess=settings.enter_excess_seconds,
+        enter_excess=settings.enter_excess_seconds * (UNTIERED if spec.queue.order == "FIFO" else 1.0),
         now=now,
     )
     queued = (demand.backlog or 0.0) > supply.capacity
@@ -58,7 +59,12 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         now=now,
     )
     if demand.offered is not None and not demand.missing:
-        memory = structs.replace(memory, trend=remember(memory.trend, now=now, value=demand.offered.mean))
+        before = dict(memory.tier_trends)
+        memory = structs.replace(
+            memory,
+            trend=remember(memory.trend, now=now, value=demand.offered.mean),
+            tier_trends=tuple((p, remember(before.get(p, ()), now=now, value=f.mean)) for p, f in demand.tiers[:-1]),
+        )
     blind_since = memory.blind_since if memory.blind_since is not None else now
     memory = structs.replace(memory, blind_since=None if demand.known else blind_since)
     return ScalerView(
@@ -69,7 +75,8 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         saturation=ratio,
         saturated=memory.saturated,
         demanded=_replicas(demand, demand.planned, supply, spec),
-        forecast=_forecast(demand, memory, supply, spec),
+        forecast=_forecast(demand, memory, supply, spec, window=window),
+        tiers=_tiers(demand, memory, supply, spec, percent=settings.restore_percent, window=window),
         floor=_replicas(structs.replace(demand, load_replicas=None, backlog=None), demand.floor, supply, spec),
     )
 
@@ -84,26 +91,61 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
     )
 
 
-def _forecast(demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec) -> int | None:
+def _tiers(
+    demand: Demand,
+    memory: ScalerMemory,
+    supply: Supply,
+    spec: InferenceScalerSpec,
+    *,
+    percent: int,
+    window: float,
+) -> tuple[tuple[int, int], ...]:
+    """By descending tier priority: replicas for that tier and those above it, where they are going, without headroom.
+
+    Headroom comes last of all: what is planned to stay free in one workload is worth less than users who ask in another.
+    The lowest tier's trend is the whole demand's, and is in the plan for all of it.
+    """
+    lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
+    trends = dict(memory.tier_trends)
+    full = max(percent, spec.flow.target_percent)
+    found = []
+    for priority, flow in demand.tiers:
+        points = trends.get(priority, ()) if spec.forecast.method == "Trend" else ()
+        expected = trend(points, noise=flow.noise, window=window, lead_seconds=lead)
+        going = max(flow.mean, expected or 0.0)
+        found.append(
+            (priority, replicas_for(Demand(), flow=going, gpus=supply.gpus, target_percent=full, drain_seconds=1))
+        )
+    return tuple(found)
+
+
+def _forecast(
+    demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, window: float
+) -> int | None:
     """Replicas for what is expected when a replica that is asked for now would be ready; None without a trend."""
     if spec.forecast.method == "None" or demand.offered is None:
         return None
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    expected = trend(memory.trend, noise=demand.offered.noise, lead_seconds=lead)
+    expected = trend(memory.trend, noise=demand.offered.noise, window=window, lead_seconds=lead)
     return None if expected is None else _replicas(demand, Flow(expected), supply, spec)
 
 
 def _let_through(scene: Scene, scaler: Key) -> Flow | None:
-    """The declared cost of what is let through to a scaler; None where it is not known of one of its policies."""
-    if any(isinstance(policy.admitted, Missing) for policy in scene.links.policies_of.get(scaler, ())):
+    """The declared cost of what is let through to a scaler; None where it is not known of one of its policies.
+
+    Nor is it while one user is held back alone: what is let through is not told by user.
+    """
+    if any(isinstance(policy.admitted, Missing) for policy in scene.compiled.links.policies_of.get(scaler, ())):
+        return None
+    if any(cell.alone and scene.memory[cell.key].level != FIRST for cell in scene.by_scaler.get(scaler, ())):
         return None
 
-    def rate(cell: Cell) -> float | None:
+    def load(cell: Cell) -> tuple[float, float] | None:
         admitted = scene.policies[cell.key.policy].admitted
         assert not isinstance(admitted, Missing)
         sample = admitted.get(cell.key.audience)
-        return None if sample is None else sample.value
+        level = scene.served[cell.key]
+        return None if sample is None or not cell.planned else (sample.value, cell.admitted_cost(level, scaler))
 
-    return flow_of(
-        scene.by_scaler.get(scaler, ()), rate=rate, cost=lambda c: c.admitted_cost(scene.served[c.key], scaler)
-    )
+    loads = [load(cell) for cell in scene.by_scaler.get(scaler, ())]
+    return flow_of(loads, factor=1.0, window=scene.snapshot.rate_window_seconds)

@@ -43,6 +43,11 @@ class Cell(Struct, frozen=True, kw_only=True):
     scalers: frozenset[Key]
     unknown: frozenset[Key] = frozenset()
 
+    @property
+    def alone(self) -> bool:
+        """Whether this is one user (`decide.heavy`): nobody has a part of one."""
+        return bool(self.key.audience.user)
+
     def cost(self, level: Level, scaler: Key) -> float:
         """Mean declared GPU-seconds for each request of this cell's users at a level."""
         here = self.costs[level.variant].get(scaler, 0.0)
@@ -57,6 +62,11 @@ class Cell(Struct, frozen=True, kw_only=True):
         if level.variant == denial:
             return 0.0
         return self.cost(Level(level.variant) if level.variant + 1 == denial else level, scaler)
+
+    def denies(self, level: Level) -> bool:
+        """Whether any of its users are denied at a level."""
+        denial = len(self.variants) - 1
+        return level.variant == denial or (level.variant + 1 == denial and level.percent < 100)
 
     def loads(self, level: Level) -> frozenset[Key]:
         """The scalers that carry more with a part of the next better variant; giving back may relieve another."""
@@ -76,17 +86,25 @@ class Cell(Struct, frozen=True, kw_only=True):
         return f"{name} for {level.percent} %, {self.variants[level.variant + 1]} for the rest"
 
 
-class Rung(Struct, frozen=True, kw_only=True):
+class Rung(Struct, frozen=True, kw_only=True, gc=False):
     """One step of one cell from variant `step` to the next."""
 
     cell: Cell
     step: int
 
     @property
-    def order(self) -> tuple[int, int, int, int, str]:
-        """Where it stands on the ladder: cheapest first."""
+    def order(self) -> tuple[bool, int, int, int, int, str, str]:
+        """Where it stands on the ladder: cheapest first, and one heavy user before everybody else."""
         cell = self.cell
-        return (cell.tier_priority, cell.shed_order, self.step, cell.cohort_position, cell.key.policy.name)
+        return (
+            not cell.alone,
+            cell.tier_priority,
+            cell.shed_order,
+            self.step,
+            cell.cohort_position,
+            cell.key.policy.name,
+            cell.key.audience.user,
+        )
 
     def __str__(self) -> str:
         cell = self.cell
@@ -170,7 +188,10 @@ def _lowest(spec: FeaturePolicySpec, entry: TierEntry) -> int:
 
 
 def ladder(cells: Iterable[Cell]) -> list[Rung]:
-    """All rungs of these cells, cheapest first: (tier priority, shedOrder, variant step, cohort position, policy name)."""
+    """All rungs of these cells, cheapest first.
+
+    By (one user alone, tier priority, shedOrder, variant step, cohort position, policy name).
+    """
     rungs = [
         Rung(cell=cell, step=step) for cell in cells if cell.planned and not cell.always for step in range(cell.lowest)
     ]

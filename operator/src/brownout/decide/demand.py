@@ -11,15 +11,13 @@ from math import ceil, sqrt
 
 from msgspec import Struct
 
-from brownout.api.scaler import Metric
+from brownout.api.scaler import InferenceScalerSpec, Metric
 from brownout.api.schema import number
-from brownout.decide.cells import FIRST, Cell
+from brownout.decide.cells import Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
-from brownout.decide.outcome import CellKey, Level
-from brownout.decide.snapshot import Policy, Scaler
-
-RATE_WINDOW_SECONDS = 30.0
-"""The window of the rates that we ask for; a rate r then counts r * 30 requests, give or take the root of that."""
+from brownout.decide.outcome import CellKey
+from brownout.decide.rates import window_seconds
+from brownout.decide.snapshot import Audience, Policy, Scaler
 
 NOISE_Z = 1.0
 """Standard deviations by which a flow is widened upwards, where replicas are planned."""
@@ -28,11 +26,14 @@ DOUBT_Z = 2.0
 """Standard deviations by which it is widened downwards, where something is taken from users: they have the benefit of the
 doubt. With one, three GPUs of long requests that are 70 % full would be shed every few hours on noise alone."""
 
+HEALTHY_QUEUE = 0.2
+"""A queue may hold this share of its objective without telling of a shortage."""
+
 HPA_TOLERANCE = 0.1
 """The HPA leaves replicas alone within 10 % of the target (Kubernetes, horizontal pod autoscaling, algorithm details)."""
 
 
-class Flow(Struct, frozen=True):
+class Flow(Struct, frozen=True, gc=False):
     """GPU-seconds a second: the mean, and one standard deviation of its counting noise."""
 
     mean: float = 0.0
@@ -47,7 +48,20 @@ class Flow(Struct, frozen=True):
         return max(0.0, self.mean - DOUBT_Z * self.noise)
 
 
-class Demand(Struct, frozen=True, kw_only=True):
+class Flows(Struct, frozen=True, kw_only=True, gc=False):
+    """The flows of a scaler's cells: all that is asked for; what it carries; what may never be taken; and, by descending
+    tier priority, what that tier and those above it ask for with the others at their lowest. `dearest`: GPU-seconds of the
+    largest request that it carries.
+    """
+
+    offered: Flow
+    carried: Flow
+    floor: Flow
+    tiers: tuple[tuple[int, Flow], ...]
+    dearest: float
+
+
+class Demand(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a scaler's demand.
 
     `offered`, `admitted`, `floor`: flows (floor: of what may never be taken), None without any flow evidence.
@@ -61,9 +75,15 @@ class Demand(Struct, frozen=True, kw_only=True):
     backlog: float | None = None
     load_replicas: int | None = None
     load_metric: str = ""
+    tiers: tuple[tuple[int, Flow], ...] = ()
     objective_ratio: float | None = None
     busy: float | None = None
+    dearest: float = 0.0
     missing: tuple[str, ...] = ()
+
+    def excess_backlog(self, capacity: float, spec: InferenceScalerSpec) -> float:
+        """GPU-seconds waiting beyond what a healthy queue holds: a fifth of its objective's worth, at least a second's."""
+        return max(0.0, (self.backlog or 0.0) - capacity * max(1.0, spec.queue.objective_seconds * HEALTHY_QUEUE))
 
     @property
     def known(self) -> bool:
@@ -81,25 +101,26 @@ class Demand(Struct, frozen=True, kw_only=True):
         return max(self.offered, self.admitted, key=lambda flow: flow.upper)
 
 
-def flow_of(
-    cells: Iterable[Cell],
-    *,
-    rate: Callable[[Cell], float | None],
-    cost: Callable[[Cell], float],
-) -> Flow:
-    """The flow that cells bring to a scaler, at so many requests a second and GPU-seconds for each.
+def load(rate: float, each: float, window: float) -> tuple[float, float]:
+    """What so many requests a second load a workload with, at so many GPU-seconds each: the mean, and its variance.
 
-    The noise of a sum of Poisson counts: each request weighs its cost, so the variance is the sum of rate * cost^2 / window.
+    A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
     """
+    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else (0.0, 0.0)
+
+
+def total(loads: Iterable[tuple[float, float]]) -> Flow:
+    """The flow of several loads."""
     mean = variance = 0.0
-    for cell in cells:
-        asked = rate(cell)
-        if not asked or not cell.planned:
-            continue
-        each = cost(cell)
-        mean += asked * each
-        variance += asked * each * each / RATE_WINDOW_SECONDS
+    for one, spread in loads:
+        mean += one
+        variance += spread
     return Flow(mean, sqrt(variance))
+
+
+def flow_of(rates: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
+    """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each."""
+    return total([load(one[0], one[1] * factor, window) for one in rates if one is not None])
 
 
 def measure(
@@ -107,29 +128,23 @@ def measure(
     *,
     cells: list[Cell],
     policies: tuple[Policy, ...],
-    offered_rate: Callable[[Cell], float | None],
-    seen_rate: Callable[[Cell], float | None],
-    served: Callable[[Cell], Level],
+    flows: Callable[[], Flows],
     unseen: Mapping[CellKey, str],
     unreadable: tuple[str, ...] = (),
-    factor: float,
     ready: int,
     replicas: int,
     now: float,
 ) -> Demand:
     """All that is known of a scaler's demand at this moment.
 
-    `offered_rate` remembers what a shed cell asked for; `seen_rate` is what is asked for now; `served` is the level that
-    users have. `unseen` says why the demand of cells is not known; `unreadable`, of what part nothing can be said.
+    `flows` are those of its cells, of which `unseen` says whose demand is not known; `unreadable`, of what part nothing can be
+    said.
     """
-    key = scaler.stored.key
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
     missing = list(dict.fromkeys([*unreadable, *blind, *(unseen[c.key] for c in cells if c.key in unseen)]))
-    offered = admitted = floor = None
+    known = None
     if len(blind) < len(policies) and not (cells and all(c.key in unseen for c in cells)):
-        offered = flow_of(cells, rate=offered_rate, cost=lambda c: c.cost(FIRST, key) * factor)
-        admitted = flow_of(cells, rate=seen_rate, cost=lambda c: c.cost(served(c), key) * factor)
-        floor = flow_of(cells, rate=offered_rate, cost=lambda c: c.cost(c.floor, key) * factor)
+        known = flows()
 
     backlog = load = objective = busy = None
     load_metric = ""
@@ -150,9 +165,11 @@ def measure(
                 if load is None or wanted > load:
                     load, load_metric = wanted, metric.name
     return Demand(
-        offered=offered,
-        admitted=admitted,
-        floor=floor,
+        offered=known.offered if known else None,
+        admitted=known.carried if known else None,
+        floor=known.floor if known else None,
+        tiers=known.tiers if known else (),
+        dearest=known.dearest if known else 0.0,
         backlog=backlog,
         load_replicas=load,
         load_metric=load_metric,
@@ -198,11 +215,11 @@ def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percen
     return wanted
 
 
-def rate_of(policy: Policy, cell: Cell, *, now: float, within_seconds: float) -> Sample | Missing | None:
+def rate_of(policy: Policy, audience: Audience, *, now: float, within_seconds: float) -> Sample | Missing | None:
     """The offered rate of a cell: a sample, Missing where the query failed, None where nobody has asked yet."""
     if isinstance(policy.offered, Missing):
         return policy.offered
-    sample = policy.offered.get(cell.key.audience)
+    sample = policy.offered.get(audience)
     if sample is None:
         return None
     return fresh(sample, now=now, within_seconds=within_seconds)

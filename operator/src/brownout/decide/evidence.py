@@ -3,14 +3,14 @@
 from msgspec import Struct
 
 
-class Sample(Struct, frozen=True):
+class Sample(Struct, frozen=True, gc=False):
     """A finite value, and when it was evaluated (seconds, same clock as `now`)."""
 
     value: float
     at: float
 
 
-class Missing(Struct, frozen=True):
+class Missing(Struct, frozen=True, gc=False):
     """No evidence, and the sentence that says why: what was asked and what came back, never a response body."""
 
     message: str

@@ -6,7 +6,7 @@ from msgspec import Struct, structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import FIRST, Cell, ladder, taken
+from brownout.decide.cells import FIRST, Cell, taken
 from brownout.decide.demand import flow_of
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import CellMemory
@@ -57,24 +57,24 @@ def shortages(decided: Sequence[Decided]) -> list[Shortage]:
 def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     """The rungs to take now, on the ladders of all pools at once: a cell may be carried by more than one of them.
 
-    Between two steps of a pool stepSeconds pass, so that the first one's effect is seen. Where a pool's GPUs cannot be read
+    Between two steps of a scaler stepSeconds pass, so that the first one's effect is seen. Where a pool's GPUs cannot be read
     nothing is taken.
     """
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
     short = {
         deal.pool.stored.key: tuple(shortages(deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
     }
-    due = [s for deal in deals if _step_is_due(deal, scene.now) for s in short.get(deal.pool.stored.key, ())]
-    cells = [cell for cell in scene.cells.values() if cell.key not in scene.overridden]
+    due = [s for deal in deals for s in short.get(deal.pool.stored.key, ()) if _step_is_due(scene, deal, s.scaler)]
+    rungs = scene.ladder()
 
     def down(these: Sequence[Shortage], *modes: str) -> list[Taken]:
         if not these:
             return []
         return shed(
-            ladder(cell for cell in cells if cell.mode in modes),
+            [rung for rung in rungs if rung.cell.mode in modes and rung.cell.key not in scene.overridden],
             these,
             levels=scene.served,
-            rates=scene.seen,
+            rates=scene.asked,
             factors={key: view.memory.cost_factor for key, view in views.items()},
             room=room_of(views.values()),
         )
@@ -87,13 +87,15 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     )
 
 
-def _step_is_due(deal: Deal, now: float) -> bool:
-    last = deal.memory.last_shed_at
-    return last is None or now - last >= deal.pool.stored.spec.shedding.step_seconds
+def _step_is_due(scene: Scene, deal: Deal, scaler: Key) -> bool:
+    """Whether stepSeconds have passed since something of this scaler's was taken."""
+    steps = [scene.memory[cell.key].last_shed_at for cell in scene.by_scaler.get(scaler, ())]
+    last = max((at for at in steps if at is not None), default=None)
+    return last is None or scene.now - last >= deal.pool.stored.spec.shedding.step_seconds
 
 
-def went_down(scene: Scene, step: Taken) -> CellMemory:
-    """A cell's memory after a step down."""
+def went_down(scene: Scene, step: Taken, *, capacity: float) -> CellMemory:
+    """A cell's memory after a step down, while its workloads have so many GPUs ready."""
     cell, now = step.cell, scene.now
     memory = scene.memory[cell.key]
     settings = scene.policies[cell.key.policy].stored.spec.restore
@@ -107,11 +109,14 @@ def went_down(scene: Scene, step: Taken) -> CellMemory:
         since=now,
         last_shed_at=now,
         last_step_at=now,
+        shed_capacity=capacity,
         dwell_seconds=next_dwell(memory, after_seconds=float(settings.after_seconds), now=now),
         direction="Shed",
         reversals=_reversals(memory, "Shed", now),
         shed_rate=max(rates) if rates else memory.shed_rate,
         shed_rate_at=now,
+        visible_rate=None,
+        admitted_rate=None,
     )
 
 
@@ -129,7 +134,10 @@ def went_up(scene: Scene, cell: Cell, level: Level) -> CellMemory:
         last_step_at=now,
         direction="Restore",
         reversals=_reversals(memory, "Restore", now),
-        shed_rate=None if whole else memory.shed_rate,
+        shed_rate=scene.asked[cell.key],
+        shed_rate_at=now,
+        visible_rate=None,
+        admitted_rate=None,
     )
 
 
@@ -150,23 +158,24 @@ def restore_all(
     """Back up the ladder: the last rung taken first, several cells at once where they fit.
 
     `pools` by scaler. `leaving`: scalers on which nothing comes back now, and why. A cell that is refused makes those before
-    it on the ladder wait on the workloads that both would load, and on no others. But while a cell is in motion (just shed, or
-    coming back part by part), the other features of its product wait for it in the whole pool: last taken, first back.
+    it on the ladder wait on the workloads that both would load, and on no others.
     """
-    load = {key: _load(scene, view) for key, view in views.items()}
     waiting = dict(leaving)
-    moving: dict[tuple[str, Key], CellKey] = {}
     restored: dict[CellKey, CellMemory] = {}
     refused: dict[CellKey, Refusal] = {}
-    open_cells = [
-        cell
-        for cell in scene.cells.values()
-        if cell.mode == "Auto"
-        and cell.key not in scene.overridden
-        and scene.memory[cell.key].level != FIRST
+    open_cells = {
+        key
+        for key, memory in scene.memory.items()
+        if memory.level != FIRST
+        and (cell := scene.cells[key]).mode == "Auto"
+        and key not in scene.overridden
         and all(scaler in views for scaler in cell.scalers)
-    ]
-    for rung in reversed(ladder(open_cells)):
+    }
+    if not open_cells:
+        return restored, refused
+    loaded = {scaler for key in open_cells for scaler in scene.cells[key].scalers}
+    load = {scaler: _load(scene, views[scaler]) for scaler in loaded}
+    for rung in reversed([rung for rung in scene.ladder() if rung.cell.key in open_cells]):
         cell = rung.cell
         if cell.key in restored or cell.key in refused or not taken(rung, scene.memory[cell.key].level):
             continue
@@ -174,12 +183,7 @@ def restore_all(
         outcome: Refusal | Level | None = None
         if cell.key in just_shed:
             outcome = Refusal(reason=scene.memory[cell.key].reason, message=scene.memory[cell.key].message)
-        places = [(cell.key.policy.namespace, pools[key].key) for key in sorted(cell.scalers)]
-        outcome = outcome or _waits_for(cell, places, moving)
         outcome = outcome or restore_gate(candidate, scene.now) or step_that_fits(candidate)
-        if _in_motion(candidate, outcome, scene.now):
-            for place in places:
-                moving.setdefault(place, cell.key)
         if isinstance(outcome, Refusal):
             refused[cell.key] = outcome
             for key in candidate.views:
@@ -191,32 +195,10 @@ def restore_all(
     return restored, refused
 
 
-def _waits_for(
-    cell: Cell, places: Sequence[tuple[str, Key]], moving: Mapping[tuple[str, Key], CellKey]
-) -> Refusal | None:
-    """Another feature of the same product, further up the ladder of one of these pools, that is in motion."""
-    for place in places:
-        first = moving.get(place)
-        if first is not None and first.policy != cell.key.policy:
-            return Refusal(reason=Reason.WAITS, message=f"{first} comes back first")
-    return None
-
-
-def _in_motion(c: Candidate, outcome: Refusal | Level, now: float) -> bool:
-    """Whether a cell was shed within restore.afterSeconds, or is on its way back; one that merely does not fit is not."""
-    if isinstance(outcome, Level):
-        return outcome != FIRST
-    shed_at = c.memory.last_shed_at
-    return outcome.reason is Reason.STEP or (shed_at is not None and now - shed_at < c.settings.after_seconds)
-
-
 def _load(scene: Scene, view: ScalerView) -> float:
     """The flow that a scaler carries with every cell where it is now, those that were shed in this tick included."""
-    key, factor = view.key, view.memory.cost_factor
-    cells = scene.by_scaler.get(key, ())
-    return flow_of(
-        cells, rate=lambda c: scene.seen[c.key], cost=lambda c: c.cost(scene.served[c.key], key) * factor
-    ).mean
+    loads = [scene.expected(cell, view.key) for cell in scene.by_scaler.get(view.key, ()) if cell.planned]
+    return flow_of(loads, factor=view.memory.cost_factor, window=scene.snapshot.rate_window_seconds).mean
 
 
 def _candidate(

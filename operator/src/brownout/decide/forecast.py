@@ -1,8 +1,9 @@
 """Where demand will be when a replica that is asked for now would be ready. It may raise a plan, never lower it."""
 
+from bisect import bisect_left
+from functools import lru_cache
 from math import sqrt
-
-from brownout.decide.demand import RATE_WINDOW_SECONDS
+from operator import mul
 
 HISTORY_SECONDS = 60.0
 LEAST_POINTS = 5
@@ -18,11 +19,12 @@ Points = tuple[tuple[float, float], ...]
 
 def remember(points: Points, *, now: float, value: float) -> Points:
     """The history with one more point, without what is older than a minute."""
-    return (*(p for p in points if now - HISTORY_SECONDS <= p[0] < now), (now, value))
+    first, last = bisect_left(points, (now - HISTORY_SECONDS,)), bisect_left(points, (now,))
+    return (*points[first:last], (now, value))
 
 
-def trend(points: Points, *, noise: float, lead_seconds: float) -> float | None:
-    """The value expected `lead_seconds` after the last point by a straight line, or None where there is no upward trend.
+def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -> float | None:
+    """The value expected `lead_seconds` after the last point by a straight line, or None where there is no trend.
 
     Least squares over the history. The standard error of the slope is the greater of two: that of the residuals, and that of
     counting noise. The latter is not in the residuals: rates over overlapping windows wander together. A rate over a window
@@ -31,15 +33,23 @@ def trend(points: Points, *, noise: float, lead_seconds: float) -> float | None:
     """
     if len(points) < LEAST_POINTS or points[-1][0] - points[0][0] < LEAST_SPAN_SECONDS:
         return None
-    count = len(points)
-    mean_t = sum(t for t, _ in points) / count
-    mean_v = sum(v for _, v in points) / count
-    spread = sum((t - mean_t) ** 2 for t, _ in points)
-    slope = sum((t - mean_t) * (v - mean_v) for t, v in points) / spread
-    residual = sum((v - mean_v - slope * (t - mean_t)) ** 2 for t, v in points)
-    wander = 2 * noise * noise / RATE_WINDOW_SECONDS
-    error = sqrt(max(residual / (count - 2) / spread, 1.2 * wander / (points[-1][0] - points[0][0])))
-    if slope <= 0 or slope < SIGNIFICANT * error:
+    values = [value for _, value in points]
+    centre, around, spread = _centred(tuple([time for time, _ in points]))
+    slope: float = sum(map(mul, around, values)) / spread
+    wander = 2 * noise * noise / window
+    if slope == 0 or abs(slope) < SIGNIFICANT * sqrt(1.2 * wander / (points[-1][0] - points[0][0])):
         return None
-    now_value = mean_v + slope * (points[-1][0] - mean_t)
-    return min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0))
+    mean = sum(values) / len(values)
+    residual = sum([(v - mean - slope * t) ** 2 for t, v in zip(around, values, strict=True)])
+    if abs(slope) < SIGNIFICANT * sqrt(residual / (len(values) - 2) / spread):
+        return None
+    now_value = mean + slope * (points[-1][0] - centre)
+    return max(0.0, min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0)))
+
+
+@lru_cache(maxsize=64)
+def _centred(times: tuple[float, ...]) -> tuple[float, list[float], float]:
+    """Their mean, their distances from it, and the sum of the squares; most scalers have points at the same moments."""
+    mean = sum(times) / len(times)
+    around = [time - mean for time in times]
+    return mean, around, sum([distance * distance for distance in around])

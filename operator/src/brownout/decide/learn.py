@@ -4,8 +4,9 @@ from math import exp
 
 from msgspec import structs
 
-from brownout.decide.demand import RATE_WINDOW_SECONDS, Flow
+from brownout.decide.demand import Flow
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Workload
 
 FACTOR_BOUNDS = (1 / 3, 3.0)
@@ -22,6 +23,8 @@ SETTLED_SPREAD = 0.25
 """Level: within this share of its mean, and three standard deviations of its counting noise."""
 
 REMEMBERED_STARTS = 20
+LEAST_STARTS = 3
+"""From so many starts on a cold start is learned; before, it is what was declared."""
 
 
 def learn_cost(
@@ -82,8 +85,8 @@ def learn_cold_start(memory: ScalerMemory, workload: Workload, *, longest: float
 
 
 def cold_start_seconds(memory: ScalerMemory, *, expected: float, quantile: float = 0.5) -> float:
-    """The learned quantile of the cold start, in seconds; what was declared while fewer than three pods were seen."""
-    if len(memory.cold_starts) < 3:
+    """The learned quantile of the cold start, in seconds; what was declared while too few pods were seen."""
+    if len(memory.cold_starts) < LEAST_STARTS:
         return expected
     starts = sorted(memory.cold_starts)
     return starts[min(len(starts) - 1, int(quantile * len(starts)))]

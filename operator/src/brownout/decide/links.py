@@ -66,7 +66,7 @@ def link(snapshot: Snapshot) -> Links:
     for policy in policies:
         for cost in (cost for variant in policy.stored.spec.variants for cost in variant.costs):
             using = policies_of.setdefault(Key(policy.stored.key.namespace, cost.scaler), [])
-            if policy not in using:
+            if not using or using[-1] is not policy:
                 using.append(policy)
     return Links(
         scalers_of=scalers,
@@ -187,6 +187,10 @@ def _judge_policies(
 ) -> tuple[Policy, ...]:
     flag_keys: dict[tuple[str, str], Key] = {}
     usable: list[Policy] = []
+    tier_names = {namespace: {t.key.name for t in found} for namespace, found in tiers.items()}
+    scaler_names: dict[str, set[str]] = {}
+    for scaler in snapshot.scalers:
+        scaler_names.setdefault(scaler.namespace, set()).add(scaler.name)
     for policy in sorted(snapshot.policies.values(), key=lambda p: (p.stored.created_at, p.stored.key)):
         key, spec = policy.stored.key, policy.stored.spec
         where = f"FeaturePolicy {key}: spec"
@@ -197,8 +201,8 @@ def _judge_policies(
                 f"{where}.flagKey: FeaturePolicy {owner.name} has the flag {spec.flag_key!r} already; write another key",
             )
             continue
-        known_tiers = {t.key.name for t in tiers.get(key.namespace, ())}
-        known_scalers = {k.name for k in snapshot.scalers if k.namespace == key.namespace}
+        known_tiers = tier_names.get(key.namespace, set())
+        known_scalers = scaler_names.get(key.namespace, set())
         problems = [
             f"{where}.tiers[{i}].tierRef.name: no UserTier {entry.tier_ref.name!r} in {key.namespace}; "
             f"write one that exists ({names(known_tiers)}), or create it"

@@ -8,10 +8,11 @@ from msgspec import Struct
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
+from brownout.decide.compiled import Compiled
 from brownout.decide.outcome import CellKey, Level
 
 
-class CellMemory(Struct, frozen=True, kw_only=True):
+class CellMemory(Struct, frozen=True, kw_only=True, gc=False):
     """Times in seconds; rates in requests a second. `shed_rate` is the offered rate last seen before it was shed."""
 
     level: Level = Level(0)
@@ -21,26 +22,30 @@ class CellMemory(Struct, frozen=True, kw_only=True):
     last_shed_at: float | None = None
     last_step_at: float | None = None
     dwell_seconds: float = 0.0
+    shed_capacity: float | None = None
     direction: str = ""
     reversals: tuple[float, ...] = ()
+    rate: float | None = None
     mean_rate: float | None = None
+    visible_rate: float | None = None
+    admitted_rate: float | None = None
     shed_rate: float | None = None
     shed_rate_at: float = 0.0
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """A change of replicas by `delta` at a moment: what `behavior` counts."""
 
     at: float
     delta: int
 
 
-class Recommendation(Struct, frozen=True):
+class Recommendation(Struct, frozen=True, gc=False):
     at: float
     replicas: int
 
 
-class ScaleDecided(Struct, frozen=True, kw_only=True):
+class ScaleDecided(Struct, frozen=True, kw_only=True, gc=False):
     at: float
     from_replicas: int
     to_replicas: int
@@ -69,6 +74,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
     cold_starts: tuple[float, ...] = ()
     seen_ready: tuple[str, ...] = ()
     trend: tuple[tuple[float, float], ...] = ()
+    tier_trends: tuple[tuple[int, tuple[tuple[float, float], ...]], ...] = ()
     admitted: tuple[tuple[float, float], ...] = ()
     decisions: tuple[ScaleDecided, ...] = ()
 
@@ -83,6 +89,7 @@ class Memory(Struct, frozen=True, kw_only=True):
     """Immutable; a tick returns a new one. `served` is the level that users of each cell had, `versions` count its changes.
 
     A level counts variants: `variants` are the names of each policy's, by which it is found again when a policy is edited.
+    `compiled` only saves time.
     """
 
     at: float | None = None
@@ -92,3 +99,4 @@ class Memory(Struct, frozen=True, kw_only=True):
     served: dict[CellKey, Level] = {}
     versions: dict[Key, int] = {}
     variants: dict[Key, tuple[str, ...]] = {}
+    compiled: Compiled | None = None

@@ -1,4 +1,8 @@
-"""What one tick decides, as values. Whoever carries a plan out decides nothing."""
+"""What one tick decides, as values. Whoever carries a plan out decides nothing.
+
+There are tens of thousands of these values, and no cycles among them; `gc=False` keeps the garbage collector from looking at
+each of them over and over.
+"""
 
 from msgspec import Struct
 
@@ -7,7 +11,7 @@ from brownout.api.resources import Key
 from brownout.decide.snapshot import Audience
 
 
-class CellKey(Struct, frozen=True, order=True):
+class CellKey(Struct, frozen=True, order=True, gc=False):
     """Feature x tier x cohort: the unit that is shed or restored."""
 
     policy: Key
@@ -17,7 +21,7 @@ class CellKey(Struct, frozen=True, order=True):
         return f"{self.policy.name} for {self.audience}"
 
 
-class Level(Struct, frozen=True):
+class Level(Struct, frozen=True, gc=False):
     """Where a cell sits: `percent` of its users on the variant with this index, the others on the next one.
 
     Index 0 is the best variant. The lowest level of a variant that has a next one is 1 percent; 100 is all of them.
@@ -32,7 +36,7 @@ class Level(Struct, frozen=True):
         return (self.variant, -self.percent)
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class Verdict(Struct, frozen=True, kw_only=True, gc=False):
     """One condition of one object: what is true of it, why, and in what words."""
 
     type: Condition
@@ -41,7 +45,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
-class FlowView(Struct, frozen=True, kw_only=True):
+class FlowView(Struct, frozen=True, kw_only=True, gc=False):
     """Demand of a scaler in GPU-seconds a second; `backlog` in GPU-seconds; None where it is not known."""
 
     offered: float | None = None
@@ -51,8 +55,11 @@ class FlowView(Struct, frozen=True, kw_only=True):
     leading_metric: str = ""
 
 
-class ScalePlan(Struct, frozen=True, kw_only=True):
-    """A scaler's decision. `current` is what the target's spec says; `write` whether /scale is to be patched to `replicas`."""
+class ScalePlan(Struct, frozen=True, kw_only=True, gc=False):
+    """A scaler's decision. `current` is what the target's spec says; `write` whether /scale is to be patched to `replicas`.
+
+    `forecast`: replicas by the trend, 0 without one. `goes_to`: who is short of its share, and gets what is beyond `keeps`.
+    """
 
     key: Key
     current: int
@@ -70,11 +77,17 @@ class ScalePlan(Struct, frozen=True, kw_only=True):
     saturation_percent: int = 0
     saturated: bool = False
     coming_ready_at: float | None = None
+    forecast: int = 0
+    goes_to: Key | None = None
+    keeps: int = 0
     verdicts: tuple[Verdict, ...] = ()
 
 
-class CellPlan(Struct, frozen=True, kw_only=True):
-    """A cell's decision: what it is to be on, what it was on, which rule decided and on what numbers."""
+class CellPlan(Struct, frozen=True, kw_only=True, gc=False):
+    """A cell's decision: what it is to be on, what it was on, which rule decided and on what numbers.
+
+    `refused_by`: the rule that keeps it from coming back now, `refusal` its sentence.
+    """
 
     key: CellKey
     level: Level
@@ -84,6 +97,8 @@ class CellPlan(Struct, frozen=True, kw_only=True):
     message: str
     since: float
     expected_return: float | None = None
+    refused_by: Reason | None = None
+    refusal: str = ""
     overridden_to: str = ""
 
     @property
@@ -101,7 +116,7 @@ class PolicyPlan(Struct, frozen=True, kw_only=True):
     verdicts: tuple[Verdict, ...] = ()
 
 
-class HolderView(Struct, frozen=True, kw_only=True):
+class HolderView(Struct, frozen=True, kw_only=True, gc=False):
     scaler: Key
     gpus: int
     ready: int
@@ -138,7 +153,7 @@ class ObjectPlan(Struct, frozen=True, kw_only=True):
     cells: int = 0
 
 
-class Note(Struct, frozen=True, kw_only=True):
+class Note(Struct, frozen=True, kw_only=True, gc=False):
     """A changed decision, in words, for an Event on the object it is about."""
 
     kind: str

@@ -46,7 +46,7 @@ def recall(snapshot: Snapshot, now: float) -> Memory:
     for key, policy in snapshot.policies.items():
         names = [variant.name for variant in policy.stored.spec.variants]
         for line in policy.stored.status.cells:
-            cells[CellKey(key, Audience(line.tier, line.cohort))] = recall_cell(line, names, now=now)
+            cells[CellKey(key, Audience(line.tier, line.cohort, line.user))] = recall_cell(line, names, now=now)
     last_shed = max((c.last_shed_at for c in cells.values() if c.last_shed_at is not None), default=None)
     return Memory(
         cells=cells,
@@ -89,9 +89,13 @@ def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory
 
 
 def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
-    """One scaler's memory: what it decided, what it learned, what it waits for."""
+    """One scaler's memory: what it decided, what it learned, what it waits for.
+
+    Cold starts come back as the fewest that have the same median and the same 95th percentile.
+    """
     since = moment(status.memory.saturated_since, now=now)
     learned = status.learned
+    usual, slow = float(learned.cold_start_p50_seconds), float(learned.cold_start_p95_seconds)
     return ScalerMemory(
         saturated=since is not None,
         saturated_since=since,
@@ -99,7 +103,7 @@ def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
         closed_until=min(now + LONGEST_HOLD_SECONDS, deadline(status.memory.closed_until) or 0.0),
         cost_factor=learned.cost_percent / 100 if learned.cost_percent else 1.0,
         cost_error=learned.cost_error_percent / 100,
-        cold_starts=(float(learned.cold_start_p50_seconds),) * 3 if learned.cold_start_p50_seconds else (),
+        cold_starts=(usual, usual, max(usual, slow)) if usual else (),
         decisions=tuple(
             ScaleDecided(
                 at=moment(d.at, now=now) or now,

@@ -15,6 +15,9 @@ from brownout.decide.view import ScalerView
 
 REMEMBERED_DECISIONS = 5
 
+URGENT = 1 / 3
+"""Where tiers above the lowest are short a reclaim waits for this part of reclaim.afterSeconds."""
+
 
 class Wish(Struct, frozen=True, kw_only=True):
     """What one scaler wants by itself: `demanded` for all of its demand within its bounds; `keep`, what it does not give up;
@@ -186,7 +189,9 @@ def decide_replicas(
     claims = [_claim(w, pressed=w.view.key in pressed, now=now) for w in wishes]
     by_key = {claim.key: claim for claim in claims}
     keep = {claim.key: claim.keep for claim in claims}
-    granted, ideal = share(claims, gpus, keep=keep), share(claims, gpus)
+    # What is taken from others is of use only a cold start later: a scaler whose demand is falling claims what it will need.
+    lasting = [_lasting(claim, w.view) for claim, w in zip(claims, wishes, strict=True)]
+    granted, ideal = share(claims, gpus, keep=keep), share(lasting, gpus)
     settings = pool.spec.reclaim
 
     since: dict[Key, float | None] = {}
@@ -196,14 +201,20 @@ def decide_replicas(
         before = w.memory.deficit_since
         since[key] = None if not short else now if before is None else before
     waiting = frozenset(k for k, at in since.items() if at is not None)
-    ripe = frozenset(k for k, at in since.items() if at is not None and now - at >= settings.after_seconds)
+    lowest = min((p for claim in claims for p, _ in claim.tiers), default=0)
+    urgent = frozenset(k for k in waiting if (by_key[k].urgent(granted[k], ideal[k]) or lowest) > lowest)
+    ripe = frozenset(
+        k
+        for k, at in since.items()
+        if at is not None and now - at >= settings.after_seconds * (URGENT if k in urgent else 1)
+    )
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
-    falling = reclaim(claims, gpus, short=waiting) if waiting else keep
+    falling = reclaim(lasting, gpus, short=waiting, ideal=ideal) if waiting else keep
     falls_for = max(waiting, key=lambda k: (by_key[k].pressed, by_key[k].priority, k), default=None)
     lost: dict[Key, int] = {}
     won: frozenset[Key] = frozenset()
     if ripe:
-        kept = falling if ripe == waiting else reclaim(claims, gpus, short=ripe)
+        kept = falling if ripe == waiting else reclaim(lasting, gpus, short=ripe, ideal=ideal)
         lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
         if lost:
             after = share(claims, gpus, keep=kept)
@@ -241,11 +252,19 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         minimum=spec.min_replicas if acts else w.keep,
         floor=floor,
         demanded=w.demanded if acts else w.view.supply.replicas,
+        tiers=tuple((p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
         pressed=pressed,
-        closed=not acts or bool(w.view.demand.missing) or w.view.blind or now < w.memory.closed_until,
+        closed=now < w.memory.closed_until,
+        fixed=not acts or bool(w.view.demand.missing) or w.view.blind,
     )
+
+
+def _lasting(claim: Claim, view: ScalerView) -> Claim:
+    if view.forecast is None or view.forecast >= claim.demanded:
+        return claim
+    return structs.replace(claim, demanded=min(claim.demanded, max(claim.minimum, claim.keep, view.forecast)))
 
 
 def _held(w: Wish, message: str) -> Decided:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from brownout.api.override import ends_at
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import FIRST, Cell, ladder, taken
+from brownout.decide.cells import FIRST, Cell, Rung, taken
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding
 from brownout.decide.memory import PoolMemory
@@ -50,11 +50,10 @@ def describe(r: Report) -> Plan:
     for key, scaler in r.scene.snapshot.scalers.items():
         if key not in scalers:
             scalers[key] = _unusable_scaler(r, scaler)
-    own: dict[Key, list[Cell]] = {key: [] for key in r.scene.snapshot.policies}
-    for cell in r.scene.cells.values():
-        own[cell.key.policy].append(cell)
-    policies = {key: _policy(r, policy, own[key]) for key, policy in r.scene.snapshot.policies.items()}
-    pools = {deal.pool.stored.key: _pool(r, deal, scalers) for deal in r.deals}
+    advice = {step.cell.key: step.level for step in r.shedding.advised}
+    policies = {key: _policy(r, policy, advice) for key, policy in r.scene.snapshot.policies.items()}
+    ladders = _ladders(r)
+    pools = {key: _pool(r, deal, scalers, ladders[key]) for deal in r.deals for key in [deal.pool.stored.key]}
     overrides = {key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()}
     return Plan(
         at=r.scene.now,
@@ -65,6 +64,11 @@ def describe(r: Report) -> Plan:
         overrides=overrides,
         notes=tuple(_notes(r, scalers, policies, pools, overrides)),
     )
+
+
+def _is_shown(r: Report, cell: Cell) -> bool:
+    """Who is merely heavy is not spoken of; who was held back is, until it is forgotten."""
+    return not cell.alone or r.scene.memory[cell.key].last_shed_at is not None
 
 
 def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str = "") -> Verdict:
@@ -102,6 +106,9 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
         saturation_percent=round(100 * (view.saturation or 0.0)),
         saturated=view.saturated,
         coming_ready_at=supply.coming_ready_at,
+        forecast=view.forecast or 0,
+        goes_to=None if d.falls_to is None else d.falls_for,
+        keeps=d.falls_to or 0,
         verdicts=_scaler_verdicts(r, d),
     )
 
@@ -111,7 +118,7 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
     limited = bool(d.limited_by)
     held = d.rule is Reason.HELD
     verdicts = [
-        r.scene.links.ready["InferenceScaler", view.key],
+        r.scene.compiled.links.ready["InferenceScaler", view.key],
         _verdict(
             Condition.METRICS_AVAILABLE,
             not missing,
@@ -146,7 +153,7 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
     """A scaler that leads nowhere: nothing is written, and a workload that cannot be read has what it was last said to have."""
     key, stored = scaler.stored.key, scaler.stored.status.replicas
     current = stored.current if isinstance(scaler.workload, Missing) else scaler.workload.replicas
-    ready = r.scene.links.ready["InferenceScaler", key]
+    ready = r.scene.compiled.links.ready["InferenceScaler", key]
     return ScalePlan(
         key=key,
         current=current,
@@ -160,19 +167,18 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
     )
 
 
-def _policy(r: Report, policy: Policy, own: Sequence[Cell]) -> PolicyPlan:
+def _policy(r: Report, policy: Policy, advice: Mapping[CellKey, Level]) -> PolicyPlan:
     key = policy.stored.key
-    advice = {step.cell.key: step for step in r.shedding.advised}
-    cells = tuple(_cell(r, cell, advice[cell.key].level if cell.key in advice else None) for cell in own)
+    own = [cell for cell in r.scene.by_policy[key] if _is_shown(r, cell)]
+    cells = tuple([_cell(r, cell, advice.get(cell.key)) for cell in own])
     below = [c for c in cells if c.level != FIRST or c.overridden_to]
     shedding = [c for c in cells if c.level != FIRST]
     missing = next((r.scene.stale[cell.key] for cell in own if cell.key in r.scene.stale), "")
-    verdicts = [r.scene.links.ready["FeaturePolicy", key]]
+    unread = missing or (policy.heaviest.message if isinstance(policy.heaviest, Missing) else "")
+    verdicts = [r.scene.compiled.links.ready["FeaturePolicy", key]]
     if own:
         verdicts += [
-            _verdict(
-                Condition.METRICS_AVAILABLE, not missing, Reason.MISSING if missing else Reason.AVAILABLE, missing
-            ),
+            _verdict(Condition.METRICS_AVAILABLE, not unread, Reason.MISSING if unread else Reason.AVAILABLE, unread),
             _verdict(
                 Condition.SHEDDING,
                 bool(shedding),
@@ -205,6 +211,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     memory, refusal = r.scene.memory[cell.key], r.refused.get(cell.key)
     override = r.scene.overridden.get(cell.key)
     reason, message, expected = memory.reason, memory.message, None
+    refused_by, refused = None, ""
     if override is not None:
         reason = Reason.OVERRIDE
         message = f"FeatureOverride {override.key.name}: {override.spec.reason}"
@@ -214,7 +221,7 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
     elif advised is not None:
         reason, message = Reason.ADVISE, f"mode: Advise; would go to {cell.name(advised)}"
     elif refusal is not None:
-        expected = refusal.until
+        expected, refused_by, refused = refusal.until, refusal.reason, refusal.message
     return CellPlan(
         key=cell.key,
         level=memory.level,
@@ -224,17 +231,27 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
         message=message,
         since=memory.since,
         expected_return=expected,
+        refused_by=refused_by,
+        refusal=refused,
         overridden_to=override.spec.variant if override is not None else "",
     )
 
 
-def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
+def _ladders(r: Report) -> dict[Key, list[Rung]]:
+    """The ladder of each pool."""
+    pool_of = {d.view.key: deal.pool.stored.key for deal in r.deals for d in deal.decided}
+    found: dict[Key, list[Rung]] = {deal.pool.stored.key: [] for deal in r.deals}
+    for rung in r.scene.ladder():
+        if _is_shown(r, rung.cell):
+            for pool in {pool_of[scaler] for scaler in rung.cell.scalers if scaler in pool_of}:
+                found[pool].append(rung)
+    return found
+
+
+def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequence[Rung]) -> PoolPlan:
     key = deal.pool.stored.key
-    own = {d.view.key for d in deal.decided}
-    cells = [c for c in r.scene.cells.values() if c.scalers & own]
-    rungs = ladder(cells)
     down = [rung for rung in rungs if taken(rung, r.scene.memory[rung.cell.key].level)]
-    upcoming = next((rung for rung in rungs if rung not in down), None)
+    upcoming = next((rung for rung in rungs if not taken(rung, r.scene.memory[rung.cell.key].level)), None)
     worst = max(deal.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
     saturated = worst is not None and worst.view.saturated
     unreadable = deal.gpus.message if isinstance(deal.gpus, Missing) else ""
@@ -264,7 +281,7 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
         next_rung=str(upcoming) if upcoming else "",
         last_rung=r.pools[key].last_rung,
         verdicts=(
-            r.scene.links.ready["GPUPool", key],
+            r.scene.compiled.links.ready["GPUPool", key],
             _verdict(
                 Condition.SATURATED,
                 saturated,
@@ -278,8 +295,8 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan]) -> PoolPlan:
 
 
 def _tier(r: Report, key: Key) -> ObjectPlan:
-    order = [t.key for t in r.scene.links.tiers_of.get(key.namespace, ())]
-    verdict = r.scene.links.ready.get(("UserTier", key))
+    order = [t.key for t in r.scene.compiled.links.tiers_of.get(key.namespace, ())]
+    verdict = r.scene.compiled.links.ready.get(("UserTier", key))
     return ObjectPlan(
         key=key, verdicts=(verdict,) if verdict else (), tried=order.index(key) + 1 if key in order else 0
     )
@@ -288,7 +305,8 @@ def _tier(r: Report, key: Key) -> ObjectPlan:
 def _override(r: Report, override: StoredOverride) -> ObjectPlan:
     key, spec = override.key, override.spec
     policy = r.scene.snapshot.policies.get(Key(key.namespace, spec.policy_ref.name))
-    covered = [cell for cell in r.scene.cells.values() if cell.planned and covers(override, cell.key)]
+    own = r.scene.by_policy.get(Key(key.namespace, spec.policy_ref.name), ())
+    covered = [cell for cell in own if cell.planned and not cell.alone and covers(override, cell.key)]
     active = [cell for cell in covered if r.scene.overridden.get(cell.key) == override]
     ends = ends_at(spec, created_at=override.created_at)
     expired = r.scene.now >= ends
@@ -345,7 +363,14 @@ def _notes(
 
     def place(flip: CellPlan) -> tuple[object, ...]:
         cell = r.scene.cells[flip.key]
-        return (cell.tier_priority, cell.shed_order, flip.previous.variant, cell.cohort_position, flip.key)
+        return (
+            not cell.alone,
+            cell.tier_priority,
+            cell.shed_order,
+            flip.previous.variant,
+            cell.cohort_position,
+            flip.key,
+        )
 
     for flip in sorted(down, key=place) + sorted(up, key=place, reverse=True):
         cell = r.scene.cells[flip.key]

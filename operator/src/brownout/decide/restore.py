@@ -5,6 +5,7 @@ therefore ask what the load *would be* with the cell back, at the rate at which 
 """
 
 from collections.abc import Callable, Mapping
+from math import sqrt
 
 from msgspec import Struct
 
@@ -18,6 +19,12 @@ from brownout.decide.view import ScalerView
 
 AGAIN_WITHIN_SECONDS = 900.0
 """A cell that is shed again this soon after it came back doubles its dwell."""
+
+ROOMY = 0.75
+"""Below this share of ready capacity the return of a cell is no matter of measure."""
+
+GROWN = 1.1
+"""Where so many times the capacity is ready that there was when a cell was shed, its return is not the swing a dwell is for."""
 
 LONGEST_DWELL_SECONDS = 1800.0
 QUIET_SECONDS = 3600.0
@@ -89,7 +96,11 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
 
 def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
     shed_at = c.memory.last_shed_at
-    dwell = max(float(c.settings.after_seconds), c.memory.dwell_seconds)
+    dwell = float(c.settings.after_seconds)
+    if c.memory.shed_capacity is not None and ready_for(c.cell, c.views) >= GROWN * c.memory.shed_capacity > 0:
+        dwell = min(dwell, float(c.settings.step_seconds))
+    elif not _roomy(c):
+        dwell = max(dwell, c.memory.dwell_seconds)
     if shed_at is not None and now - shed_at < dwell:
         return Refusal(
             reason=Reason.DWELL,
@@ -162,24 +173,35 @@ def restore_gate(candidate: Candidate, now: float) -> Refusal | None:
 def step_that_fits(c: Candidate) -> Level | Refusal:
     """The next level up, as large a step as fits below restorePercent of ready capacity; at least 5 %.
 
-    A cell that was never measured comes back by its least step, and is measured before the next.
+    A cell that was never measured comes back by its least step, and is measured before the next. One user comes back as a whole.
     """
-    largest = LEAST_PART_PERCENT if c.rate is None else c.settings.step_percent
-    for percent in range(largest, LEAST_PART_PERCENT - 1, -LEAST_PART_PERCENT):
+    least = 100 if c.cell.alone else LEAST_PART_PERCENT
+    largest = least if c.cell.alone or c.rate is None else c.settings.step_percent
+    for percent in range(largest, least - 1, -LEAST_PART_PERCENT):
         target = raised(c.level, by_percent=percent)
         if all(_brought(c, target, key) <= _room(c, key) + 1e-9 for key in c.views):
             return target
-    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=LEAST_PART_PERCENT), k))
+    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=least), k))
     view = c.views[key]
     return Refusal(
         reason=Reason.DOES_NOT_FIT,
         message=(
-            f"5 % more of it would bring {key.name} to "
-            f"{c.load[key] + _brought(c, raised(c.level, by_percent=5), key):.1f} of {view.supply.capacity:.0f} ready GPUs, "
+            f"{least} % more of it would bring {key.name} to "
+            f"{c.load[key] + _brought(c, raised(c.level, by_percent=least), key):.1f} of {view.supply.capacity:.0f} ready GPUs, "
             f"beyond {c.restore_percent} %"
         ),
         until=view.supply.coming_ready_at,
     )
+
+
+def ready_for(cell: Cell, views: Mapping[Key, ScalerView]) -> float:
+    """Ready GPUs of the workloads that carry a cell's first variant."""
+    return sum(views[key].supply.capacity for key in cell.costs[0] if key in views)
+
+
+def _roomy(c: Candidate) -> bool:
+    """Whether all of it would leave a quarter of its workloads free: then a dwell that grew by swings has no say."""
+    return all(c.load[key] + _brought(c, FIRST, key) <= ROOMY * c.views[key].supply.capacity for key in c.views)
 
 
 def _brought(c: Candidate, target: Level, key: Key) -> float:
@@ -189,28 +211,22 @@ def _brought(c: Candidate, target: Level, key: Key) -> float:
 
 
 def _room(c: Candidate, key: Key) -> float:
-    """Flow that a scaler may still take: restorePercent of ready capacity, less what it carries and its backlog's share."""
+    """Flow that a scaler may still take: restorePercent of ready capacity, less what it carries and its backlog's share.
+
+    Few large requests come in bunches: where one standard deviation of the work that arrives within drainSeconds is more
+    than restorePercent leaves free, that much stays free.
+    """
     view = c.views[key]
-    backlog = max(0.0, (view.demand.backlog or 0.0) - view.supply.capacity) / view.spec.queue.drain_seconds
-    return view.supply.capacity * c.restore_percent / 100 - c.load[key] - backlog
+    capacity, drain = view.supply.capacity, view.spec.queue.drain_seconds
+    dearest = max((c.cell.cost(FIRST, key) * view.memory.cost_factor, view.demand.dearest))
+    bunching = sqrt(capacity * dearest / drain)
+    free = max(capacity * (1 - c.restore_percent / 100), min(bunching, capacity / 2))
+    return capacity - free - c.load[key] - view.demand.excess_backlog(capacity, view.spec) / drain
 
 
 def brought(c: Candidate, target: Level) -> dict[Key, float]:
     """What the restored part adds to each scaler's flow, for the cells after it in the same tick."""
     return {key: _brought(c, target, key) for key in c.views}
-
-
-def remembered_rate(memory: CellMemory, seen: float | None, *, now: float, remember_seconds: float) -> float | None:
-    """What all of a cell's users would ask for.
-
-    For a cell that is not whole: the greater of what is seen and what was seen before it was shed, decayed
-    over `rememberSeconds`, for a hidden button stops asking. None: never measured.
-    """
-    if memory.level == FIRST or memory.shed_rate is None:
-        return seen
-    age = max(0.0, now - memory.shed_rate_at)
-    before = memory.shed_rate * max(0.0, 1.0 - age / remember_seconds)
-    return max(before, seen or 0.0)
 
 
 def next_dwell(memory: CellMemory, *, after_seconds: float, now: float) -> float:

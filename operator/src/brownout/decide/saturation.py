@@ -5,6 +5,7 @@
 
 from msgspec import structs
 
+from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.demand import Demand
 from brownout.decide.memory import ScalerMemory
 
@@ -22,8 +23,14 @@ LONGEST_STEP_SECONDS = 10.0
 """A loop that was away for longer has not seen what happened in between."""
 
 
-def saturation_of(demand: Demand, *, capacity: float, drain_seconds: int) -> float | None:
-    """Admitted flow over ready capacity, plus backlog beyond a second's worth over (drain time x ready capacity).
+def patience_seconds(spec: InferenceScalerSpec) -> float:
+    """The time in which a queue is to be worked off: where it knows no tiers, those who matter most wait behind all others."""
+    queue = spec.queue
+    return float(min(queue.drain_seconds, queue.objective_seconds) if queue.order == "FIFO" else queue.drain_seconds)
+
+
+def saturation_of(demand: Demand, *, capacity: float, spec: InferenceScalerSpec) -> float | None:
+    """Admitted flow over ready capacity, plus backlog beyond a healthy queue's over (drain time x ready capacity).
 
     The flow counts by its lower bound: what may be noise is not held against users. An objective over its target says
     "10 % over" where the flow is close to full or not known: it is evidence, never arithmetic. None: nothing is known.
@@ -33,8 +40,7 @@ def saturation_of(demand: Demand, *, capacity: float, drain_seconds: int) -> flo
     flow = demand.admitted.lower if demand.admitted is not None else 0.0
     if capacity <= 0:
         return NOTHING_READY if flow > 0 or (demand.backlog or 0) > 0 else 0.0
-    waiting = max(0.0, (demand.backlog or 0.0) - capacity)
-    ratio = flow / capacity + waiting / (drain_seconds * capacity)
+    ratio = flow / capacity + demand.excess_backlog(capacity, spec) / (patience_seconds(spec) * capacity)
     if breached(demand) and (ratio >= OBJECTIVE_COUNTS_FROM or (demand.admitted is None and demand.backlog is None)):
         ratio = max(ratio, OBJECTIVE_EXCESS)
     return min(MOST, ratio)

@@ -53,7 +53,7 @@ def survivors_carry_it(p: Lowering) -> Objection | None:
     left = min(supply.ready, p.to) * supply.gpus
     percent = max(p.restore_percent, p.view.spec.flow.target_percent)
     bound = left * percent / 100
-    load = demand.planned.upper + max(0.0, (demand.backlog or 0.0) - left) / p.view.spec.queue.drain_seconds
+    load = demand.planned.upper + demand.excess_backlog(left, p.view.spec) / p.view.spec.queue.drain_seconds
     if load > bound + 1e-9:
         return Objection(
             Reason.SURVIVORS_CANNOT_CARRY,

@@ -1,43 +1,43 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
 from collections.abc import Mapping
-from math import exp, sqrt
 
 from msgspec import Struct, structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
-from brownout.decide.cells import FIRST, Cell, build_cells, clamp
-from brownout.decide.demand import NOISE_Z, RATE_WINDOW_SECONDS, rate_of
+from brownout.decide.cells import FIRST, Cell, Rung, clamp, ladder
+from brownout.decide.compiled import Compiled, compiled
+from brownout.decide.demand import Flows, flow_of, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
-from brownout.decide.links import Links, link
+from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
+from brownout.decide.rates import asked_by_all, follow
 from brownout.decide.recall import place_on_ladder
-from brownout.decide.restore import remembered_rate
 from brownout.decide.snapshot import Policy, Snapshot, StoredOverride
-
-MEAN_SECONDS = 60.0
-"""Time constant of a cell's mean rate."""
 
 RATE_STALE_SECONDS = 60.0
 """A demand sample older than this is missing."""
 
 
 class Scene(Struct, frozen=True, kw_only=True):
-    """What the rules look at. By cell: `memory`; `before`, the level of the last tick, as its variants are named now;
-    `served`, the level that users have (overrides included); `seen`, requests a second now; `asked`, what all of
-    its users would ask for; `stale`, why its demand is not known. By namespace: `unreadable`, objects whose demand is not
-    known because they cannot be read.
+    """What the rules look at. `users` are those of the `cells` that are one heavy user each, without whom the others are counted.
+
+    By cell: `memory`; `before`, the level of the last tick, as its variants are named now; `served`, the level that users have
+    (overrides included); `seen`, requests a second now; `asked`, what all of its users would ask for; `stale`, why its demand
+    is not known. By namespace: `unreadable`, objects whose demand is not known because they cannot be read.
     """
 
     snapshot: Snapshot
-    links: Links
+    compiled: Compiled
     now: float
     cells: Mapping[CellKey, Cell]
+    users: Users
     by_scaler: Mapping[Key, list[Cell]]
+    by_policy: Mapping[Key, list[Cell]]
     policies: Mapping[Key, Policy]
     before: Mapping[CellKey, Level]
     memory: dict[CellKey, CellMemory]
@@ -48,60 +48,118 @@ class Scene(Struct, frozen=True, kw_only=True):
     overridden: Mapping[CellKey, StoredOverride]
     unreadable: Mapping[str, tuple[str, ...]]
 
+    def ladder(self) -> list[Rung]:
+        """All rungs, cheapest first: those of single users are before all others."""
+        return [*ladder(self.users.values()), *self.compiled.ladder]
+
     def restore_rate(self, cell: Cell) -> float | None:
-        """What a cell would bring, for the gate: its mean over a minute, its lower bound now, or what it asked before."""
-        memory, seen = self.memory[cell.key], self.seen[cell.key]
-        remember = self.policies[cell.key.policy].stored.spec.demand.remember_seconds
-        rates = [remembered_rate(memory, None, now=self.now, remember_seconds=remember)]
-        if seen is not None:
-            rates += [memory.mean_rate, max(0.0, seen - NOISE_Z * sqrt(seen / RATE_WINDOW_SECONDS))]
-        known = [rate for rate in rates if rate is not None]
-        return max(known) if known else None
+        """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute."""
+        memory, asked = self.memory[cell.key], self.asked[cell.key]
+        rates = [rate for rate in (asked, memory.mean_rate) if rate is not None]
+        return max(rates) if rates and asked is not None else None
+
+    def carried(self, cell: Cell, scaler: Key) -> tuple[float, float] | None:
+        """What a cell loads a workload with now: requests a second, and declared GPU-seconds of each; None: not known.
+
+        Of a cell that has been in parts for a while it is what was let through: users who are denied try again, and would
+        count as more load than they are. Else what is asked for, at the level that it has.
+        """
+        seen, measured, level = self.seen[cell.key], self.memory[cell.key].admitted_rate, self.served[cell.key]
+        if seen is None:
+            return None
+        return (seen, cell.cost(level, scaler)) if measured is None else (measured, cell.admitted_cost(level, scaler))
+
+    def expected(self, cell: Cell, scaler: Key) -> tuple[float, float] | None:
+        """What a cell will load a workload with once its users have noticed its level; as `carried`."""
+        asked = self.asked[cell.key]
+        if self.memory[cell.key].admitted_rate is not None or asked is None:
+            return self.carried(cell, scaler)
+        return asked, cell.cost(self.served[cell.key], scaler)
+
+    def flows(self, scaler: Key, factor: float) -> Flows:
+        """The flows of a scaler's cells, at declared costs times `factor`."""
+        cells = [cell for cell in self.by_scaler.get(scaler, ()) if cell.planned]
+        window = self.snapshot.rate_window_seconds
+        loads: list[tuple[int, tuple[float, float], tuple[float, float]]] = []
+        for cell in cells:
+            rate, first, lowest = self.asked[cell.key] or 0.0, cell.costs[0], cell.costs[cell.lowest]
+            whole = load(rate, first.get(scaler, 0.0) * factor, window)
+            loads.append((cell.tier_priority, whole, load(rate, lowest.get(scaler, 0.0) * factor, window)))
+        carried = [one for c in cells if (one := self.carried(c, scaler)) is not None]
+        return Flows(
+            offered=total([whole for _, whole, _ in loads]),
+            carried=flow_of(carried, factor=factor, window=window),
+            floor=total([least for _, _, least in loads]),
+            tiers=tuple(
+                (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
+                for priority in sorted({tier for tier, _, _ in loads}, reverse=True)
+            ),
+            dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
+        )
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""
-        served = {
-            key: served_level(self.cells[key], memory.level, self.overridden.get(key)) for key, memory in levels.items()
-        }
-        return structs.replace(self, memory={**self.memory, **levels}, served={**self.served, **served})
+        memory = {**self.memory, **levels}
+        moved = [*levels, *(key for key in self.users if parent_of(key) in levels)]
+        served = {key: _served(key, self.cells, memory, self.overridden) for key in moved}
+        return structs.replace(self, memory=memory, served={**self.served, **served})
 
 
 def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     """Tie the snapshot together with what is remembered of each cell."""
-    links = link(snapshot)
-    cells = build_cells(links)
-    policies = {p.stored.key: p for p in links.usable_policies}
+    known = compiled(snapshot, memory.compiled)
+    usable = known.links.usable_policies
+    users = user_cells(known.cells, usable, memory.cells, now=now, within_seconds=RATE_STALE_SECONDS)
+    cells = {**known.cells, **users}
+    policies = {p.stored.key: p for p in usable}
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
 
     remembered: dict[CellKey, CellMemory] = {}
+    measured: dict[CellKey, float | None] = {}
     seen: dict[CellKey, float | None] = {}
     asked: dict[CellKey, float | None] = {}
     stale: dict[CellKey, str] = {}
-    by_scaler: dict[Key, list[Cell]] = {}
     for key, cell in cells.items():
         policy = policies[key.policy]
-        found = rate_of(policy, cell, now=now, within_seconds=RATE_STALE_SECONDS)
+        found = (user_rate if cell.alone else rate_of)(policy, key.audience, now=now, within_seconds=RATE_STALE_SECONDS)
         if isinstance(found, Missing):
             stale[key] = found.message
-        seen[key] = found.value if isinstance(found, Sample) else None
-        old = memory.cells.get(key) or _without_memory(cell, cells, memory, now)
-        remembered[key] = _allowed(_mean(old, seen[key], elapsed=elapsed), cell, now)
-        asked[key] = remembered_rate(
-            remembered[key], seen[key], now=now, remember_seconds=policy.stored.spec.demand.remember_seconds
+        measured[key] = found.value if isinstance(found, Sample) else None
+    measured = without_users(measured, users, memory.cells, stale)
+    split = {parent_of(key) for key in users}
+    window = snapshot.rate_window_seconds
+    for key, cell in cells.items():
+        policy = policies[key.policy]
+        old = memory.cells.get(key) or _without_memory(cell, known, memory, now)
+        let_through = None if cell.alone or key in split else _admitted(policy, cell)
+        followed = follow(old, measured[key], let_through, elapsed=elapsed, window=window, now=now)
+        remembered[key] = _allowed(followed, cell, now)
+        seen[key] = None if measured[key] is None else remembered[key].rate
+        asked[key] = asked_by_all(
+            remembered[key],
+            seen[key],
+            denies=cell.denies(remembered[key].level),
+            window=window,
+            now=now,
+            remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
         )
-        for scaler in cell.scalers:
-            by_scaler.setdefault(scaler, []).append(cell)
+    by_scaler, by_policy = dict(known.of_scaler), dict(known.of_policy)
+    for key, user in users.items():
+        by_policy[key.policy] = [*by_policy[key.policy], user]
+        by_scaler |= {scaler: [*by_scaler[scaler], user] for scaler in user.scalers}
     overridden = in_force(snapshot.overrides.values(), cells, now)
     return Scene(
         snapshot=snapshot,
-        links=links,
+        compiled=known,
         now=now,
         cells=cells,
+        users=users,
         by_scaler=by_scaler,
+        by_policy=by_policy,
         policies=policies,
         before={key: memory.cells[key].level if key in memory.cells else FIRST for key in cells},
         memory=remembered,
-        served={key: served_level(cell, remembered[key].level, overridden.get(key)) for key, cell in cells.items()},
+        served={key: _served(key, cells, remembered, overridden) for key in cells},
         seen=seen,
         asked=asked,
         stale=stale,
@@ -110,9 +168,23 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     )
 
 
-def _without_memory(cell: Cell, cells: dict[CellKey, Cell], memory: Memory, now: float) -> CellMemory:
+def _served(
+    key: CellKey,
+    cells: Mapping[CellKey, Cell],
+    memory: Mapping[CellKey, CellMemory],
+    overridden: Mapping[CellKey, StoredOverride],
+) -> Level:
+    """What users of a cell have; one of them alone has no more than the others."""
+    own = served_level(cells[key], memory[key].level, overridden.get(key))
+    return beneath(own, _served(parent_of(key), cells, memory, overridden)) if cells[key].alone else own
+
+
+def _without_memory(cell: Cell, known: Compiled, memory: Memory, now: float) -> CellMemory:
     """A new cell, or one that has lost its memory: the first variant, or its place on a ladder that is in use."""
-    level = place_on_ladder(cell, cells, memory.cells)
+    level = FIRST
+    if memory.cells and not cell.alone:
+        neighbours = {other.key: other for scaler in cell.scalers for other in known.of_scaler[scaler]}
+        level = place_on_ladder(cell, neighbours, memory.cells)
     if level == FIRST:
         return CellMemory(since=now)
     return CellMemory(
@@ -128,7 +200,7 @@ def _without_memory(cell: Cell, cells: dict[CellKey, Cell], memory: Memory, now:
 
 def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     """The memory on a level that the policy allows, which somebody may have edited since."""
-    level = clamp(memory.level, cell)
+    level = FIRST if memory.level == FIRST else clamp(memory.level, cell)
     if level == memory.level:
         return memory
     if level == FIRST:
@@ -136,10 +208,9 @@ def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     return structs.replace(memory, level=level, since=now)
 
 
-def _mean(memory: CellMemory, seen: float | None, *, elapsed: float) -> CellMemory:
-    if seen is None:
-        return memory
-    if memory.mean_rate is None:
-        return structs.replace(memory, mean_rate=seen)
-    weight = 1.0 - exp(-elapsed / MEAN_SECONDS)
-    return structs.replace(memory, mean_rate=memory.mean_rate + weight * (seen - memory.mean_rate))
+def _admitted(policy: Policy, cell: Cell) -> float | None:
+    """Requests a second of a cell that are let through, where that is known."""
+    if isinstance(policy.admitted, Missing):
+        return None
+    sample = policy.admitted.get(cell.key.audience)
+    return None if sample is None else sample.value

@@ -15,14 +15,14 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.outcome import CellKey, Level
-from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached
+from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
 from brownout.decide.view import ScalerView
 
 TARGET = 0.97
 """Admitted flow is brought to this share of ready capacity."""
 
 BACKLOG_SECONDS = 60.0
-"""Backlog that must also go counts as the flow that empties it in a minute."""
+"""Backlog that must also go counts as the flow that empties it in a minute; in a queue without tiers, within its objective."""
 
 
 class Shortage(Struct, frozen=True, kw_only=True):
@@ -60,7 +60,9 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
             return None
         message = f"{full}: {view.supply.ready} ready replicas do not meet its queue or objective"
         return Shortage(scaler=view.key, excess=None, reason=Reason.CAPACITY, message=message)
-    waiting = max(0.0, (view.demand.backlog or 0.0) - capacity) / BACKLOG_SECONDS
+    tiered = view.spec.queue.order == "Tiered"
+    within = max(BACKLOG_SECONDS, view.spec.queue.drain_seconds) if tiered else patience_seconds(view.spec)
+    waiting = view.demand.excess_backlog(capacity, view.spec) / within
     words = f", {view.demand.backlog:.0f} GPU-seconds wait" if waiting > 0 else ""
     target = TARGET
     if breached(view.demand):
@@ -68,10 +70,17 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
         words += f", an objective is at {100 * (view.demand.objective_ratio or 0.0):.0f} % of its target"
     return Shortage(
         scaler=view.key,
-        excess=max(0.0, admitted.mean + waiting - target * capacity),
+        excess=_to_take(admitted.mean - admitted.noise, waiting, target * capacity),
         reason=Reason.CAPACITY,
         message=f"{full}: {admitted.mean:.1f} GPUs of load on {capacity:.0f} ready GPUs{words}",
     )
+
+
+def _to_take(flow: float, waiting: float, target: float) -> float:
+    """The flow to take so that what is left, and what waits of it, is within the target: what is denied is cancelled in the
+    queue as well, so a part of the flow takes the same part of the queue with it.
+    """
+    return max(0.0, flow + waiting - target) / (1.0 + waiting / flow) if flow > 0 else 0.0
 
 
 def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortage | None:
@@ -126,12 +135,15 @@ def shed(
         part, scaler = _needed(rung, saved, excess)
         if scaler is None:
             continue
-        percent = _whole_parts(level, part)
+        percent = level.percent if cell.alone else _whole_parts(level, part)
         at[cell.key] = lower(level, by_percent=percent)
-        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=why[scaler].message)
+        message = why[scaler].message
+        if cell.alone:
+            message = f"this user alone asks for {rates.get(cell.key) or 0.0:.1f} requests a second; {message}"
+        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=message)
         _account(excess, saved, percent / level.percent)
-        for key in excess.keys() - why.keys():
-            if (excess[key] or 0.0) > 1e-9:
+        for key in saved.keys() - why.keys():
+            if (excess.get(key) or 0.0) > 1e-9:
                 why[key] = _taken_over(key, why[scaler])
     return list(result.values())
 

@@ -21,14 +21,19 @@ StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
 StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 
 
-class Audience(Struct, frozen=True, order=True):
-    """A tier and one of its cohorts; the remainder of a tier has the cohort ""."""
+class Audience(Struct, frozen=True, order=True, gc=False):
+    """A tier and one of its cohorts; the remainder of a tier has the cohort "". With `user`: one user of it alone.
+
+    The words name no user: they go to many places, and a targetingKey only where it is needed.
+    """
 
     tier: str
     cohort: str = ""
+    user: str = ""
 
     def __str__(self) -> str:
-        return f"{self.tier}/{self.cohort}" if self.cohort else self.tier
+        cell = f"{self.tier}/{self.cohort}" if self.cohort else self.tier
+        return f"one user of {cell}" if self.user else cell
 
 
 class Node(Struct, frozen=True, kw_only=True):
@@ -56,7 +61,7 @@ class Pool(Struct, frozen=True, kw_only=True):
     quotas: tuple[Quota, ...] | Missing = ()
 
 
-class Pod(Struct, frozen=True, kw_only=True):
+class Pod(Struct, frozen=True, kw_only=True, gc=False):
     """One pod of a workload. `ready_at` is None while it loads; `failed` means it will not become ready as it is."""
 
     name: str
@@ -88,11 +93,15 @@ Rates = dict[Audience, Sample]
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """A policy and its demand."""
+    """A policy and its demand. `heaviest`: what the heaviest users of each cell ask for, by audience with `user`.
+
+    A user who is absent from it asks for less than those, or nobody counts users.
+    """
 
     stored: StoredPolicy
     offered: Rates | Missing
     admitted: Rates | Missing
+    heaviest: Rates | Missing = {}
 
 
 class Snapshot(Struct, frozen=True, kw_only=True):
@@ -108,5 +117,6 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     policies: dict[Key, Policy] = {}
     overrides: dict[Key, StoredOverride] = {}
     namespaces: dict[str, dict[str, str]] = {}
+    rate_window_seconds: float = 30.0
     invalid: tuple[tuple[str, InvalidObject], ...] = ()
     unseen: tuple[str, ...] = ()

@@ -16,12 +16,13 @@ from brownout.decide.carry import by_name, kept, variant_names
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding, pressed, restore_all, shed_all, went_down
+from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
-from brownout.decide.outcome import CellKey, Plan
+from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.overrides import served_level
 from brownout.decide.replicas import Deal, decide_replicas, wish
 from brownout.decide.report import Report, describe
-from brownout.decide.restore import Refusal
+from brownout.decide.restore import Refusal, ready_for
 from brownout.decide.scene import Scene, look
 from brownout.decide.shed import Taken
 from brownout.decide.snapshot import Pool, Snapshot, StoredPool
@@ -40,7 +41,8 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     scene = look(snapshot, memory, now=now)
     deals = [_deal(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
     shedding = shed_all(scene, deals)
-    scene = scene.now_at({step.cell.key: went_down(scene, step) for step in shedding.taken})
+    views = {d.view.key: d.view for deal in deals for d in deal.decided}
+    scene = scene.now_at({s.cell.key: went_down(scene, s, capacity=ready_for(s.cell, views)) for s in shedding.taken})
     restored, refused = _restore(scene, deals, shedding)
     scene = scene.now_at(restored)
     pools = {deal.pool.stored.key: _pool_after(deal, shedding.taken, now=now) for deal in deals}
@@ -53,6 +55,7 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
         served=dict(scene.served),
         versions=_versions(scene, memory),
         variants={key: variant_names(policy) for key, policy in scene.policies.items()},
+        compiled=scene.compiled,
     )
     report = Report(
         scene=scene, deals=tuple(deals), shedding=shedding, refused=refused, pools=pools, versions=new.versions
@@ -65,7 +68,7 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
     key = pool.stored.key
     views = [
         view_scaler(scene, scaler, pool, memory.scalers.get(scaler.stored.key, ScalerMemory()), elapsed=elapsed)
-        for scaler in scene.links.scalers_of.get(key, ())
+        for scaler in scene.compiled.links.scalers_of.get(key, ())
     ]
     percent = pool.stored.spec.saturation.restore_percent
     wishes = [wish(view, shed=_shed_cells(scene, view.key), restore_percent=percent, now=scene.now) for view in views]
@@ -120,18 +123,23 @@ def _restore(
 
 
 def _versions(scene: Scene, memory: Memory) -> dict[Key, int]:
-    """Each policy's version: one more where any cell's users have something else than before, never less than stored.
-
-    What they had before is what the last tick served; after a restart, what status says under the overrides of now.
-    """
+    """Each policy's version: one more where any cell's users have something else than before, never less than stored."""
     changed = set()
     for key, level in scene.served.items():
-        before = memory.served.get(key)
-        if before is None:
-            before = served_level(scene.cells[key], scene.before[key], scene.overridden.get(key))
-        if before != level:
+        if _had(key, scene, memory) != level:
             changed.add(key.policy)
     return {
         key: max(1, memory.versions.get(key, 0), policy.stored.status.version) + (1 if key in changed else 0)
         for key, policy in scene.policies.items()
     }
+
+
+def _had(key: CellKey, scene: Scene, memory: Memory) -> Level:
+    """What a cell's users had: what the last tick served; after a restart, what status says under the overrides of now.
+
+    A user who had no cell alone had what all of them had.
+    """
+    if (level := memory.served.get(key)) is not None:
+        return level
+    own = served_level(scene.cells[key], scene.before[key], scene.overridden.get(key))
+    return beneath(own, _had(parent_of(key), scene, memory)) if key in scene.users else own

@@ -70,6 +70,7 @@ class ScalerView(Struct, frozen=True, kw_only=True):
     demanded: int = 0
     forecast: int | None = None
     floor: int = 0
+    tiers: tuple[tuple[int, int], ...] = ()
 
     @property
     def key(self) -> Key:

@@ -32,21 +32,52 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     """
     spec = policy.spec
     last = len(spec.variants) - 1
-    entry = next((entry for entry in spec.tiers if entry.tier_ref.name == tier), None)
-    if entry is None or entry.availability == "Never":
+    entry = _entry(policy, tier)
+    if entry is None:
         return Share(_named(policy, last, PLAN))
-    for override in overrides:
-        if _covers(override, tier, cohort) and any(override.spec.variant == variant.name for variant in spec.variants):
-            return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
+    if override := _word(policy, tier, cohort, overrides):
+        return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
     if spec.mode == "Advise":
         return Share(spec.variants[0].name)
     return _as_status_says(policy, entry, cohort)
 
 
+def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Override]) -> dict[str, list[str]]:
+    """The users of a cell who are held back alone, by the variant that they get; everybody else gets the cell's share.
+
+    As for the cell: not beyond `lowest`, and beneath a person's word. Nobody has more than the cell: where status says so the
+    user is left to the cell's share.
+    """
+    entry = _entry(policy, tier)
+    if entry is None or policy.spec.mode == "Advise" or _word(policy, tier, cohort, overrides):
+        return {}
+    lines = [line for line in policy.status.cells if (line.tier, line.cohort) == (tier, cohort)]
+    rest = next((_step(policy, line.variant) for line in lines if not line.user), 0)
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        step = min(_step(policy, line.variant), _lowest(policy, entry))
+        if line.user and step > rest:
+            found.setdefault(_named(policy, step, CAPACITY), []).append(line.user)
+    return {variant: sorted(set(users)) for variant, users in sorted(found.items())}
+
+
+def _entry(policy: Policy, tier: str) -> TierEntry | None:
+    """What a policy says of a tier; None where the tier has no part in the feature."""
+    entry = next((entry for entry in policy.spec.tiers if entry.tier_ref.name == tier), None)
+    return None if entry is None or entry.availability == "Never" else entry
+
+
+def _word(policy: Policy, tier: str, cohort: str, overrides: Iterable[Override]) -> Override | None:
+    """The person's word that is in force for a cell."""
+    names = [variant.name for variant in policy.spec.variants]
+    return next((word for word in overrides if _covers(word, tier, cohort) and word.spec.variant in names), None)
+
+
 def _as_status_says(policy: Policy, entry: TierEntry, cohort: str) -> Share:
     """What the loop last decided. Steps count from 0, the best variant; the tier never falls below `lowest`."""
     tier = entry.tier_ref.name
-    cell = next((cell for cell in policy.status.cells if (cell.tier, cell.cohort) == (tier, cohort)), None)
+    lines = (line for line in policy.status.cells if (line.tier, line.cohort, line.user) == (tier, cohort, ""))
+    cell = next(lines, None)
     if cell is None:
         return Share(policy.spec.variants[0].name)
     lowest = _lowest(policy, entry)

@@ -12,7 +12,7 @@ import msgspec
 
 from brownout.api.override import ends_at
 from brownout.flags.audience import REMAINDER, Logic, Tier, by_audience, in_order
-from brownout.flags.cells import Override, Policy, Share, denials, in_force, serve
+from brownout.flags.cells import Override, Policy, Share, denials, held_back, in_force, serve
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -65,7 +65,8 @@ def _canonical(content: dict[str, Any]) -> bytes:
 def _feature_flag(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override]) -> dict[str, Any]:
     def outcome(tier: Tier, cohort: str) -> Logic:
         share = serve(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
-        return _split(share, policy.spec.flag_key)
+        alone = held_back(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
+        return _except(alone, _split(share, policy.spec.flag_key))
 
     variants = {variant.name: variant.value for variant in policy.spec.variants}
     last = policy.spec.variants[-1]
@@ -79,13 +80,14 @@ def _audience_flag(tiers: tuple[Tier, ...]) -> dict[str, Any]:
     for tier in tiers:
         for cohort in (REMAINDER, *(cohort.name for cohort in tier.spec.cohorts)):
             value = {"tier": tier.key.name, "cohort": cohort, "priority": tier.spec.priority}
-            variants[_audience_name(tier, cohort)] = value
-    return _flag(variants, by_audience(tiers, _audience_name), otherwise=NOBODY, metadata={})
+            variants[_audience_name(tier.key.name, cohort)] = value
+    rule = by_audience(tiers, lambda tier, cohort: _audience_name(tier.key.name, cohort))
+    return _flag(variants, rule, otherwise=NOBODY, metadata={})
 
 
-def _audience_name(tier: Tier, cohort: str) -> str:
+def _audience_name(tier: str, cohort: str) -> str:
     """`free`, or `free.new-accounts`. A tier's name may have dots and never an underscore, a cohort's has neither."""
-    name = tier.key.name.replace(".", "_")
+    name = tier.replace(".", "_")
     return f"{name}.{cohort}" if cohort else name
 
 
@@ -113,11 +115,23 @@ def _split(share: Share, flag_key: str) -> Logic:
     return {"if": [{"!!": user}, {"fractional": [{"cat": [flag_key, user]}, *buckets]}, share.otherwise]}
 
 
+def _except(alone: dict[str, list[str]], rest: Logic) -> Logic:
+    """The cell's rule for everybody but those who are held back alone: they get the variant under which they are listed.
+
+    By exact equality with the targetingKey, and within their own cell: who changes the tier is held back no more.
+    """
+    if not alone:
+        return rest
+    tests = [({"in": [{"var": "targetingKey"}, users]}, variant) for variant, users in alone.items()]
+    return {"if": [*(part for test in tests for part in test), rest]}
+
+
 def _metadata(policy: Policy) -> dict[str, Any]:
-    """Words for users, and where the flag comes from. Strings, numbers and booleans only.
+    """Words for users, when what they lack is expected back, and where the flag comes from. Strings, numbers and booleans only.
 
     `notice` is the denial's in the default locale, that of the first notice; `notice_<locale>` in the others; those for a
-    lesser variant begin with `notice_degraded`.
+    lesser variant begin with `notice_degraded`. `expectedReturn_<audience>`, for the names that the audience flag has, is the
+    moment that status says. It is no number of seconds to wait: that would make another set of the same objects each second.
     """
     metadata: dict[str, Any] = {"policy": policy.key.name, "policyVersion": policy.status.version}
     for notice in policy.spec.notices:
@@ -125,4 +139,7 @@ def _metadata(policy: Policy) -> dict[str, Any]:
         if notice.locale == policy.spec.notices[0].locale:
             metadata.setdefault(key, notice.text)
         metadata.setdefault(f"{key}_{notice.locale}", notice.text)
+    for cell in policy.status.cells:
+        if cell.expected_return and not cell.user:
+            metadata[f"expectedReturn_{_audience_name(cell.tier, cell.cohort)}"] = cell.expected_return
     return metadata

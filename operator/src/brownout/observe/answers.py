@@ -9,10 +9,12 @@ import math
 import msgspec
 from msgspec import Struct
 
+from brownout.api.policy import LONGEST_USER
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.snapshot import Audience, Rates
 
 MAX_AUDIENCES = 1000
+MAX_USERS = 5 * MAX_AUDIENCES
 
 
 class Series(Struct, frozen=True):
@@ -118,6 +120,35 @@ def rates(series: tuple[Series, ...] | Missing, *, tier_label: str, cohort_label
         if math.isfinite(one.value) and one.value >= 0:
             found[audience] = Sample(one.value, at)
     return found or Missing("no series of the query is a finite rate; look for a division by zero in it")
+
+
+def users(
+    series: tuple[Series, ...] | Missing, *, tier_label: str, cohort_label: str, user_label: str, at: float
+) -> Rates | Missing:
+    """Requests a second of the heaviest users, by tier, cohort and user.
+
+    Nothing at all is an answer here: nobody is heavy, or nobody counts users. A user without a rate, or with a name that no
+    targetingKey of ours can be (empty, too long, with characters that nobody can see), is left out: left alone.
+    """
+    if isinstance(series, Missing):
+        return series
+    by = f"sum by ({tier_label}, {cohort_label}, {user_label})"
+    if len(series) > MAX_USERS:
+        return Missing(
+            f"the query returns more than {MAX_USERS} series; write topk by ({tier_label}, {cohort_label}) (5, ...)"
+        )
+    found: dict[Audience, Sample] = {}
+    for one in series:
+        tier, user = one.labels.get(tier_label), one.labels.get(user_label, "")
+        if not tier:
+            return Missing(f"a series has no label {tier_label!r}; write {by}")
+        audience = Audience(tier, one.labels.get(cohort_label, ""), user)
+        if audience in found:
+            return Missing(f"two series for {audience}; write {by} around the query")
+        nameable = 0 < len(user) <= LONGEST_USER and user.isprintable()
+        if nameable and math.isfinite(one.value) and one.value >= 0:
+            found[audience] = Sample(one.value, at)
+    return found
 
 
 def _unfit(value: float) -> str:

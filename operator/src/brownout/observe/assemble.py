@@ -41,7 +41,12 @@ class Assembly:
             },
             tiers=kinds.tiers,
             policies={
-                key: Policy(stored=policy, offered=evidences.offered[key], admitted=evidences.admitted[key])
+                key: Policy(
+                    stored=policy,
+                    offered=evidences.offered[key],
+                    admitted=evidences.admitted[key],
+                    heaviest=evidences.heaviest[key],
+                )
                 for key, policy in kinds.policies.items()
             },
             overrides=kinds.overrides,

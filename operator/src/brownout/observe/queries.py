@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from brownout.api.policy import DemandQuery
+from brownout.api.policy import DemandQuery, HeaviestQuery
 from brownout.api.resources import Key
 from brownout.api.scaler import Metric, Stale
 from brownout.decide.evidence import Evidence, Missing
@@ -39,6 +39,7 @@ class Evidences(Struct, frozen=True, kw_only=True):
     metrics: dict[Key, dict[str, Evidence]]
     offered: dict[Key, Rates | Missing]
     admitted: dict[Key, Rates | Missing]
+    heaviest: dict[Key, Rates | Missing]
 
 
 class Questions:
@@ -66,10 +67,20 @@ class Questions:
             for key, policy in policies.items()
             for which in WHICH
         }
+        self._heaviest = {
+            key: _policy_ask(
+                policy,
+                heaviest_query(policy),
+                pools.get(_first_pool(policy, scalers), own),
+                limit=answers.MAX_USERS + 1,
+            )
+            for key, policy in policies.items()
+            if may_hold_back(policy)
+        }
 
     @property
     def asks(self) -> Iterable[Ask]:
-        for ask in (*self._metrics.values(), *self._demand.values()):
+        for ask in (*self._metrics.values(), *self._demand.values(), *self._heaviest.values()):
             if isinstance(ask, Ask):
                 yield ask
 
@@ -93,6 +104,10 @@ class Questions:
             admitted={
                 k: _rates(p, "admitted", answer(self._demand[k, "admitted"]), at=at) for k, p in self._policies.items()
             },
+            heaviest={
+                k: _users(p, answer(self._heaviest[k]), at=at) if k in self._heaviest else {}
+                for k, p in self._policies.items()
+            },
         )
 
 
@@ -108,6 +123,23 @@ def demand_query(policy: StoredPolicy, which: Which) -> DemandQuery:
     return DemandQuery(query=f"sum by (tier, cohort) (rate(brownout_feature_{which}_total{{{series}}}[{WINDOW}]))")
 
 
+def heaviest_query(policy: StoredPolicy) -> HeaviestQuery:
+    """The policy's own query for its heaviest users, or else the one for the reference server's name.
+
+    Where no server has that name, or none counts users, the answer is empty: nobody is held back alone, and nothing is amiss.
+    """
+    if policy.spec.demand.heaviest is not None:
+        return policy.spec.demand.heaviest
+    series = matchers({"feature": policy.spec.flag_key, "namespace": policy.key.namespace})
+    users = f"sum by (tier, cohort, user) (brownout_feature_heaviest_requests_per_second{{{series}}})"
+    return HeaviestQuery(query=f"topk by (tier, cohort) (5, {users})")
+
+
+def may_hold_back(policy: StoredPolicy) -> bool:
+    """Whether anybody of a policy may be held back at all; else its heaviest users are not asked for."""
+    return policy.spec.mode != "Advise" and any(entry.availability == "Auto" for entry in policy.spec.tiers)
+
+
 def _first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> str:
     for cost in (cost for variant in policy.spec.variants for cost in variant.costs):
         if scaler := scalers.get(Key(policy.key.namespace, cost.scaler)):
@@ -115,19 +147,27 @@ def _first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> st
     return ""
 
 
+def metric_query(scaler: StoredScaler, metric: Metric) -> str | Missing:
+    """The PromQL of a scaler's metric: its own, or that of its engine pack's signal."""
+    if metric.engine is None:
+        return metric.query or ""
+    labels = metric.engine.labels
+    if metric.engine.pack == "brownout":  # the reference server names its workload
+        labels = {"workload": scaler.spec.scale_target_ref.name, **labels}
+    return engine_packs.query(metric.engine, labels=labels, namespace=scaler.key.namespace)
+
+
 def _metric_ask(scaler: StoredScaler, metric: Metric, asker: Asker) -> Ask | Missing:
-    query: str | Missing = metric.query or ""
-    if metric.engine is not None:
-        labels = metric.engine.labels
-        if metric.engine.pack == "brownout":  # the reference server names its workload
-            labels = {"workload": scaler.spec.scale_target_ref.name, **labels}
-        query = engine_packs.query(metric.engine, labels=labels, namespace=scaler.key.namespace)
-    return _ask(asker, query, scaler.key, lookback_seconds=scaler.spec.stale.after_seconds, limit=SINGLE)
+    lookback_seconds = scaler.spec.stale.after_seconds
+    return _ask(asker, metric_query(scaler, metric), scaler.key, lookback_seconds=lookback_seconds, limit=SINGLE)
 
 
 def _demand_ask(policy: StoredPolicy, which: Which, asker: Asker) -> Ask | Missing:
-    query = demand_query(policy, which).query
-    return _ask(asker, query, policy.key, lookback_seconds=POLICY_LOOKBACK_SECONDS, limit=answers.MAX_AUDIENCES + 1)
+    return _policy_ask(policy, demand_query(policy, which), asker, limit=answers.MAX_AUDIENCES + 1)
+
+
+def _policy_ask(policy: StoredPolicy, query: DemandQuery, asker: Asker, *, limit: int) -> Ask | Missing:
+    return _ask(asker, query.query, policy.key, lookback_seconds=POLICY_LOOKBACK_SECONDS, limit=limit)
 
 
 def _ask(asker: Asker, query: str | Missing, key: Key, *, lookback_seconds: int, limit: int) -> Ask | Missing:
@@ -150,6 +190,16 @@ def _rates(policy: StoredPolicy, which: Which, answer: Answer, *, at: float) -> 
     found = answers.rates(answer, tier_label=query.tier_label, cohort_label=query.cohort_label, at=at)
     if isinstance(found, Missing):
         return Missing(f"FeaturePolicy {policy.key}: demand.{which}: {found.message}")
+    return found
+
+
+def _users(policy: StoredPolicy, answer: Answer, *, at: float) -> Rates | Missing:
+    query = heaviest_query(policy)
+    found = answers.users(
+        answer, tier_label=query.tier_label, cohort_label=query.cohort_label, user_label=query.user_label, at=at
+    )
+    if isinstance(found, Missing):
+        return Missing(f"FeaturePolicy {policy.key}: demand.heaviest: {found.message}")
     return found
 
 

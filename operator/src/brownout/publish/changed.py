@@ -54,7 +54,7 @@ def _decisive(status: Body) -> Body:
         "state": status.get("state"),
         "tried": status.get("tried"),
         "cells": _cells(
-            status, "tier", "cohort", "variant", "percent", "overriddenTo", "since", "lastShedAt", "reversals"
+            status, "tier", "cohort", "user", "variant", "percent", "overriddenTo", "since", "lastShedAt", "reversals"
         ),
         "overridden": status.get("cells") if isinstance(status.get("cells"), int) else None,
         "replicas": {name: replicas.get(name) for name in ("desired", "current", "ready", "coming")},
@@ -72,10 +72,18 @@ def _explained(status: Body) -> Body:
     """Reasons, and messages without their numbers."""
     return {
         "conditions": {c["type"]: (c["reason"], _words(c.get("message", ""))) for c in status.get("conditions", [])},
-        "cells": [(c.get("reason"), _words(c.get("message", "")), "expectedReturn" in c) for c in _cell_list(status)],
+        "cells": [
+            (c.get("reason"), _words(c.get("message", "")), *_refusal(c), "expectedReturn" in c)
+            for c in _cell_list(status)
+        ],
         "limitedBy": status.get("limitedBy"),
+        "reclaim": status.get("reclaim", {}).get("to"),
         "summary": None if "replicas" in status else _words(status.get("summary", "")),
     }
+
+
+def _refusal(cell: Body) -> tuple[str, str]:
+    return cell.get("refusedBy", ""), _words(cell.get("refusal", ""))
 
 
 def _rule(status: Body) -> str:

@@ -2,6 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
+from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan
@@ -54,6 +55,14 @@ class Metrics:
         self.cell_percent = gauge(
             "cell_percent", "Share of the cell's users on that variant", "namespace", "feature", "tier", "cohort"
         )
+        self.users_held_back = gauge(
+            "cell_users_held_back",
+            "Users of the cell who are held back alone",
+            "namespace",
+            "feature",
+            "tier",
+            "cohort",
+        )
         for result in ("answered", "failed"):
             self.queries.labels(result)
 
@@ -83,7 +92,7 @@ class Metrics:
             count = sum(isinstance(evidence, Missing) for evidence in scaler.metrics.values())
             self.missing.labels("InferenceScaler", key.namespace, key.name).set(count)
         for key, policy in snapshot.policies.items():
-            count = isinstance(policy.offered, Missing) + isinstance(policy.admitted, Missing)
+            count = sum(isinstance(rates, Missing) for rates in (policy.offered, policy.admitted, policy.heaviest))
             self.missing.labels("FeaturePolicy", key.namespace, key.name).set(count)
 
     def _show_scalers(self, plan: Plan, memory: Memory) -> None:
@@ -127,8 +136,12 @@ class Metrics:
     def _show_cells(self, plan: Plan) -> None:
         self.cell_variant.clear()
         self.cell_percent.clear()
+        self.users_held_back.clear()
         for policy in plan.policies.values():
             for cell in policy.cells:
                 at = (policy.key.namespace, policy.key.name, cell.key.audience.tier, cell.key.audience.cohort)
+                if cell.key.audience.user:
+                    self.users_held_back.labels(*at).inc(int(cell.level != FIRST))
+                    continue
                 self.cell_variant.labels(*at).set(cell.level.variant)
                 self.cell_percent.labels(*at).set(cell.level.percent)

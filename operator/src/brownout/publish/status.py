@@ -15,6 +15,7 @@ from brownout.api.scaler import (
     DemandStatus,
     InferenceScalerStatus,
     Learned,
+    Reclaim,
     ReplicaCounts,
     ScaleDecision,
     ScalerMemory,
@@ -22,7 +23,7 @@ from brownout.api.scaler import (
 from brownout.api.schema import Condition, Conditions
 from brownout.api.tier import UserTierStatus
 from brownout.decide import memory as remembered
-from brownout.decide.learn import cold_start_seconds
+from brownout.decide.learn import LEAST_STARTS, cold_start_seconds
 from brownout.decide.outcome import CellPlan, ObjectPlan, PolicyPlan, PoolPlan, ScalePlan, Verdict
 from brownout.decide.recall import rfc3339
 from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
@@ -83,7 +84,7 @@ def scaler_status(
 ) -> InferenceScalerStatus:
     """A scaler's status: counts, demand, what was learned, the last decisions."""
     flow, expected = plan.flow, stored.spec.cold_start.expected_seconds
-    learned = bool(memory.cold_starts)
+    learned = len(memory.cold_starts) >= LEAST_STARTS
     shortfall = None if flow.admitted is None else max(0.0, flow.admitted - flow.capacity)
     return InferenceScalerStatus(
         observed_generation=stored.generation,
@@ -95,6 +96,7 @@ def scaler_status(
             demanded=plan.demanded,
             obtainable=plan.obtainable,
             floor=plan.floor,
+            forecast=plan.forecast,
         ),
         saturation_percent=plan.saturation_percent,
         limited_by=plan.limited_by,
@@ -115,6 +117,7 @@ def scaler_status(
             else 0,
         ),
         coming_ready_at=_time(plan.coming_ready_at),
+        reclaim=Reclaim() if plan.goes_to is None else Reclaim(to=str(plan.goes_to), keeps=plan.keeps),
         summary=f"{plan.rule}: {plan.message}",
         decisions=tuple(
             ScaleDecision(
@@ -151,6 +154,7 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
     return CellStatus(
         tier=audience.tier,
         cohort=audience.cohort,
+        user=audience.user,
         variant=plan.variant_name,
         percent=plan.level.percent,
         overridden_to=plan.overridden_to,
@@ -158,6 +162,8 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
         message=plan.message,
         since=rfc3339(plan.since),
         expected_return=_time(plan.expected_return),
+        refused_by="" if plan.refused_by is None else str(plan.refused_by),
+        refusal=plan.refusal[:LONGEST_MESSAGE],
         last_shed_at=_time(memory.last_shed_at),
         dwell_seconds=round(memory.dwell_seconds),
         offered_before="" if memory.shed_rate is None else f"{memory.shed_rate:.3f}",

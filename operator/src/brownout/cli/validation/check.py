@@ -1,11 +1,15 @@
-"""A set of manifests, checked: each alone, then, if none of them is wrong, all against each other."""
+"""A set of manifests, checked: each alone, then all against each other.
 
-from collections.abc import Iterable, Mapping
+One wrong field does not hide a reference that leads nowhere, in the same object or in another: of what is wrong as much is
+looked at as can be read. What is only hardly meant is said once nothing is wrong any more.
+"""
+
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, NamedTuple
 
 from brownout.api.resources import Key, Stored
 from brownout.cli.validation import advice, objects, references
-from brownout.cli.validation.findings import Problem, dotted
+from brownout.cli.validation.findings import Path, Problem, dotted
 from brownout.cli.validation.manifests import Manifest
 
 
@@ -44,30 +48,55 @@ def check(manifests: Iterable[Manifest], *, namespace: str) -> Checked:
     typed: dict[str, dict[Key, Stored[Any, Any]]] = {kind: {} for kind in objects.KINDS}
     places: dict[tuple[str, Key], Manifest] = {}
     for manifest in ours:
-        stored, problems = _alone(manifest, places, namespace=namespace)
         kind, key = str(manifest.body.get("kind")), objects.key_of(manifest.body, namespace=namespace)
+        stored, problems = _alone(manifest, places.get((kind, key)), namespace=namespace)
         found += [Finding(manifest, kind, key, problem) for problem in problems]
         if stored is not None:
             typed[kind][key] = stored
-            places[kind, key] = manifest
-    if not found:
-        found += _together(typed, places, _namespaces(others))
-    return Checked(len(ours), found)
+        places.setdefault((kind, key), manifest)
+    together = _together(typed, places, _namespaces(others))
+    if found:
+        flawed = {(finding.kind, finding.key) for finding in found}
+        together = [finding for finding in together if _stands(finding, flawed)]
+    return Checked(len(ours), found + together)
 
 
 def _alone(
-    manifest: Manifest, places: Mapping[tuple[str, Key], Manifest], *, namespace: str
+    manifest: Manifest, other: Manifest | None, *, namespace: str
 ) -> tuple[Stored[Any, Any] | None, list[Problem]]:
+    """An object as far as it can be read, and what is wrong with it; `other` is an earlier one of the same name."""
     problems = objects.problems(manifest.body)
-    if problems:
-        return None, problems
-    resource, stored = objects.typed(manifest.body, namespace=namespace)
-    if not isinstance(stored, Stored):
-        return None, [Problem(("spec",), stored.message)]
-    if other := places.get((resource.kind, stored.key)):
+    if other is not None:
         where = f"{other.file}:{other.line(())}"
-        return None, [Problem(("metadata", "name"), f"{where} has this object already; remove one of them")]
-    return stored, []
+        twice = Problem(("metadata", "name"), f"{where} has this object already; remove one of them")
+        return None, [*problems, twice]
+    body = objects.sound_part(manifest.body) if problems else manifest.body
+    if body is None:
+        return None, problems
+    _, stored = objects.typed(body, namespace=namespace)
+    if not isinstance(stored, Stored):
+        return None, problems or [Problem(("spec",), stored.message)]
+    return stored, problems
+
+
+def _stands(finding: Finding, flawed: Set[tuple[str, Key]]) -> bool:
+    """Whether a finding holds though other objects are flawed: no warning, and not held against one that is flawed itself."""
+    if finding.problem.severity == "warning":
+        return False
+    path = ("spec", "policyRef", "name") if finding.kind == "FeatureOverride" else finding.problem.path
+    kind = references.referred_kind(path)
+    namespace = "" if kind == "GPUPool" else finding.key.namespace
+    return kind is None or (kind, Key(namespace, str(_value(finding.manifest.body, path)))) not in flawed
+
+
+def _value(body: Any, path: Path) -> Any:
+    """What stands at a path; None where there is nothing."""
+    for part in path:
+        try:
+            body = body[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return body
 
 
 def _together(

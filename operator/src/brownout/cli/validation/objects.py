@@ -1,5 +1,6 @@
 """One manifest against its kind: fields, bounds and rules, then as a typed object."""
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -29,6 +30,28 @@ def problems(body: dict[str, Any]) -> list[Problem]:
     resource = KINDS[body["kind"]]
     found = [*_metadata(resource, body.get("metadata")), *structural.problems(body, _document(resource), ())]
     return found or list(rules.broken(_stored(resource, body)["spec"], schema_of(resource.spec), ("spec",)))
+
+
+def sound_part(body: dict[str, Any]) -> dict[str, Any] | None:
+    """What is left of a manifest without the fields that its schema refuses; None where that is no object of its kind.
+
+    An entry of a list takes the whole list with it, so that the places of the others stay what they are.
+    """
+    if list(_identity(body)) or list(_metadata(KINDS[body["kind"]], body.get("metadata"))):
+        return None
+    document = _document(KINDS[body["kind"]])
+    rest = copy.deepcopy(body)
+    while found := next(structural.problems(rest, document, ()), None):
+        path = found.path
+        while path and not isinstance(path[-1], str):
+            path = path[:-1]
+        if len(path) < 2:
+            return None
+        above: Any = rest
+        for part in path[:-1]:
+            above = above[part]
+        del above[path[-1]]
+    return rest
 
 
 def typed(body: dict[str, Any], *, namespace: str) -> "tuple[Resource, Stored[Any, Any] | InvalidObject]":

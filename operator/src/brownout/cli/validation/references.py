@@ -88,9 +88,14 @@ def _override_problems(key: Key, override: Stored[Any, Any], objects: Objects) -
                 )
 
 
+def referred_kind(path: Path) -> str | None:
+    """The kind that a field refers to, None where it is no reference."""
+    return next((_REFERS_TO[part] for part in path if isinstance(part, str) and part in _REFERS_TO), None)
+
+
 def _weighed(path: Path, message: str, *, kind: str, objects: Objects) -> tuple[str, Any]:
     """The message with its severity."""
-    wanted = next((_REFERS_TO[part] for part in path if isinstance(part, str) and part in _REFERS_TO), None)
+    wanted = referred_kind(path)
     if wanted is not None and not objects[wanted]:
         return f"{message.split('; ')[0]} among these files; give the file that has it to check this", "warning"
     return message, "warning" if kind == "UserTier" else "error"

@@ -1,0 +1,88 @@
+"""`brownout explain`: why an object or a cell is as it is, and what has to happen for it to be otherwise."""
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from brownout.cli.explanation.chosen import Asked, NotThereError, explain, kind_of
+from brownout.cli.explanation.seen import Seen, see
+from brownout.cli.explanation.text import text
+from brownout.cli.saved import NoObjectsError, from_files
+
+if TYPE_CHECKING:
+    from brownout.cli.main import Subparsers
+
+READ = ("GPUPool", "InferenceScaler", "UserTier", "FeaturePolicy")
+
+
+def register(subparsers: "Subparsers") -> None:
+    """Add `explain`."""
+    parser = subparsers.add_parser(
+        "explain",
+        help="say which rule decided, on what numbers, and what it waits for",
+        description="Explains a pool, a scaler, a policy or one of its cells from what the operator wrote into status: which "
+        "rule decided, on what numbers, since when, what has to happen, and when it is expected. Without arguments: the "
+        "whole chain of the present shortage. Exit codes: 0 explained, 1 there is no such thing, 2 nothing could be read.",
+    )
+    parser.add_argument("kind", nargs="?", default="", metavar="KIND", help="pool, scaler or policy; or KIND/NAME")
+    parser.add_argument("name", nargs="?", default="", metavar="NAME", help="one of them (default: all of the kind)")
+    parser.add_argument("-n", "--namespace", help="of one product (default: all)")
+    parser.add_argument("--tier", help="of a policy: the cells of this tier")
+    parser.add_argument("--cohort", help="of a tier: this cohort; '' is the rest of the tier")
+    parser.add_argument(
+        "-f",
+        "--filename",
+        action="append",
+        metavar="FILE",
+        help="read what `kubectl get brownout -A -o yaml` wrote instead of the cluster; - is standard input",
+    )
+    parser.add_argument("--json", action="store_true", help="print a list of explanations as JSON")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the explanations. Returns the exit code."""
+    try:
+        asked = _asked(arguments)
+        seen = _seen(arguments)
+        found = explain(seen, asked)
+    except NotThereError as error:
+        print(f"brownout explain: {error}", file=sys.stderr)
+        return 1
+    except NoObjectsError as error:
+        print(f"brownout explain: {error}", file=sys.stderr)
+        return 2
+    for message in seen.unreadable:
+        print(f"brownout explain: {message}", file=sys.stderr)
+    if arguments.json:
+        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    else:
+        print(text(found) or "Nothing is short: every pool carries what it admits, and everybody has what it is for.")
+    return 0
+
+
+def _seen(arguments: argparse.Namespace) -> Seen:
+    if arguments.filename:
+        return see(from_files(arguments.filename, READ, arguments.namespace))
+    from brownout.cli.cluster import from_cluster  # its client takes a second to import, which files need not wait for
+
+    return see(from_cluster(READ, arguments.namespace), now=time.time())
+
+
+def _asked(arguments: argparse.Namespace) -> Asked:
+    word, _, name = arguments.kind.partition("/")
+    kind = kind_of(word) if word else ""
+    if arguments.tier is not None and kind != "FeaturePolicy":
+        raise NotThereError("--tier is of a policy; write: brownout explain policy NAME --tier TIER")
+    if arguments.cohort is not None and arguments.tier is None:
+        raise NotThereError("--cohort is of a tier; write --tier too")
+    return Asked(
+        kind=kind,
+        name=name or arguments.name,
+        namespace=arguments.namespace,
+        tier=arguments.tier,
+        cohort=arguments.cohort,
+    )

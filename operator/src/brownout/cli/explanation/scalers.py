@@ -1,0 +1,112 @@
+"""Why a scaler has the replicas that it has, what limits it, and what has to happen for it to have others."""
+
+from collections.abc import Iterator
+
+from brownout.api.reasons import Condition, Reason
+from brownout.cli.explanation.model import Explanation, Need
+from brownout.cli.explanation.seen import Seen, StoredScaler, condition, troubles
+from brownout.decide.recall import deadline
+
+
+def explain_scaler(seen: Seen, scaler: StoredScaler) -> Explanation:
+    """One scaler."""
+    status, counts = scaler.status, scaler.status.replicas
+    rule, _, because = status.summary.partition(": ")
+    limited, _, limited_since = condition(status.conditions, Condition.SCALING_LIMITED)
+    changed = status.decisions[-1].at if status.decisions else ""
+    needs = tuple(_needs(seen, scaler, rule))
+    coming = f"{counts.ready} ready, {counts.coming} coming" if counts.coming else f"{counts.ready} ready"
+    return Explanation(
+        subject=f"InferenceScaler {scaler.key}",
+        has=f"{coming}; {counts.desired} decided, {counts.demanded} demanded"
+        if rule
+        else "no decision has been made yet",
+        rule=rule,
+        because=because,
+        since=limited_since if limited == "True" else changed,
+        numbers=dict(_numbers(scaler, seen.now)),
+        goal="to have what is demanded" if counts.demanded > counts.ready else "to have fewer",
+        needs=needs,
+        expected=status.coming_ready_at,
+        history=tuple(
+            f"{d.at} {d.from_replicas} -> {d.to_replicas}: {d.rule}: {d.message}" for d in reversed(status.decisions)
+        ),
+        troubles=troubles(status.conditions),
+    )
+
+
+def _numbers(scaler: StoredScaler, now: float) -> Iterator[tuple[str, str]]:
+    status, spec = scaler.status, scaler.spec
+    demand, learned, memory, counts = status.demand, status.learned, status.memory, status.replicas
+    flows = {
+        "GPUs asked for": demand.offered,
+        "GPUs let through": demand.admitted,
+        "GPUs ready": demand.capacity,
+        "GPUs short": demand.shortfall if demand.shortfall.strip("0.") else "",
+        "GPU-seconds wait": demand.backlog if demand.backlog.strip("0.") else "",
+    }
+    said = ", ".join(f"{value} {name}" for name, value in flows.items() if value)
+    if said:
+        yield "load", said
+    if demand.leading_metric:
+        yield (
+            "decided by",
+            f"metric {demand.leading_metric}" if demand.leading_metric != "flow" else "rates times costs",
+        )
+    since = f", saturated since {memory.saturated_since}" if memory.saturated_since else ""
+    yield "saturation", f"{status.saturation_percent} %{since}"
+    yield (
+        "replicas",
+        f"{counts.obtainable} obtainable, {counts.floor} protected, {spec.min_replicas} to {spec.max_replicas} allowed",
+    )
+    if counts.forecast:
+        yield "forecast", f"{counts.forecast} replicas' worth by the time that a new one is ready"
+    yield "cost", f"{learned.cost_percent} % of what is declared, off by {learned.cost_error_percent} %"
+    if learned.cold_start_p50_seconds:
+        slow = (
+            f", {learned.cold_start_p95_seconds} s for the slowest of twenty" if learned.cold_start_p95_seconds else ""
+        )
+        yield "cold start", f"{learned.cold_start_p50_seconds} s{slow}"
+    else:
+        yield "cold start", f"{spec.cold_start.expected_seconds} s as declared; not learned yet"
+    if memory.deficit_since:
+        yield "short", f"of its share of the pool since {memory.deficit_since}"
+    if status.reclaim.to:
+        yield "reclaim", f"it keeps {status.reclaim.keeps} replicas; the rest is to go to {status.reclaim.to}"
+    if (deadline(memory.closed_until) or 0.0) > now:
+        yield "closed", f"nothing is reclaimed from it until {memory.closed_until}"
+
+
+def _needs(seen: Seen, scaler: StoredScaler, rule: str) -> Iterator[Need]:
+    """What stands between what is there and what is demanded, whatever the last rule was."""
+    status, spec, counts = scaler.status, scaler.spec, scaler.status.replicas
+    if spec.mode != "Auto":
+        yield Need(what="spec.mode is Auto", met=False, found=f"it is {spec.mode}")
+    if counts.coming:
+        yield Need(what=f"{counts.coming} replicas become ready", met=False, at=status.coming_ready_at)
+    if status.limited_by == "maxReplicas":
+        yield Need(what="spec.maxReplicas is raised", met=False, found=f"it is {spec.max_replicas}")
+    pool = seen.pool_of(scaler.key)
+    if counts.demanded > counts.obtainable:
+        more = (counts.demanded - counts.obtainable) * (spec.gpus_per_replica or 1)
+        gpus = "" if pool is None else f"{pool.status.gpus.free} of {pool.status.gpus.capacity} are free"
+        limit = f", limited by {status.limited_by}" if status.limited_by and gpus else ""
+        yield Need(what=f"the pool {spec.pool_ref.name} has {more} more GPUs for it", met=False, found=gpus + limit)
+    if what := WAITS_FOR.get(rule):
+        yield Need(what=what, met=False, found=status.summary.partition(": ")[2])
+
+
+WAITS_FOR = {
+    str(Reason.BEHAVIOR): "behavior allows the next step",
+    str(Reason.STABILIZATION): "the stabilization window is over",
+    str(Reason.OWN_CELLS_SHED): "its own features are back",
+    str(Reason.SURVIVORS_CANNOT_CARRY): "fewer replicas could carry the load",
+    str(Reason.HELD): "what its decisions rest on can be read again",
+    str(Reason.FALLBACK): "its metrics can be read again",
+    str(Reason.NOT_WRITTEN): "the number can be written to the workload",
+    str(Reason.NOT_FOUND): "what it refers to exists",
+    str(Reason.NOT_ADMITTED): "the pool admits its namespace",
+    str(Reason.CONFLICT): "it alone scales its workload",
+    str(Reason.INVALID): "it can be read",
+}
+"""What has to happen where a rule keeps replicas as they are; the rule's own sentence says the numbers."""

@@ -1,0 +1,110 @@
+"""How many ask for a cell, from counts that are few, and from users who stopped asking because nobody let them.
+
+Eight requests in a window are not a trend: a rate is smoothed over as long as it takes to count enough, and follows at once
+where the window cannot be the old rate's noise. A button that was hidden stops asking: what all users would ask for is
+remembered from before, and moves as those who still ask do.
+"""
+
+from math import exp, sqrt
+
+from msgspec import structs
+
+from brownout.decide.cells import FIRST
+from brownout.decide.memory import CellMemory
+
+RATE_WINDOW_SECONDS = 30.0
+"""The window of the rates that we ask for; a rate r then counts r * 30 requests, give or take the root of that."""
+
+ENOUGH = 30.0
+"""So many requests are counted before a rate is believed to a quarter of itself."""
+
+LONGEST_SECONDS = 600.0
+SIGNIFICANT = 3.0
+"""Standard deviations from which a window is not the old rate's noise."""
+
+MEAN_SECONDS = 60.0
+"""Time constant of a cell's mean rate."""
+
+SETTLE_SECONDS = 45.0
+"""For so long after a step the rate still tells of the users before it."""
+
+BASE_SECONDS = 60.0
+"""Over so long what still asks is averaged, to compare with later."""
+
+MOST_GROWTH = 1.5
+"""Of a cell that denies some, more than this beyond what was expected is taken for users who try again and again."""
+
+VISIBLE_COUNTS = 10.0
+"""With fewer requests than this in a window, what still asks says nothing of what all would ask for."""
+
+
+def window_seconds(rate: float, window: float) -> float:
+    """The seconds whose counting noise a smoothed rate has: the window that is asked for, or as long as enough are counted."""
+    return max(window, min(LONGEST_SECONDS, ENOUGH / rate if rate > 0 else LONGEST_SECONDS))
+
+
+def smoothing_seconds(rate: float, window: float) -> float:
+    """The time constant over which a rate is smoothed: none where many ask, minutes where few do.
+
+    An exponential mean with the time constant T has the noise of a window of 2 T.
+    """
+    return (window_seconds(rate, window) - window) / 2
+
+
+def smoothed(before: float | None, seen: float, *, elapsed: float, window: float) -> float:
+    """A rate `elapsed` seconds after it was `before`, where the last window says `seen`; all in requests a second."""
+    if before is None:
+        return seen
+    seconds = smoothing_seconds(max(before, seen), window)
+    noise = sqrt(max(before, seen, 1 / window) / window)
+    if seconds <= 0 or abs(seen - before) > SIGNIFICANT * noise:
+        return seen
+    return before + (1.0 - exp(-elapsed / seconds)) * (seen - before)
+
+
+def follow(
+    memory: CellMemory, seen: float | None, admitted: float | None, *, elapsed: float, window: float, now: float
+) -> CellMemory:
+    """The memory of a cell's rates, a tick later. `admitted` is what was let through."""
+    if seen is None:
+        return memory
+    rate = smoothed(memory.rate, seen, elapsed=elapsed, window=window)
+    mean = rate if memory.mean_rate is None else memory.mean_rate
+    mean += (1.0 - exp(-elapsed / MEAN_SECONDS)) * (rate - mean)
+    visible = memory.visible_rate
+    if memory.level == FIRST or memory.last_step_at is None:
+        visible = None
+    else:
+        since = now - memory.last_step_at
+        if since < SETTLE_SECONDS:
+            visible = None
+        elif visible is None:
+            visible = rate
+        elif since < SETTLE_SECONDS + BASE_SECONDS:
+            visible += (1.0 - exp(-elapsed / BASE_SECONDS)) * (rate - visible)
+    if visible is None or admitted is None:
+        let_through = None
+    else:
+        let_through = smoothed(memory.admitted_rate, admitted, elapsed=elapsed, window=window)
+    return structs.replace(memory, rate=rate, mean_rate=mean, visible_rate=visible, admitted_rate=let_through)
+
+
+def asked_by_all(
+    memory: CellMemory, seen: float | None, *, denies: bool, window: float, now: float, remember_seconds: float
+) -> float | None:
+    """What all of a cell's users would ask for, in requests a second; None: never measured.
+
+    Of a cell that denies nobody it is what is seen, and for a while after a step what was expected of it. Of one that
+    `denies` some it is what was asked for before the last step: grown or shrunk as those who still ask are, or, where they
+    are too few to tell, fading over `remember_seconds`.
+    """
+    settled = memory.last_step_at is None or now - memory.last_step_at >= SETTLE_SECONDS
+    if memory.shed_rate is None or (settled and not denies and seen is not None):
+        return seen
+    age = max(0.0, now - memory.shed_rate_at)
+    expected = memory.shed_rate * max(0.0, 1.0 - age / remember_seconds)
+    visible = memory.visible_rate
+    if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
+        expected = memory.shed_rate * seen / visible
+    most = MOST_GROWTH * expected if denies else float("inf")
+    return max(expected, min(seen or 0.0, most))

@@ -1,0 +1,448 @@
+"""The world that a controller runs: users, queues, servers, pods, nodes, metrics and what goes wrong with them."""
+
+from collections.abc import Mapping
+from math import ceil, isnan
+
+import numpy as np
+
+from brownout.decide.cells import FIRST, Cell
+from brownout.decide.outcome import CellKey, Level
+from brownout.simulate.asks import Asks
+from brownout.simulate.controller import Action, CellSeen, Observation, Setting, WorkloadSeen
+from brownout.simulate.kernel import NOWHERE, STEP_SECONDS, State, World, advance, cancel
+from brownout.simulate.manifests import Manifests, cell_of
+from brownout.simulate.pods import Fleet, Nodes
+from brownout.simulate.record import Floats, Ints, Record
+from brownout.simulate.scenario import Scenario, ScenarioError
+from brownout.simulate.scrapes import Rates, Scrapes
+from brownout.simulate.worth import quality
+
+MOST_RUNNING = 4096
+"""Requests that one workload may serve at once."""
+UNSEEN = CellSeen(None, None)
+MISSING: dict[str, float | None] = dict.fromkeys(
+    ("busy", "concurrency", "waiting", "backlog", "work", "queue_seconds"), None
+)
+
+
+class Layout:
+    """A scenario's cells and workloads in a fixed order, and what is true of them. Shapes: C cells, V variants, W workloads.
+
+    `costs` [C, V, W]: true GPU-seconds of a request; `floor` [C]: the lowest variant that a cell may be taken to.
+    """
+
+    def __init__(self, scenario: Scenario, manifests: Manifests) -> None:
+        self.scenario, self.manifests = scenario, manifests
+        self.cells: tuple[Cell, ...] = tuple(manifests.cells[key] for key in sorted(manifests.cells))
+        self.keys = tuple(cell.key for cell in self.cells)
+        self.index = {key: i for i, key in enumerate(self.keys)}
+        self.workloads = tuple(sorted(key.name for key in manifests.scalers))
+        for name in scenario.workloads:
+            if name not in self.workloads:
+                known = ", ".join(self.workloads) or "none"
+                raise ScenarioError(
+                    f"scenario {scenario.name}: workloads.{name}: no InferenceScaler {name}; found {known}"
+                )
+        for name in self.workloads:
+            if name not in scenario.workloads:
+                raise ScenarioError(
+                    f"scenario {scenario.name}: workloads: nothing is said of {name}; write at least {name}: {{objectiveSeconds: 10}}"
+                )
+        specs = [manifests.scaler(w).spec for w in self.workloads]
+        self.bounds = tuple((spec.min_replicas, spec.max_replicas) for spec in specs)
+        self.stream_cell = np.array(
+            [
+                self.index[cell_of(manifests, scenario, feature=s.feature, tier=s.tier, cohort=s.cohort)]
+                for s in scenario.demand
+            ],
+            dtype=np.int64,
+        )
+        variants = max(len(cell.variants) for cell in self.cells)
+        self.costs: Floats = np.zeros((len(self.cells), variants, len(self.workloads)))
+        for c, cell in enumerate(self.cells):
+            for v, costs in enumerate(cell.costs):
+                for key, cost in costs.items():
+                    factor = scenario.workloads[key.name].cost_factor
+                    self.costs[c, v, self.workloads.index(key.name)] = cost * factor
+        self.denial: Ints = np.array([len(cell.variants) - 1 for cell in self.cells], dtype=np.int64)
+        self.floor: Ints = np.array([0 if c.always else c.lowest for c in self.cells], dtype=np.int64)
+        self.quality: Floats = np.zeros((len(self.cells), variants))
+        for c, cell in enumerate(self.cells):
+            for v in range(len(cell.variants)):
+                self.quality[c, v] = quality(scenario, cell, v)
+        self.gpus: Ints = np.array(
+            [manifests.scaler(w).spec.gpus_per_replica or 1 for w in self.workloads], dtype=np.int64
+        )
+
+    @property
+    def ticks(self) -> int:
+        return ceil(self.scenario.seconds / self.scenario.tick_seconds)
+
+    def demand(self, rates: Floats) -> Floats:
+        """Mean fresh asks a second in each tick, by cell: [T, C], from rates by second and stream."""
+        tick = np.minimum(np.arange(len(rates)) // self.scenario.tick_seconds, self.ticks - 1).astype(np.int64)
+        sums = np.zeros((self.ticks, len(self.cells)))
+        for s, cell in enumerate(self.stream_cell):
+            sums[:, cell] += np.bincount(tick, weights=rates[:, s], minlength=self.ticks)
+        return sums / np.bincount(tick, minlength=self.ticks)[:, None]
+
+    def flow(self, demand: Floats, variant: Ints) -> Floats:
+        """True GPUs that demand [T, C] needs at each workload with each cell at a variant: [T, W]."""
+        each = self.costs[np.arange(len(self.cells)), variant]
+        planned = np.array([cell.planned for cell in self.cells], dtype=np.float64)
+        return demand @ (each * planned[:, None])
+
+    def setting(self) -> Setting:
+        """What controllers are told beforehand."""
+        scenario, scaler = self.scenario, self.manifests.scaler
+        return Setting(
+            cells=dict(zip(self.keys, self.cells, strict=True)),
+            tick_seconds=scenario.tick_seconds,
+            cold_start_seconds={w: float(scaler(w).spec.cold_start.expected_seconds) for w in self.workloads},
+            objective_seconds={w: scenario.workloads[w].objective_seconds for w in self.workloads},
+            drain_seconds={w: float(scaler(w).spec.queue.drain_seconds) for w in self.workloads},
+            onset=min((e.start for e in scenario.episodes), default=0.0),
+        )
+
+
+class Plant:
+    """One run. `tick` lets a tick pass; `observe` is what can be seen at its start, `act` what a controller then sets."""
+
+    def __init__(self, layout: Layout, asks: Asks, demand: Floats, seed: int) -> None:
+        self.layout, self.seed = layout, seed
+        scenario = self._scenario = layout.scenario
+        self._demand = demand
+        self._user_stream = asks.user_stream
+        self._steps_per_tick = round(scenario.tick_seconds / STEP_SECONDS)
+        self._tick = 0
+        self._world = _world(layout, asks, seed, self._steps_per_tick)
+        self._state = _state(layout, asks, self._steps_per_tick * layout.ticks)
+        self._scrapes = Scrapes(scenario.metrics, seed)
+        self._scrape_steps = max(1, round(scenario.metrics.scrape_seconds / STEP_SECONDS))
+        self.nodes = Nodes(scenario.pool.nodes, scenario.pool.gpus_per_node)
+        self.fleets = [self._fleet(name) for name in layout.workloads]
+        self.nodes.schedule(self.fleets, 0.0)
+        for fleet in self.fleets:
+            for pod in fleet.pods:
+                if pod.node is not None:
+                    pod.created_at, pod.ready_at = -1000.0, -1000.0
+        self._levels: dict[CellKey, Level] = {
+            c.key: FIRST if c.planned else Level(len(c.variants) - 1) for c in layout.cells
+        }
+        self._write_levels()
+        self._pending_levels = False
+        self._writes = 0
+        self._pods_at_start = sum(fleet.made for fleet in self.fleets)
+        ticks, cells, workloads = layout.ticks, len(layout.cells), len(layout.workloads)
+        self._kept: dict[str, Floats] = {
+            name: np.zeros((ticks, cells)) for name in ("offered", "admitted", "variant", "percent")
+        }
+        self._kept |= {n: np.zeros((ticks, workloads)) for n in ("ready", "held", "pending", "desired", "backlog")}
+        self._kept |= {name: np.zeros(ticks) for name in ("gpus", "stale", "writes")}
+
+    def _fleet(self, name: str) -> Fleet:
+        spec, world = self.layout.manifests.scaler(name).spec, self._scenario.workloads[name]
+        fleet = Fleet(
+            name=name,
+            gpus=spec.gpus_per_replica or 1,
+            priority=spec.priority,
+            cold_start=world.cold_start_seconds,
+            spread=world.cold_start_spread,
+            seed=self.seed,
+        )
+        fleet.scale(spec.min_replicas if world.start_replicas is None else world.start_replicas, 0.0)
+        return fleet
+
+    @property
+    def now(self) -> float:
+        return self._tick * self._scenario.tick_seconds
+
+    @property
+    def done(self) -> bool:
+        return self._tick >= self.layout.ticks
+
+    @property
+    def blind(self) -> bool:
+        """Whether metrics cannot be had."""
+        return any(f.fault == "metrics" and f.at <= self.now < f.at + f.seconds for f in self._scenario.faults)
+
+    @property
+    def restarts(self) -> bool:
+        """Whether the controller's process ends in this tick."""
+        tick = self._scenario.tick_seconds
+        return any(f.fault == "restart" and f.at <= self.now < f.at + tick for f in self._scenario.faults)
+
+    @property
+    def levels(self) -> Mapping[CellKey, Level]:
+        return self._levels
+
+    def observe(self) -> Observation:
+        """What can be seen now."""
+        self._events()
+        seen = None if self.blind else self._scrapes.rates(self.now)
+        metrics = [MISSING] * len(self.fleets) if seen is None else _metrics(seen)
+        return Observation(
+            at=self.now,
+            measured_at=self.now if seen is None else seen.at,
+            workloads={
+                fleet.name: WorkloadSeen(
+                    name=fleet.name,
+                    priority=fleet.priority,
+                    gpus_per_replica=fleet.gpus,
+                    min_replicas=least,
+                    max_replicas=most,
+                    batch=self._scenario.workloads[fleet.name].batch,
+                    replicas=fleet.replicas,
+                    pods=fleet.seen(),
+                    **measured,
+                )
+                for fleet, (least, most), measured in zip(self.fleets, self.layout.bounds, metrics, strict=True)
+            },
+            cells=dict.fromkeys(self.layout.keys, UNSEEN)
+            if seen is None
+            else {
+                key: CellSeen(offered, admitted)
+                for key, offered, admitted, ever in zip(
+                    self.layout.keys, seen.offered.tolist(), seen.admitted.tolist(), seen.ever.tolist(), strict=True
+                )
+                if ever > 0
+            },
+            gpus=dict(self.nodes.gpus),
+        )
+
+    def truth(self) -> Observation:
+        """What is true now, without noise or delay: what nobody can see, for the ceiling of information."""
+        seen = self.observe()
+        rates = self._demand[min(self._tick, len(self._demand) - 1)]
+        state = self._state
+        last = np.where(state.level == self.layout.denial, 0.0, state.percent / 100)
+        admitted = rates * np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
+        return Observation(
+            at=seen.at,
+            measured_at=seen.at,
+            workloads={
+                name: WorkloadSeen(
+                    **{f: getattr(w, f) for f in w.__struct_fields__ if f not in ("backlog", "concurrency", "waiting")},
+                    backlog=float(state.backlog[i]),
+                    concurrency=float(state.running[i] + state.waiting[i]),
+                    waiting=float(state.waiting[i]),
+                )
+                for i, (name, w) in enumerate(seen.workloads.items())
+            },
+            cells={key: CellSeen(float(rates[c]), float(admitted[c])) for c, key in enumerate(self.layout.keys)},
+            gpus=seen.gpus,
+        )
+
+    def act(self, action: Action) -> None:
+        """Carry a controller's word out: replicas at once, levels once the flags have reached the servers."""
+        writes = 0
+        for fleet in self.fleets:
+            wanted = action.replicas.get(fleet.name, fleet.replicas)
+            if wanted != fleet.replicas:
+                fleet.scale(wanted, self.now)
+                writes += 1
+        for key, cell in zip(self.layout.keys, self.layout.cells, strict=True):
+            level = action.levels.get(key, FIRST) if cell.planned else self._levels[key]
+            if level != self._levels[key]:
+                self._levels[key] = level
+                self._pending_levels = True
+                writes += 1
+            self._state.quota[self.layout.index[key]] = action.quotas.get(key, -1)
+        self._writes = writes
+        self.nodes.schedule(self.fleets, self.now)
+
+    def _events(self) -> None:
+        tick = self._scenario.tick_seconds
+        for event in self._scenario.events:
+            if event.at <= self.now < event.at + tick:
+                self.nodes.change(event.nodes, self.fleets, self.now)
+        self.nodes.schedule(self.fleets, self.now)
+        for w, fleet in enumerate(self.fleets):
+            fleet.advance(self.now)
+            self._state.ready[w] = fleet.ready
+
+    def _write_levels(self) -> None:
+        for c, key in enumerate(self.layout.keys):
+            self._state.level[c] = self._levels[key].variant
+            self._state.percent[c] = self._levels[key].percent
+        self._pending_levels = False
+
+    def tick(self) -> None:
+        """Let one tick pass."""
+        state = self._state
+        offered, admitted = state.offered.copy(), state.admitted.copy()
+        for w, fleet in enumerate(self.fleets):
+            state.ready[w] = fleet.ready
+        step = self._tick * self._steps_per_tick
+        last = step + self._steps_per_tick
+        flags = step + min(self._steps_per_tick - 1, round(self._scenario.flag_delay_seconds / STEP_SECONDS))
+        while step < last:
+            if step % self._scrape_steps == 0:
+                self._scrapes.take(state, step * STEP_SECONDS)
+            if self._pending_levels and step >= flags:
+                self._write_levels()
+                cancel(self._world, state, step * STEP_SECONDS)
+            until = min(last, (step // self._scrape_steps + 1) * self._scrape_steps)
+            if self._pending_levels:
+                until = min(until, flags)
+            advance(self._world, state, step, until)
+            step = until
+        self._keep(state.offered - offered, state.admitted - admitted)
+        self._tick += 1
+
+    def _keep(self, offered: Floats, admitted: Floats) -> None:
+        t, kept, state = self._tick, self._kept, self._state
+        kept["offered"][t], kept["admitted"][t] = offered, admitted
+        kept["variant"][t], kept["percent"][t] = state.level, state.percent
+        kept["ready"][t] = state.ready * self.layout.gpus
+        kept["held"][t] = [fleet.placed * fleet.gpus for fleet in self.fleets]
+        kept["pending"][t] = [(len(fleet.pods) - fleet.placed) * fleet.gpus for fleet in self.fleets]
+        kept["desired"][t] = [fleet.replicas for fleet in self.fleets]
+        kept["backlog"][t] = state.backlog
+        kept["gpus"][t], kept["stale"][t], kept["writes"][t] = self.nodes.total, self.blind, self._writes
+
+    def record(self, controller: str) -> Record:
+        """What happened, once it is done."""
+        layout, state, kept, scenario = self.layout, self._state, self._kept, self._scenario
+        cells, ticks = len(layout.cells), layout.ticks
+        asked = np.zeros((ticks, cells))
+        np.add.at(asked, (self._world.ask_tick, self._world.ask_cell), 1.0)
+        first = np.zeros(cells, dtype=np.int64)
+        return Record(
+            scenario=scenario.name,
+            controller=controller,
+            seed=self.seed,
+            tick_seconds=scenario.tick_seconds,
+            cells=layout.cells,
+            workloads=layout.workloads,
+            asked=asked,
+            good=state.good,
+            late=state.late,
+            value=state.value,
+            offered=kept["offered"],
+            admitted=kept["admitted"],
+            variant=kept["variant"].astype(np.int64),
+            percent=kept["percent"].astype(np.int64),
+            ready=kept["ready"],
+            held=kept["held"],
+            pending=kept["pending"],
+            desired=kept["desired"].astype(np.int64),
+            backlog=kept["backlog"],
+            latent=layout.flow(self._demand, first),
+            floor=layout.flow(self._demand, layout.floor),
+            gpus=kept["gpus"],
+            stale=kept["stale"].astype(np.bool_),
+            writes=kept["writes"].astype(np.int64),
+            pods_created=sum(fleet.made for fleet in self.fleets) - self._pods_at_start,
+            restarts=tuple(f.at for f in scenario.faults if f.fault == "restart"),
+            user_cell=layout.stream_cell[self._user_stream],
+            user_asked=np.bincount(self._world.ask_user, minlength=len(self._user_stream)),
+            user_good=state.user_good,
+        )
+
+
+def _metrics(seen: Rates) -> list[dict[str, float | None]]:
+    """What is measured of each workload."""
+    return [
+        {
+            "busy": busy,
+            "concurrency": running + waiting,
+            "waiting": waiting,
+            "backlog": backlog,
+            "work": work,
+            "queue_seconds": None if isnan(queue_seconds) else queue_seconds,
+        }
+        for busy, running, waiting, backlog, work, queue_seconds in zip(
+            *(
+                column.tolist()
+                for column in (seen.busy, seen.running, seen.waiting, seen.backlog, seen.work, seen.queue_seconds)
+            ),
+            strict=True,
+        )
+    ]
+
+
+def _world(layout: Layout, asks: Asks, seed: int, steps_per_tick: int) -> World:
+    scenario, cells, workloads = layout.scenario, layout.cells, layout.workloads
+    steps = steps_per_tick * layout.ticks
+    visits = max((len(costs) for cell in cells for costs in cell.costs), default=1) or 1
+    variants = layout.costs.shape[1]
+    where = np.full((len(cells), variants, visits), NOWHERE, dtype=np.int64)
+    costs = np.zeros((len(cells), variants, visits))
+    rank = np.zeros((len(cells), len(workloads)), dtype=np.int64)
+    order = sorted({cell.tier_priority for cell in cells}, reverse=True)
+    objective = np.zeros(len(cells))
+    for c, cell in enumerate(cells):
+        for v, declared in enumerate(cell.costs):
+            for k, key in enumerate(sorted(declared)):
+                w = workloads.index(key.name)
+                where[c, v, k], costs[c, v, k] = w, layout.costs[c, v, w]
+        for w, name in enumerate(workloads):
+            rank[c, w] = order.index(cell.tier_priority) if scenario.workloads[name].order == "Tiered" else 0
+        names = [key.name for key in cell.scalers] or list(workloads)
+        objective[c] = max(scenario.workloads[name].objective_seconds for name in names)
+    step_of_ask = np.minimum((asks.at / STEP_SECONDS).astype(np.int64), steps - 1)
+    own = [scenario.workloads[name] for name in workloads]
+    return World(
+        ask_cell=layout.stream_cell[asks.stream],
+        ask_user=asks.user,
+        ask_luck=asks.luck * 100.0,
+        ask_size=asks.size,
+        ask_tick=step_of_ask // steps_per_tick,
+        ask_step=np.searchsorted(step_of_ask, np.arange(steps + 1)),
+        denial=layout.denial,
+        rank=rank,
+        costs=costs,
+        visits=where,
+        quality=layout.quality,
+        objective=objective,
+        timeout=np.array([one.timeout_seconds for one in own]),
+        batch=np.array([one.batch for one in own], dtype=np.int64),
+        overhead=np.array([one.overhead for one in own]),
+        gpus=layout.gpus,
+        retry_share=scenario.users.retry_share,
+        retry_seconds=scenario.users.retry_seconds,
+        retries=scenario.users.retries,
+        hidden_share=scenario.users.hidden_share,
+        seed=seed,
+    )
+
+
+def _state(layout: Layout, asks: Asks, steps: int) -> State:
+    asked, cells, workloads = len(asks.at), len(layout.cells), len(layout.workloads)
+    ranks = len({cell.tier_priority for cell in layout.cells})
+
+    def whole(*shape: int, value: int = 0) -> Ints:
+        return np.full(shape, value, dtype=np.int64)
+
+    return State(
+        tries=whole(asked),
+        started=np.zeros(asked),
+        variant=whole(asked),
+        stage=whole(asked),
+        queued_at=np.zeros(asked),
+        left=np.zeros(asked),
+        following=whole(asked, value=NOWHERE),
+        retry_head=whole(steps + 1, value=NOWHERE),
+        head=whole(workloads, ranks, value=NOWHERE),
+        tail=whole(workloads, ranks, value=NOWHERE),
+        active=whole(workloads, MOST_RUNNING, value=NOWHERE),
+        running=whole(workloads),
+        waiting=whole(workloads),
+        backlog=np.zeros(workloads),
+        ready=whole(workloads),
+        level=whole(cells),
+        percent=whole(cells, value=100),
+        quota=whole(cells, value=-1),
+        used=whole(len(asks.user_stream)),
+        offered=np.zeros(cells),
+        admitted=np.zeros(cells),
+        work=np.zeros(workloads),
+        ready_seconds=np.zeros(workloads),
+        waited=np.zeros(workloads),
+        dequeued=np.zeros(workloads),
+        good=np.zeros((layout.ticks, cells)),
+        late=np.zeros((layout.ticks, cells)),
+        value=np.zeros((layout.ticks, cells)),
+        user_good=whole(len(asks.user_stream)),
+    )
