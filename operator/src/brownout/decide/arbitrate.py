@@ -6,6 +6,7 @@ paying users of a lesser one. What a scaler holds already it keeps, until anothe
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from heapq import heapify, heappop, heappush
@@ -33,9 +34,15 @@ class Claim(Struct, frozen=True, kw_only=True):
     keep: int
     tiers: tuple[tuple[int, int], ...] = ()
     by_node: Mapping[str, int]
+    leaving: tuple[str, ...] = ()
     pressed: bool = False
     closed: bool = False
     fixed: bool = False
+
+    def staying(self, replicas: int) -> Mapping[str, int]:
+        """Its pods by node after it was scaled to so many replicas: those that have no node go before all others."""
+        gone = Counter(self.leaving[: max(0, len(self.leaving) - replicas)])
+        return {node: pods - gone[node] for node, pods in self.by_node.items()} if gone else self.by_node
 
     def up_to(self, priority: int) -> int:
         """Replicas for the demand of the tiers of this priority and above, never more than all of its demand."""
@@ -124,12 +131,13 @@ class _Room:
             self._charge(claim, left)
             return left
         seated, homes = 0, {}
-        for free, name in sorted([(self.nodes[name], name) for name in claim.by_node if name in self.nodes]):
-            here = max(0, min(left - seated, claim.by_node[name], free // claim.gpus))
+        staying = claim.staying(replicas)
+        for free, name in sorted([(self.nodes[name], name) for name in staying if name in self.nodes]):
+            here = max(0, min(left - seated, staying[name], free // claim.gpus))
             self.nodes[name] = free - here * claim.gpus
             seated += here
-            if here < claim.by_node[name]:
-                homes[name] = claim.by_node[name] - here
+            if here < staying[name]:
+                homes[name] = staying[name] - here
         self.homes[claim.key] = homes
         self._charge(claim, seated)
         return seated

@@ -9,6 +9,7 @@ from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
+from brownout.decide.placement import in_one_tick
 from brownout.decide.scale import Lowering, limited, may_lower, stabilized
 from brownout.decide.snapshot import Pool, StoredPool
 from brownout.decide.view import ScalerView
@@ -220,10 +221,12 @@ def decide_replicas(
             after = share(claims, gpus, keep=kept)
             won = frozenset(key for key in ripe if after[key] > granted[key])
             granted, keep = after, kept
+    asked = in_one_tick(claims, gpus, keep=keep, granted=granted)
     return [
         _decided(
             w,
             granted=granted[w.view.key],
+            asked=asked[w.view.key],
             keep=keep[w.view.key],
             ideal=ideal[w.view.key],
             taken_by=sorted(won)[0] if w.view.key in lost and won else None,
@@ -255,6 +258,7 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         tiers=tuple((p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
+        leaving=w.view.supply.leaving,
         pressed=pressed,
         closed=now < w.memory.closed_until,
         fixed=not acts or bool(w.view.demand.missing) or w.view.blind,
@@ -287,6 +291,7 @@ def _decided(
     w: Wish,
     *,
     granted: int,
+    asked: int,
     keep: int,
     ideal: int,
     taken_by: Key | None,
@@ -299,7 +304,7 @@ def _decided(
     view, current, spec = w.view, w.view.supply.replicas, w.view.spec
     rule, message, limited_by = w.rule, w.message, w.limited_by
     if spec.mode == "Advise":  # what it would do by itself: the pool's GPUs are dealt out without it
-        granted, keep = w.demanded, w.keep
+        granted, asked, keep = w.demanded, w.demanded, w.keep
     replicas = max(granted, keep)
     if taken_by is not None and spec.mode == "Auto":
         rule, message = (
@@ -310,6 +315,9 @@ def _decided(
         bound, limited_by = gpus.bound(view.key.namespace)
         rule = Reason.POOL_EXHAUSTED
         message = f"{w.message}: {w.demanded} replicas; the pool's {bound} GPUs ({limited_by}) leave {replicas}"
+    if asked < replicas and replicas > current:
+        rule, message = Reason.WAITS, f"{message}; larger replicas are placed first"
+        replicas = max(asked, keep)
     if replicas > current and w.rise < replicas:
         rule = Reason.STABILIZATION
         message = f"{message}; fewer were enough within behavior.scaleUp's stabilization window: {w.rise} now"

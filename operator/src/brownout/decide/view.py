@@ -7,6 +7,7 @@ from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.demand import Demand
 from brownout.decide.learn import cold_start_seconds
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.removal import leaves_first
 from brownout.decide.snapshot import Scaler, Workload
 
 
@@ -15,6 +16,8 @@ class Supply(Struct, frozen=True, kw_only=True):
 
     A pod that failed for good is replaced by its controller, so of those that are given up only as many count as replicas
     are lacking for: what an eviction left lying about is nobody's replica.
+
+    `leaving`: the nodes of the pods that have one, in the order in which a scale-down would take them.
     """
 
     replicas: int
@@ -24,6 +27,7 @@ class Supply(Struct, frozen=True, kw_only=True):
     dead: int
     coming_ready_at: float | None
     by_node: dict[str, int]
+    leaving: tuple[str, ...] = ()
 
     @property
     def capacity(self) -> float:
@@ -55,6 +59,7 @@ def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemor
         dead=dead,
         coming_ready_at=min(due) if due else (now + expected if coming else None),
         by_node=nodes,
+        leaving=tuple([pod.node for pod in leaves_first(alive) if pod.node is not None]),
     )
 
 

@@ -1,14 +1,14 @@
 """Pods and nodes: replicas become pods, pods find GPUs or wait, load, and are ready a cold start later.
 
 As on a cluster with the scheduler's defaults: a pod goes to the node with the most room (NodeResourcesFit, LeastAllocated); a pending pod of a workload with a higher priority evicts
-pods of lower ones (scalers' priorities as PriorityClasses); scaling down takes pending pods first, then those that load, then
-the youngest. A pod that goes frees its GPUs at once: what it was serving goes on elsewhere.
+pods of lower ones (scalers' priorities as PriorityClasses); scaling down takes pods in a ReplicaSet's order. A pod that goes frees its GPUs at once: what it was serving goes on elsewhere.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from brownout.decide.removal import leaves_first
 from brownout.simulate.controller import PodSeen
 
 
@@ -49,8 +49,7 @@ class Fleet:
 
     def scale(self, replicas: int, now: float) -> None:
         self.replicas = replicas
-        self.pods.sort(key=lambda pod: (pod.node is None, pod.ready_at is None, pod.created_at))
-        del self.pods[replicas:]
+        self.pods = leaves_first(self.pods)[::-1][:replicas]
         self.fill(now)
 
     def fill(self, now: float) -> None:
