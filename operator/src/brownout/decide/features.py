@@ -22,7 +22,7 @@ from brownout.decide.restore import (
     step_that_fits,
 )
 from brownout.decide.scene import Scene
-from brownout.decide.shed import Shortage, Taken, leaving_shortage, room_of, saturated_shortage, shed
+from brownout.decide.shed import Shortage, Taken, leaving_shortage, room_of, saturated_shortage, shed, tiers_alone
 from brownout.decide.snapshot import StoredPool
 from brownout.decide.view import ScalerView
 
@@ -42,9 +42,13 @@ def pressed(scene: Scene, view: ScalerView) -> bool:
     )
 
 
-def shortages(decided: Sequence[Decided]) -> list[Shortage]:
+def shortages(scene: Scene, decided: Sequence[Decided]) -> list[Shortage]:
     """What is short in a pool: what is saturated, and what is about to lose GPUs to something that comes first."""
-    found = [s for d in decided if d.view.saturated and (s := saturated_shortage(d.view))]
+    found = [
+        structs.replace(s, tiers=tiers_alone(d.view, scene.carried_by_tier(d.view.key, d.view.memory.cost_factor)))
+        for d in decided
+        if d.view.saturated and (s := saturated_shortage(d.view))
+    ]
     views = {d.view.key: d.view for d in decided}
     for d in decided:
         if d.falls_to is None or d.falls_for is None or d.view.saturated:
@@ -62,7 +66,7 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     """
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
     short = {
-        deal.pool.stored.key: tuple(shortages(deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
+        deal.pool.stored.key: tuple(shortages(scene, deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
     }
     due = [s for deal in deals for s in short.get(deal.pool.stored.key, ()) if _step_is_due(scene, deal, s.scaler)]
     rungs = scene.ladder()

@@ -19,7 +19,7 @@ ENOUGH = 30.0
 """So many requests are counted before a rate is believed to a quarter of itself."""
 
 LONGEST_SECONDS = 600.0
-SIGNIFICANT = 3.0
+SIGNIFICANT = 3.5
 """Standard deviations from which a window is not the old rate's noise."""
 
 MEAN_SECONDS = 60.0
@@ -51,13 +51,21 @@ def smoothing_seconds(rate: float, window: float) -> float:
     return (window_seconds(rate, window) - window) / 2
 
 
+def deviations(expected: float, counted: float) -> float:
+    """How many standard deviations a Poisson count is from what was expected, for small counts as well as for large ones.
+
+    The variance-stabilizing transform of Anscombe (Biometrika 35, 1948). By (n - m) / sqrt(m) ten requests where 3.6 were
+    expected would be as rare as 43 where 25 were, and they come ten times as often.
+    """
+    return 2 * abs(sqrt(counted + 3 / 8) - sqrt(expected + 3 / 8))
+
+
 def smoothed(before: float | None, seen: float, *, elapsed: float, window: float) -> float:
     """A rate `elapsed` seconds after it was `before`, where the last window says `seen`; all in requests a second."""
     if before is None:
         return seen
     seconds = smoothing_seconds(max(before, seen), window)
-    noise = sqrt(max(before, seen, 1 / window) / window)
-    if seconds <= 0 or abs(seen - before) > SIGNIFICANT * noise:
+    if seconds <= 0 or deviations(before * window, seen * window) > SIGNIFICANT:
         return seen
     return before + (1.0 - exp(-elapsed / seconds)) * (seen - before)
 

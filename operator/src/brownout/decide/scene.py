@@ -9,7 +9,7 @@ from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, Rung, clamp, ladder
 from brownout.decide.compiled import Compiled, compiled
-from brownout.decide.demand import Flows, flow_of, load, rate_of, total
+from brownout.decide.demand import Flow, Flows, flow_of, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
@@ -96,6 +96,18 @@ class Scene(Struct, frozen=True, kw_only=True):
             ),
             dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
         )
+
+    def carried_by_tier(self, scaler: Key, factor: float) -> dict[int, Flow]:
+        """By tier priority: the flow that a scaler carries of that tier and those above it."""
+        cells, window = self.by_scaler.get(scaler, ()), self.snapshot.rate_window_seconds
+        return {
+            priority: flow_of(
+                [self.carried(c, scaler) for c in cells if c.planned and c.tier_priority >= priority],
+                factor=factor,
+                window=window,
+            )
+            for priority in {c.tier_priority for c in cells if c.planned}
+        }
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""

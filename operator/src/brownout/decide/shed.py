@@ -14,6 +14,7 @@ from msgspec import Struct
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import LEAST_PART_PERCENT, Cell, Rung, lower
+from brownout.decide.demand import Flow
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
 from brownout.decide.view import ScalerView
@@ -28,13 +29,15 @@ BACKLOG_SECONDS = 60.0
 class Shortage(Struct, frozen=True, kw_only=True):
     """A scaler that has too much: `excess` flow above the target, None where only a step at a time can be taken.
 
-    `message` says on what numbers; it reaches users' status unchanged.
+    `message` says on what numbers; it reaches users' status unchanged. `tiers`: where the queue knows tiers, by tier priority
+    above the lowest, what that tier and those above it have too much by themselves.
     """
 
     scaler: Key
     excess: float | None
     reason: Reason
     message: str
+    tiers: Mapping[int, float] = {}
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -83,6 +86,22 @@ def _to_take(flow: float, waiting: float, target: float) -> float:
     return max(0.0, flow + waiting - target) / (1.0 + waiting / flow) if flow > 0 else 0.0
 
 
+def tiers_alone(view: ScalerView, carried: Mapping[int, Flow]) -> dict[int, float]:
+    """By tier priority: what that tier and those above it have beyond 97 % of ready capacity, for all but the lowest tier.
+
+    `carried`: the flow of that tier and those above it. It counts by its lower bound, and of the queue what is longer than its
+    objective: a tier above the lowest is served first as it is, so what may be a burst is waited for instead of taken. Empty
+    where the queue knows no tiers: there everybody waits for everybody.
+    """
+    if view.spec.queue.order != "Tiered" or len(carried) < 2:
+        return {}
+    capacity, queue = view.supply.capacity, view.spec.queue
+    waiting = max(0.0, (view.demand.backlog or 0.0) - capacity * queue.objective_seconds)
+    late = waiting / max(BACKLOG_SECONDS, queue.drain_seconds)
+    lowest = min(carried)
+    return {p: flow.lower + late - TARGET * capacity for p, flow in carried.items() if p > lowest}
+
+
 def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortage | None:
     """What a scaler must let go of before it falls to `keeps` replicas; None where what is left carries all of it."""
     admitted, left = view.demand.admitted, keeps * view.supply.gpus
@@ -122,6 +141,7 @@ def shed(
     passed: the ladder has no such rung.
     """
     why = {s.scaler: s for s in shortages}
+    alone = {s.scaler: dict(s.tiers) for s in shortages if s.tiers}
     excess: dict[Key, float | None] = {key: -max(0.0, left) for key, left in room.items()}
     excess |= {s.scaler: s.excess for s in shortages}
     at: dict[CellKey, Level] = {}
@@ -132,7 +152,7 @@ def shed(
         if level.variant != rung.step:
             continue
         saved = _saved(rung, level, rates.get(cell.key), factors)
-        part, scaler = _needed(rung, saved, excess)
+        part, scaler = _needed(rung, saved, _of_tier(excess, alone, cell.tier_priority) if alone else excess)
         if scaler is None:
             continue
         percent = level.percent if cell.alone else _whole_parts(level, part)
@@ -142,10 +162,26 @@ def shed(
             message = f"this user alone asks for {rates.get(cell.key) or 0.0:.1f} requests a second; {message}"
         result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=message)
         _account(excess, saved, percent / level.percent)
+        for key, tiers in alone.items():
+            for priority in tiers:
+                if cell.tier_priority >= priority:
+                    tiers[priority] -= saved.get(key, 0.0) * percent / level.percent
         for key in saved.keys() - why.keys():
             if (excess.get(key) or 0.0) > 1e-9:
                 why[key] = _taken_over(key, why[scaler])
     return list(result.values())
+
+
+def _of_tier(
+    excess: Mapping[Key, float | None], alone: Mapping[Key, Mapping[int, float]], priority: int
+) -> dict[Key, float | None]:
+    """What is too much, as far as it concerns a tier: in a queue that knows tiers nobody waits for those below."""
+    found = dict(excess)
+    for key, tiers in alone.items():
+        over = found.get(key)
+        if over is not None and priority in tiers:
+            found[key] = min(over, tiers[priority])
+    return found
 
 
 def _taken_over(scaler: Key, source: Shortage) -> Shortage:
