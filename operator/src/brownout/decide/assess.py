@@ -65,6 +65,12 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
             trend=remember(memory.trend, now=now, value=demand.offered.mean),
             tier_trends=tuple((p, remember(before.get(p, ()), now=now, value=f.mean)) for p, f in demand.tiers[:-1]),
         )
+    tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, window=window)
+    if tiers:
+        from brownout.decide import replicas as R
+        from brownout.decide.memory import Recommendation
+        from brownout.decide.scale import _compact
+        memory = structs.replace(memory, needs=_compact((*[r for r in memory.needs if now - r.at < R.PEAK_SECONDS], Recommendation(now, _level(memory, supply, spec, percent=settings.restore_percent)))))
     blind_since = memory.blind_since if memory.blind_since is not None else now
     memory = structs.replace(memory, blind_since=None if demand.known else blind_since)
     return ScalerView(
@@ -76,7 +82,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         saturated=memory.saturated,
         demanded=_replicas(demand, demand.planned, supply, spec),
         forecast=_forecast(demand, memory, supply, spec, window=window),
-        tiers=_tiers(demand, memory, supply, spec, percent=settings.restore_percent, window=window),
+        tiers=tiers,
         floor=_replicas(structs.replace(demand, load_replicas=None, backlog=None), demand.floor, supply, spec),
     )
 
@@ -117,6 +123,12 @@ def _tiers(
             (priority, replicas_for(Demand(), flow=going, gpus=supply.gpus, target_percent=full, drain_seconds=1))
         )
     return tuple(found)
+
+
+def _level(memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, percent: int) -> int:
+    full = max(percent, spec.flow.target_percent)
+    flow = sum(v for _, v in memory.trend) / max(1, len(memory.trend))
+    return replicas_for(Demand(), flow=flow, gpus=supply.gpus, target_percent=full, drain_seconds=1)
 
 
 def _forecast(

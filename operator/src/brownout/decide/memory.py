@@ -62,6 +62,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
 
     replicas: int | None = None
     recommendations: tuple[Recommendation, ...] = ()
+    needs: tuple[Recommendation, ...] = ()
     changes: tuple[Change, ...] = ()
     excess: float = 0.0
     saturated: bool = False

@@ -16,7 +16,8 @@ from brownout.decide.view import ScalerView
 
 REMEMBERED_DECISIONS = 5
 
-URGENT = 1 / 3
+URGENT = 0.0
+EQUALS = 1.0
 """Where tiers above the lowest are short a reclaim waits for this part of reclaim.afterSeconds."""
 
 
@@ -207,7 +208,7 @@ def decide_replicas(
     ripe = frozenset(
         k
         for k, at in since.items()
-        if at is not None and now - at >= settings.after_seconds * (URGENT if k in urgent else 1)
+        if at is not None and now - at >= settings.after_seconds * (URGENT if k in urgent else EQUALS)
     )
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
     falling = reclaim(lasting, gpus, short=waiting, ideal=ideal) if waiting else keep
@@ -265,7 +266,34 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
     )
 
 
+PEAK_SECONDS = 1800.0
+PEAK_SHORT = 0.0
+PEAK_LONG = 900.0
+LASTING = False
+
+SWING = 0.2
+LEAST_SWING = 2
+def swings(levels):
+    if not levels: return False
+    least = max(LEAST_SWING, SWING * max(levels))
+    high, low = levels[0], None
+    for level in levels:
+        if low is None:
+            high = max(high, level)
+            if high - level >= least: low = level
+        else:
+            low = min(low, level)
+            if level - low >= least: return True
+    return False
+
+
 def _lasting(claim: Claim, view: ScalerView) -> Claim:
+    if PEAK_SECONDS and claim.tiers:
+        ns=view.memory.needs
+        within = PEAK_LONG if swings([r.replicas for r in ns]) else PEAK_SHORT
+        most = min(max([r.replicas for r in ns if ns[-1].at - r.at < within]+[claim.tiers[-1][1]]), view.spec.max_replicas)
+        claim = structs.replace(claim, demanded=max(claim.demanded, most), tiers=(*claim.tiers[:-1], (claim.tiers[-1][0], most)))
+    if not LASTING: return claim
     if view.forecast is None or view.forecast >= claim.demanded:
         return claim
     return structs.replace(claim, demanded=min(claim.demanded, max(claim.minimum, claim.keep, view.forecast)))
