@@ -93,7 +93,7 @@ def tiers_alone(view: ScalerView, carried: Mapping[int, Flow]) -> dict[int, floa
     objective: a tier above the lowest is served first as it is, so what may be a burst is waited for instead of taken. Empty
     where the queue knows no tiers: there everybody waits for everybody.
     """
-    if view.spec.queue.order != "Tiered" or len(carried) < 2:
+    if len(carried) < 2:
         return {}
     capacity, queue = view.supply.capacity, view.spec.queue
     waiting = max(0.0, (view.demand.backlog or 0.0) - capacity * queue.objective_seconds)
