@@ -53,10 +53,12 @@ class Scene(Struct, frozen=True, kw_only=True):
         return [*ladder(self.users.values()), *self.compiled.ladder]
 
     def restore_rate(self, cell: Cell) -> float | None:
-        """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute."""
-        memory, asked = self.memory[cell.key], self.asked[cell.key]
-        rates = [rate for rate in (asked, memory.mean_rate) if rate is not None]
-        return max(rates) if rates and asked is not None else None
+        """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute.
+
+        The mean of what is not measured any more says nothing: it would keep the cell from coming back for ever.
+        """
+        asked, mean = self.asked[cell.key], self.memory[cell.key].mean_rate
+        return asked if asked is None or mean is None or self.seen[cell.key] is None else max(asked, mean)
 
     def carried(self, cell: Cell, scaler: Key) -> tuple[float, float] | None:
         """What a cell loads a workload with now: requests a second, and declared GPU-seconds of each; None: not known.
