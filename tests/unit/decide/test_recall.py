@@ -105,6 +105,19 @@ def test_what_a_tick_decided_comes_back_from_status() -> None:
     assert found.versions == after.versions == {named("image"): 2}
 
 
+def test_what_a_part_asked_for_when_it_came_back_counts_from_then_on() -> None:
+    """And not from when the cell was shed: by then it would be forgotten long before the loop that goes on forgets it."""
+    calm = snapshot(pool(10), scaler(replicas=10), policy(offered={"pro": 1.0}))
+    before = remembered(REST.shed(asked=9.0, ago=1800))
+    _, after = plan(calm, before, NOW)
+
+    found = recall(written(calm, before), NOW)
+
+    kept, was = found.cells[REST.key], after.cells[REST.key]
+    assert was.direction == "Restore"
+    assert (kept.shed_rate, kept.shed_rate_at) == (was.shed_rate, was.shed_rate_at) == (pytest.approx(4.5), NOW)
+
+
 def test_a_restart_in_a_surge_reverses_nothing() -> None:
     surge = written(OVERLOAD, remembered(scalers={"image": FULL}))
 

@@ -84,7 +84,7 @@ def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory
         direction=line.direction,
         reversals=tuple(at for text in line.reversals if (at := moment(text, now=now)) is not None),
         shed_rate=shed_rate,
-        shed_rate_at=moment(line.last_shed_at, now=now) or now,
+        shed_rate_at=now if since is None else since,
     )
 
 
