@@ -172,6 +172,7 @@ def scaler(
     workload: Workload | Missing | None = None,
     target_percent: int = 80,
     drain_seconds: int = 15,
+    order: Any = "Tiered",
     behavior: Behavior = Behavior(),  # noqa: B008
     cold_start: ColdStart = ColdStart(),  # noqa: B008
     stale: Stale = Stale(),  # noqa: B008
@@ -197,7 +198,7 @@ def scaler(
         max_replicas=most,
         metrics=(*values, *more),
         flow=FlowSettings(target_percent=target_percent),
-        queue=QueueSettings(drain_seconds=drain_seconds),
+        queue=QueueSettings(drain_seconds=drain_seconds, order=order),
         cold_start=cold_start,
         forecast=Forecast(method="Trend" if trend else "None"),
         behavior=behavior,

@@ -8,7 +8,8 @@ import pytest
 from brownout.cli.main import COMMANDS, Command, main, parser
 
 
-def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")  # a narrow terminal breaks its lines
     with pytest.raises(SystemExit) as ended:
         main(["--help"])
     assert ended.value.code == 0

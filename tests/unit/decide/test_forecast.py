@@ -4,12 +4,17 @@ from random import Random
 
 import pytest
 
-from brownout.decide.demand import RATE_WINDOW_SECONDS
 from brownout.decide.evidence import Missing
-from brownout.decide.forecast import HISTORY_SECONDS, Points, remember, trend
+from brownout.decide.forecast import HISTORY_SECONDS, Points, remember
+from brownout.decide.forecast import trend as trend_of
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import ScalePlan
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from support.build import GONE, NOW, named, policy, pool, scaler, snapshot, tick
+
+
+def trend(points: Points, *, noise: float = 0.0, lead_seconds: float = 60.0) -> float | None:
+    return trend_of(points, noise=noise, window=RATE_WINDOW_SECONDS, lead_seconds=lead_seconds)
 
 
 def line(start: float, slope: float, *, seconds: float = 60.0, step: float = 2.0) -> Points:
@@ -17,28 +22,40 @@ def line(start: float, slope: float, *, seconds: float = 60.0, step: float = 2.0
 
 
 def test_a_rising_line_goes_on_rising() -> None:
-    assert trend(line(10.0, 0.1), noise=0.0, lead_seconds=60) == pytest.approx(22.0)
+    assert trend(line(10.0, 0.1)) == pytest.approx(22.0)
 
 
-def test_level_or_falling_demand_has_no_forecast() -> None:
-    assert trend(line(10.0, 0.0), noise=0.0, lead_seconds=60) is None
-    assert trend(line(10.0, -0.1), noise=0.0, lead_seconds=60) is None
+def test_a_falling_line_goes_on_falling_and_never_below_nothing() -> None:
+    assert trend(line(20.0, -0.1)) == pytest.approx(8.0)
+    assert trend(line(10.0, -0.1), lead_seconds=600) == 0.0
+
+
+def test_level_demand_has_no_forecast() -> None:
+    assert trend(line(10.0, 0.0)) is None
 
 
 def test_a_forecast_is_at_most_twice_what_is_there() -> None:
-    assert trend(line(1.0, 1.0), noise=0.0, lead_seconds=600) == pytest.approx(2 * 61.0)
+    assert trend(line(1.0, 1.0), lead_seconds=600) == pytest.approx(2 * 61.0)
 
 
 def test_few_points_or_a_short_while_are_no_trend() -> None:
-    assert trend(line(1.0, 1.0, seconds=14), noise=0.0, lead_seconds=60) is None
-    assert trend(line(1.0, 1.0, seconds=30, step=10.0), noise=0.0, lead_seconds=60) is None
+    assert trend(line(1.0, 1.0, seconds=14)) is None
+    assert trend(line(1.0, 1.0, seconds=30, step=10.0)) is None
+    assert trend(line(1.0, 1.0, seconds=16)) is not None
 
 
 def test_a_slope_within_counting_noise_is_no_trend() -> None:
     rising = line(10.0, 0.05)  # 3 GPUs in a minute
 
-    assert trend(rising, noise=0.1, lead_seconds=60) is not None
-    assert trend(rising, noise=2.0, lead_seconds=60) is None
+    assert trend(rising, noise=0.1) is not None
+    assert trend(rising, noise=2.0) is None
+
+
+def test_a_slope_within_the_scatter_of_its_own_points_is_no_trend() -> None:
+    """Two levels in turn: the line through them rises a little, and by chance."""
+    scattered = tuple((float(i), 10.0 + (3.0 if i % 2 else 0.0)) for i in range(60))
+
+    assert trend(scattered) is None
 
 
 def test_the_history_is_a_minute_long() -> None:
@@ -63,7 +80,7 @@ def test_steady_load_with_counting_noise_is_hardly_ever_forecast_to_grow() -> No
     found = 0
     for second in range(window, 6000, 2):
         points = remember(points, now=float(second), value=sum(counts[second - window : second]) / window)
-        found += trend(points, noise=noise, lead_seconds=60) is not None
+        found += trend(points, noise=noise) is not None
 
     assert found / 3000 < 0.02
 
@@ -86,6 +103,25 @@ def test_a_trend_raises_the_plan_over_the_cold_start() -> None:
     assert "by the time" not in grown(trending=False).message
     assert grown().forecast == grown().demanded
     assert grown(trending=False).forecast == 0
+
+
+def test_a_falling_trend_lowers_no_plan() -> None:
+    """It says only how much of what is asked for will still be of use when others' GPUs have come."""
+
+    def planned(*, trending: bool) -> ScalePlan:
+        memory = Memory()
+        for second in range(0, 62, 2):
+            now = NOW + second
+            demand = policy(
+                variants={"full": {"image": 0.1}, "denied": {}}, offered={"pro": 100.0 - second / 3}, at=now
+            )
+            there = scaler(replicas=12, trend=trending, at=now)
+            decided, memory = tick(snapshot(pool(64), there, demand), memory, now=now)
+        return decided.scalers[named("image")]
+
+    falls, stays = planned(trending=True), planned(trending=False)
+    assert 0 < falls.forecast < falls.demanded
+    assert (falls.demanded, falls.replicas) == (stays.demanded, stays.replicas)
 
 
 def test_missing_evidence_is_no_part_of_a_trend() -> None:

@@ -36,7 +36,7 @@ from support.build import (
 from support.world import World, load, with_status
 
 FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
-OFFERED = {"pro": 2.0, "free": 13.0}
+OFFERED = {"pro": 2.0, "free": 14.0}
 ANA = {"free@ana": 9.0, "free@ben": 0.1}
 
 

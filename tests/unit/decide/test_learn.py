@@ -6,9 +6,10 @@ from random import Random
 import pytest
 from msgspec import structs
 
-from brownout.decide.demand import RATE_WINDOW_SECONDS, Flow
+from brownout.decide.demand import Flow
 from brownout.decide.learn import cold_start_seconds, learn_cold_start, learn_cost
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Pod, Snapshot, Workload
 from support.build import GONE, NOW, TWO, cell, named, pods, policy, pool, remembered, scaler, snapshot, watch
 

@@ -10,7 +10,7 @@ from brownout.api.scaler import Behavior, ColdStart, ScalingPolicy, ScalingRules
 from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import Plan, ScalePlan
 from brownout.decide.snapshot import Policy, Pool, Snapshot
-from support.build import GONE, NOW, cell, named, policy, pool, remembered, scaler, snapshot, tick, watch
+from support.build import GONE, NOW, TWO, cell, named, policy, pool, remembered, scaler, snapshot, tick, watch
 
 AT_ONCE = Behavior(scale_down=ScalingRules(stabilization_window_seconds=0))
 FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
@@ -377,7 +377,9 @@ def test_who_is_only_planned_for_headroom_takes_nothing_from_anothers_demand() -
     assert {p.replicas for p in of(plans, "video")} == {4}
 
 
-def test_who_is_saturated_takes_its_share_from_a_lesser_one() -> None:
+@pytest.mark.parametrize(("tier", "seconds"), [("pro", 20.0), ("free", 60.0)])
+def test_who_is_saturated_takes_its_share_from_a_lesser_one(tier: str, seconds: float) -> None:
+    """Users of a tier above the lowest wait a third of reclaim.afterSeconds."""
     free = {"full": {"video": 0.001}, "denied": {}}
 
     def look(now: float) -> Snapshot:
@@ -385,45 +387,50 @@ def test_who_is_saturated_takes_its_share_from_a_lesser_one() -> None:
             pool(8),
             scaler("image", replicas=4, priority=90, at=now),
             scaler("video", replicas=4, priority=10, at=now),
-            asks(6.0, at=now),
+            policy(variants=TWO, tiers={tier: "Always"}, offered={tier: 6.0}, at=now),
             policy("video", variants=free, offered={"free": 3000.0}, at=now),
         )
 
-    taken = watch(look, seconds=60, memory=Memory(scalers={named("image"): FULL}))[0]
-    assert (of(taken, "video")[-1].replicas, of(taken, "video")[-1].rule) == (1, Reason.RECLAIMED)
+    plans = of(watch(look, seconds=seconds, memory=Memory(scalers={named("image"): FULL}))[0], "video")
+    assert {p.replicas for p in plans[:-1]} == {4}
+    assert (plans[-1].replicas, plans[-1].rule) == (1, Reason.RECLAIMED)
+
+
+def won(seconds: float, *, image: float, video: float) -> int:
+    """What images hold `seconds` after they won GPUs from videos of the same priority, where both are asked for so much since."""
+
+    def before(now: float) -> Snapshot:
+        return snapshot(
+            pool(8),
+            scaler("image", replicas=2, at=now),
+            scaler("video", replicas=6, at=now),
+            asks(4.0, at=now),
+            asks(0.5, of="video", at=now),
+        )
+
+    _, memory = watch(before, seconds=60)
+    assert memory.scalers[named("image")].closed_until == NOW + 60 + 600
+
+    has = {"image": 6, "video": 2}
+    for second in range(4, int(seconds) + 1, 4):
+        now = NOW + 60 + second
+        there = [scaler(name, replicas=replicas, at=now) for name, replicas in has.items()]
+        seen = snapshot(pool(8), *there, asks(image, at=now), asks(video, of="video", at=now))
+        decided, memory = tick(seen, memory, now=now)
+        has = {key.name: found.replicas for key, found in decided.scalers.items()}
+    return has["image"]
 
 
 def test_who_won_is_not_taken_from_for_hold_seconds() -> None:
-    _, won = watch(
-        lambda now: snapshot(
-            pool(8),
-            scaler("image", replicas=2, priority=90, at=now),
-            scaler("video", replicas=6, priority=10, at=now),
-            asks(4.0, at=now),
-            asks(0.5, of="video", at=now),
-        ),
-        seconds=60,
-    )
-    assert won.scalers[named("image")].closed_until == NOW + 60 + 600
+    """Both could use all of the pool. No two scalers trade GPUs back and forth: each trade costs a cold start."""
+    assert won(596, image=7.0, video=7.0) == 6
+    assert won(700, image=7.0, video=7.0) == 4
 
-    def turned(now: float) -> Snapshot:
-        return snapshot(
-            pool(8),
-            scaler("image", replicas=5, priority=90, at=now),
-            scaler("video", replicas=3, priority=10, at=now),
-            asks(0.5, at=now),
-            asks(4.0, of="video", at=now),
-        )
 
-    def replicas(seconds: float) -> int:
-        memory, now = won, NOW
-        for second in range(62, int(seconds) + 1, 10):
-            now = NOW + second
-            decided, memory = tick(turned(now), memory, now=now)
-        return decided.scalers[named("image")].replicas
-
-    assert replicas(340) == 5
-    assert replicas(700) < 5
+def test_what_a_winner_has_no_users_for_goes_back_to_who_is_short() -> None:
+    """Hysteresis is for equals; what idles is nobody's, and the stabilization window of 300 s is for its owner alone."""
+    assert won(56, image=0.5, video=4.0) == 6
+    assert won(100, image=0.5, video=4.0) == 2
 
 
 def test_a_scaler_of_which_something_is_missing_is_not_taken_from() -> None:

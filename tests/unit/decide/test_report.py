@@ -59,7 +59,7 @@ def test_a_cell_says_why_and_on_what_numbers_it_was_shed() -> None:
 def test_a_policy_says_in_one_line_what_is_taken_from_whom() -> None:
     found = shedding().policies[named("image")]
 
-    assert found.summary == "free/new-accounts: lite; free: full for 5 %, lite for the rest"
+    assert found.summary == "free/new-accounts: lite; free: full for 25 %, lite for the rest"
     assert verdict(found.verdicts, Condition.SHEDDING).message == "2 of 4 cells have less than full"
 
 
@@ -166,7 +166,7 @@ def test_advise_changes_nothing_and_says_what_it_would_do() -> None:
     assert not new.changed
     assert (new.variant_name, new.reason) == ("full", Reason.ADVISE)
     assert new.message == "mode: Advise; would go to lite"
-    assert rest.message == "mode: Advise; would go to full for 5 %, lite for the rest"
+    assert rest.message == "mode: Advise; would go to full for 25 %, lite for the rest"
     assert decided.policies[named("image")].summary == "all"
     assert not [note for note in decided.notes if note.kind == "FeaturePolicy"]
 
@@ -183,7 +183,7 @@ def test_advice_goes_as_far_down_as_the_loop_would() -> None:
     decided, _ = tick(deeper, remembered(scalers={"image": FULL}))
     assert (
         cell_of(decided, "image", "free/new-accounts").message
-        == "mode: Advise; would go to lite for 40 %, denied for the rest"
+        == "mode: Advise; would go to lite for 50 %, denied for the rest"
     )
 
 
@@ -298,7 +298,7 @@ def test_a_pool_says_who_holds_its_gpus_and_where_it_is_on_the_ladder() -> None:
     assert [(h.scaler.name, h.gpus, h.ready) for h in found.holders] == [("image", 10, 10)]
     assert (found.rungs_taken, found.rungs_total) == (2, 5)
     assert found.next_rung == "image for free/new-accounts: lite -> denied"
-    assert found.last_rung == "image for free: full for 5 %, lite for the rest"
+    assert found.last_rung == "image for free: full for 25 %, lite for the rest"
 
 
 def test_a_pool_is_as_saturated_as_its_worst_scaler() -> None:
@@ -336,7 +336,7 @@ def test_every_changed_decision_is_a_note_what_goes_down_in_the_order_of_the_lad
 
     assert notes == [
         ("FeaturePolicy", Reason.CAPACITY, "free/new-accounts: full -> lite: image is 126 % full: 14.0 GPUs of load on 10 ready GPUs", True),
-        ("FeaturePolicy", Reason.CAPACITY, "free: full -> full for 5 %, lite for the rest: image is 126 % full: 14.0 GPUs of load on 10 ready GPUs", True),
+        ("FeaturePolicy", Reason.CAPACITY, "free: full -> full for 25 %, lite for the rest: image is 126 % full: 14.0 GPUs of load on 10 ready GPUs", True),
         ("GPUPool", Reason.SATURATED, "image is 126 % full: 14.0 GPUs of load on 10 ready GPUs", True),
     ]  # fmt: skip
 

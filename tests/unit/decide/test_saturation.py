@@ -1,7 +1,11 @@
 """Saturation: the integral beyond full, by the lower bound of the flow; left only where nothing is missing."""
 
+from typing import Any
+
 import pytest
 
+from brownout.api.scaler import InferenceScalerSpec, QueueSettings, ScaleTargetRef
+from brownout.api.schema import Ref
 from brownout.decide.demand import Demand, Flow
 from brownout.decide.memory import ScalerMemory
 from brownout.decide.saturation import follow, saturation_of
@@ -14,8 +18,14 @@ def demand(
     return Demand(offered=admitted, admitted=admitted, backlog=backlog, objective_ratio=objective)
 
 
-def ratio(of: Demand, *, capacity: float = 10.0, drain: int = 15) -> float | None:
-    return saturation_of(of, capacity=capacity, drain_seconds=drain)
+def ratio(of: Demand, *, capacity: float = 10.0, order: Any = "Tiered") -> float | None:
+    """Of a workload whose queue is worked off in 15 s, with an objective of 5 s."""
+    spec = InferenceScalerSpec(
+        pool_ref=Ref(name="gpus"),
+        scale_target_ref=ScaleTargetRef(name="image"),
+        queue=QueueSettings(objective_seconds=5, drain_seconds=15, order=order),
+    )
+    return saturation_of(of, capacity=capacity, spec=spec)
 
 
 def entered(at: float, *, tick: float = 1.0, enter: float = 3.0) -> float | None:
@@ -38,8 +48,14 @@ def test_a_backlog_counts_beyond_a_seconds_worth() -> None:
     assert ratio(demand(None, backlog=160.0)) == pytest.approx(1.0)
 
 
+def test_in_a_queue_without_tiers_a_backlog_counts_over_the_objective() -> None:
+    """There those who pay wait behind all others, from the first second on."""
+    assert ratio(demand(9.0, backlog=40.0), order="FIFO") == pytest.approx(0.9 + 30 / (5 * 10))
+
+
 def test_what_may_be_noise_is_not_held_against_users() -> None:
     assert ratio(demand(10.5, noise=0.5)) == pytest.approx(0.95)
+    assert ratio(demand(0.5, noise=0.5)) == 0.0
 
 
 def test_a_workload_with_nothing_ready_is_saturated_as_soon_as_somebody_asks() -> None:

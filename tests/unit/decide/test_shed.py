@@ -8,7 +8,7 @@ from brownout.api.policy import Restore
 from brownout.api.pool import ReclaimSettings
 from brownout.api.reasons import Reason
 from brownout.decide.cells import FIRST, ladder
-from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
+from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import Level
 from brownout.decide.shed import Shortage, Taken, shed
 from brownout.decide.snapshot import Policy, Snapshot
@@ -187,9 +187,12 @@ def overload(*, ready: int = 10, demand: Mapping[str, float] | None = None, **mo
 
 
 def test_admitted_flow_comes_to_97_percent_of_ready() -> None:
-    seen, memory = overload()
+    """Many small requests, of which there are as many as are counted."""
+    small = {"full": {"image": 0.001}, "lite": {"image": 0.00025}, "denied": {}}
+    offered = {"pro": 4000.0, "plus": 4000.0, "free": 4000.0, "free/new-accounts": 2000.0}
+    seen = snapshot(pool(10), scaler(replicas=10, most=10), policy(variants=small, offered=offered))
 
-    decided, after = tick(seen, memory)
+    decided, after = tick(seen, remembered(scalers={"image": FULL}))
 
     assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
     assert words(cell_of(decided, "image", "free")) == "full 5 %"
@@ -199,6 +202,16 @@ def test_admitted_flow_comes_to_97_percent_of_ready() -> None:
     assert 9.5 < flow <= 9.7
 
 
+def test_what_may_be_noise_of_few_large_requests_is_taken_from_nobody() -> None:
+    """14 a second of one GPU-second each are give or take 0.7 over half a minute: 3.6 GPUs are too much, and not 4.3."""
+    seen, memory = overload()
+
+    decided, _ = tick(seen, memory)
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
+    assert words(cell_of(decided, "image", "free")) == "full 25 %"
+
+
 def test_ready_replicas_alone_count_and_not_those_that_are_coming() -> None:
     seen, memory = overload()
     coming = scaler(replicas=14, ready=10)
@@ -206,15 +219,28 @@ def test_ready_replicas_alone_count_and_not_those_that_are_coming() -> None:
 
     decided, _ = tick(seen, memory)
 
-    assert words(cell_of(decided, "image", "free")) == "full 5 %"
+    assert words(cell_of(decided, "image", "free")) == "full 25 %"
 
 
 def test_a_deep_queue_takes_more_than_the_flow_alone() -> None:
+    """130 GPU-seconds wait: what goes is 4.8 GPUs instead of 3.6, and takes its part of the queue with it."""
     seen, memory = overload(backlog=130.0)
 
     decided, _ = tick(seen, memory)
 
-    assert words(cell_of(decided, "image", "free/new-accounts")) == "denied"
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite 20 %"
+    assert words(cell_of(decided, "image", "free")) == "lite"
+
+
+def test_where_the_queue_knows_no_tiers_it_is_emptied_within_its_objective() -> None:
+    """Those who pay wait in it behind all others; a minute would be too long."""
+
+    def free_has(order: str) -> list[str]:
+        decided, _ = tick(*overload(backlog=20.0, order=order))
+        return [words(cell_of(decided, "image", who)) for who in ("free/new-accounts", "free", "plus")]
+
+    assert free_has("Tiered") == ["lite", "full 25 %", "full"]
+    assert free_has("FIFO") == ["lite 20 %", "lite", "full"]
 
 
 def test_a_missed_objective_takes_what_brings_the_flow_below_where_objectives_count() -> None:
@@ -242,15 +268,32 @@ def test_a_queue_without_any_demand_metric_takes_one_rung_at_a_time() -> None:
     assert [words(cell_of(later, "image", who)) for who in ("free/new-accounts", "free")] == ["lite", "lite"]
 
 
-def test_between_two_steps_step_seconds_pass() -> None:
-    seen, memory = overload()
-    stepped = Memory(at=NOW - 2, scalers=memory.scalers, pools={named("gpus", ""): PoolMemory(last_shed_at=NOW - 9)})
+def test_between_two_steps_of_a_workload_step_seconds_pass() -> None:
+    seen, _ = overload()
+    stepped = remembered(NEW, REST.shed("full", 90, ago=9), scalers={"image": FULL})
 
     waits, after = tick(seen, stepped)
     steps, _ = tick(seen, after, now=NOW + 1)
 
     assert words(cell_of(waits, "image", "free/new-accounts")) == "full"
     assert words(cell_of(steps, "image", "free/new-accounts")) == "lite"
+
+
+def test_a_step_of_one_workload_makes_no_other_wait() -> None:
+    seen, _ = overload()
+    video = cell("video", tier="free", variants={"full": {"video": 1.0}, "denied": {}}).shed("full", 50, ago=1)
+    beside = snapshot(
+        pool(20),
+        *seen.scalers.values(),
+        *seen.policies.values(),
+        scaler("video", replicas=10, most=10),
+        policy("video", variants={"full": {"video": 1.0}, "denied": {}}, offered={"free": 30.0}),
+    )
+
+    decided, _ = tick(beside, remembered(NEW, REST, video, scalers={"image": FULL, "video": FULL}))
+
+    assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
+    assert not cell_of(decided, "video", "free").changed
 
 
 def test_a_paused_policy_loses_nothing() -> None:
@@ -275,7 +318,7 @@ def test_what_a_person_has_overridden_is_not_taken() -> None:
     decided, _ = tick(held, memory)
 
     assert words(cell_of(decided, "image", "free/new-accounts")) == "full"
-    assert words(cell_of(decided, "image", "free")) == "denied"
+    assert words(cell_of(decided, "image", "free")) == "lite 35 %"
 
 
 def test_nothing_is_taken_where_the_pools_gpus_cannot_be_read() -> None:
@@ -367,14 +410,15 @@ def test_users_of_a_lesser_workload_lose_what_its_gpus_carried_before_the_gpus_l
 
 
 def test_what_makes_room_does_not_come_back_meanwhile() -> None:
+    """A paying user's tier is short, so that is a third of afterSeconds."""
     seen, memory = making_room(after_seconds=60)
     decided, after = tick(seen, memory)
 
-    later, _ = tick(seen, after, now=NOW + 50)
-
-    assert cell_of(later, "video", "free/new-accounts").level != FIRST
-    assert not [note for note in later.notes if note.key.name == "video"]
-    assert decided.notes
+    denied = cell_of(decided, "video", "free/new-accounts")
+    for second in range(2, 22, 2):
+        later, after = tick(seen, after, now=NOW + second)
+        assert cell_of(later, "video", "free/new-accounts").level == denied.level == Level(1)
+        assert later.scalers[named("video")].replicas == (4 if second < 20 else 1)
 
 
 # --- cells in two pools
@@ -397,7 +441,7 @@ def test_a_cell_that_two_pools_carry_goes_down_as_far_as_the_shorter_one_needs()
         )
         decided, _ = tick(seen, remembered(scalers={"image": FULL, "text": FULL}))
 
-        assert cell_of(decided, "image", "free/new-accounts").level == Level(0, 15)
+        assert cell_of(decided, "image", "free/new-accounts").level == Level(0, 25)
 
 
 def test_a_tick_survives_the_costs_of_a_variant_on_two_scalers() -> None:
@@ -414,5 +458,5 @@ def test_a_tick_survives_the_costs_of_a_variant_on_two_scalers() -> None:
     decided, _ = tick(seen, remembered(scalers={"xl": FULL}))
 
     assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
-    assert words(cell_of(decided, "image", "free")) == "full 25 %"
+    assert words(cell_of(decided, "image", "free")) == "full 50 %"
     assert words(cell_of(decided, "image", "plus")) == "full"

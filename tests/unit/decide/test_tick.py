@@ -160,11 +160,11 @@ def test_one_broken_object_leaves_the_others_unaffected() -> None:
 
     decided, _ = tick(broken, remembered(scalers={"image": FULL}))
 
-    assert words(cell_of(decided, "image", "free")) == "full 40 %"
+    assert words(cell_of(decided, "image", "free")) == "full 50 %"
     assert decided.scalers[named("video")].rule is Reason.NOT_FOUND
 
 
-def test_saturation_that_lasts_takes_step_by_step_and_its_end_gives_back() -> None:
+def test_saturation_takes_what_is_too_much_and_its_end_gives_back_in_parts() -> None:
     """Users ask for twice what there is for two minutes, and then for little."""
 
     def look(now: float) -> Snapshot:
@@ -175,10 +175,12 @@ def test_saturation_that_lasts_takes_step_by_step_and_its_end_gives_back() -> No
 
     plans, _ = watch(look, seconds=5000)
 
-    levels = [cell_of(plan, "image", "free").level for plan in plans]
-    assert levels[0] == FIRST
-    assert Level(0, 10) in levels
-    assert levels[-1] == FIRST
+    steps = [
+        (plan.at - NOW, words(cell_of(plan, "image", "free")))
+        for plan in plans
+        if cell_of(plan, "image", "free").changed
+    ]
+    assert steps == [(4.0, "full 20 %"), (124.0, "full 60 %"), (154.0, "full")]
     assert not any(
         c.changed for plan in plans for c in plan.policies[named("image")].cells if c.key.audience.tier == "pro"
     )
