@@ -190,6 +190,36 @@ def test_a_metric_that_was_not_asked_yet_is_missing() -> None:
     assert view(asked).demand.missing == ("metric p95: not asked yet",)
 
 
+@pytest.mark.parametrize(
+    ("offered", "at", "hides_nothing"),
+    [({"pro": 0.0}, "full", True), ({"pro": 0.15}, "full", True), ({"pro": 0.2}, "full", False), ({"free": 9.0}, "denied", True), (GONE, "full", False)],
+    ids=["nobody asks", "four in a window", "six in a window", "all are denied", "nobody knows"],
+)  # fmt: skip
+def test_an_objective_that_cannot_be_had_hides_nothing_while_hardly_anybody_is_let_through(
+    offered: dict[str, float] | Missing, at: str, hides_nothing: bool
+) -> None:
+    """A percentile of no requests is not a number."""
+    seen = view(
+        scaler(replicas=5, objective=Missing("the query returns NaN")),
+        policy(offered=offered, admitted={}),
+        memory=remembered(cell(tier="free").shed(at, ago=30)),
+    )
+
+    assert (seen.demand.missing == ()) is hides_nothing
+
+
+@pytest.mark.parametrize(
+    ("values", "hides_nothing"),
+    [({"load": 0.0}, True), ({"backlog": 0.0}, True), ({"load": 0.0, "backlog": 1.0}, False), ({"load": 1.0}, False), ({}, False)],
+)  # fmt: skip
+def test_where_no_flow_is_known_an_objective_hides_nothing_while_all_else_says_that_nothing_is_there(
+    values: dict[str, float], hides_nothing: bool
+) -> None:
+    seen = view(scaler(replicas=5, objective=Missing("the query returns NaN"), **values))
+
+    assert (seen.demand.missing == ()) is hides_nothing
+
+
 def test_a_sample_is_missing_once_it_is_older_than_stale_after_seconds() -> None:
     assert view(scaler(backlog=3.0, at=NOW - 59)).demand.backlog == 3.0
     old = view(scaler(backlog=3.0, at=NOW - 61)).demand

@@ -16,7 +16,7 @@ from brownout.api.schema import number
 from brownout.decide.cells import Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
 from brownout.decide.outcome import CellKey
-from brownout.decide.rates import window_seconds
+from brownout.decide.rates import RATE_WINDOW_SECONDS, window_seconds
 from brownout.decide.snapshot import Audience, Policy, Scaler
 
 NOISE_Z = 1.0
@@ -28,6 +28,9 @@ doubt. With one, three GPUs of long requests that are 70 % full would be shed ev
 
 HEALTHY_QUEUE = 0.2
 """A queue may hold this share of its objective without telling of a shortage."""
+
+FEW_REQUESTS = 5.0
+"""Of fewer requests in a window there may be none, and then a percentile of them is not a number."""
 
 HPA_TOLERANCE = 0.1
 """The HPA leaves replicas alone within 10 % of the target (Kubernetes, horizontal pod autoscaling, algorithm details)."""
@@ -50,14 +53,15 @@ class Flow(Struct, frozen=True, gc=False):
 
 class Flows(Struct, frozen=True, kw_only=True, gc=False):
     """The flows of a scaler's cells: all that is asked for; what it carries; what may never be taken; and, by descending
-    tier priority, what that tier and those above it ask for with the others at their lowest. `dearest`: GPU-seconds of the
-    largest request that it carries.
+    tier priority, what that tier and those above it ask for with the others at their lowest. `requests` a second are let
+    through to it; `dearest`: GPU-seconds of the largest of them.
     """
 
     offered: Flow
     carried: Flow
     floor: Flow
     tiers: tuple[tuple[int, Flow], ...]
+    requests: float
     dearest: float
 
 
@@ -139,6 +143,9 @@ def measure(
 
     `flows` are those of its cells, of which `unseen` says whose demand is not known; `unreadable`, of what part nothing can be
     said.
+
+    An objective that cannot be had hides nothing while hardly anybody is let through: there is no latency of nobody. A
+    workload whose users all went, or were all denied, would else neither give up a replica nor let anybody in again.
     """
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
     missing = list(dict.fromkeys([*unreadable, *blind, *(unseen[c.key] for c in cells if c.key in unseen)]))
@@ -148,10 +155,12 @@ def measure(
 
     backlog = load = objective = busy = None
     load_metric = ""
+    unmet: list[str] = []
     for metric in scaler.stored.spec.metrics:
         evidence = _evidence(scaler, metric, now)
         if isinstance(evidence, Missing):
-            missing.append(f"metric {metric.name}: {evidence.message}")
+            of = unmet if metric.role == "Objective" else missing
+            of.append(f"metric {metric.name}: {evidence.message}")
             continue
         match metric.role:
             case "Backlog":
@@ -164,6 +173,8 @@ def measure(
                 wanted = load_replicas(metric, evidence.value, ready=ready, replicas=replicas)
                 if load is None or wanted > load:
                     load, load_metric = wanted, metric.name
+    if not _idle(known, load=load, backlog=backlog):
+        missing += unmet
     return Demand(
         offered=known.offered if known else None,
         admitted=known.carried if known else None,
@@ -177,6 +188,13 @@ def measure(
         busy=busy,
         missing=tuple(missing),
     )
+
+
+def _idle(flows: Flows | None, *, load: int | None, backlog: float | None) -> bool:
+    """Whether hardly anybody is let through; where no flow is known, whether what is known says nothing of any load."""
+    if flows is not None:
+        return flows.requests * RATE_WINDOW_SECONDS < FEW_REQUESTS
+    return (load is not None or backlog is not None) and not load and not backlog
 
 
 def _evidence(scaler: Scaler, metric: Metric, now: float) -> Evidence:

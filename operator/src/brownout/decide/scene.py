@@ -96,6 +96,7 @@ class Scene(Struct, frozen=True, kw_only=True):
                 (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
                 for priority in sorted({tier for tier, _, _ in loads}, reverse=True)
             ),
+            requests=sum(rate for rate, cost in carried if cost > 0),
             dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
         )
 
