@@ -435,6 +435,38 @@ def test_a_cell_that_is_not_measured_any_more_comes_back_by_what_is_remembered_o
     assert words(free(gone, policy_at=policy(offered={"pro": 1.0}))) == "full 50 %"
 
 
+def test_nobody_stays_denied_for_ever_beside_free_gpus() -> None:
+    """0.6 GPUs of load would be planned on one replica; of requests that large 0.45 of it are to stay free for bunches."""
+    large = {"full": {"image": 3.0}, "denied": {}}
+    denied = cell(tier="free", variants=large).shed(asked=0.2)
+    memory, replicas, free = remembered(denied), 1, denied.level
+    most = 1
+    for i in range(200):
+        now = NOW + 4 * i
+        seen = snapshot(
+            pool(8),
+            scaler(replicas=replicas, at=now),
+            policy(variants=large, tiers={"free": "Auto"}, offered={"free": 0.2}, at=now),
+        )
+        decided, memory = tick(seen, memory, now=now)
+        replicas, free = decided.scalers[named("image")].replicas, cell_of(decided, "image", "free").level
+        most = max(most, replicas)
+
+    assert (free, most) == (FIRST, 2)
+
+
+def test_replicas_for_a_return_are_planned_only_while_something_is_not_back() -> None:
+    large = {"full": {"image": 3.0}, "denied": {}}
+    seen = snapshot(pool(8), scaler(), policy(variants=large, tiers={"free": "Auto"}, offered={"free": 0.2}))
+
+    shed, whole = (tick(seen, remembered(c))[0].scalers[named("image")] for c in (
+        cell(tier="free", variants=large).shed(asked=0.2), cell(tier="free", variants=large),
+    ))  # fmt: skip
+
+    assert (shed.demanded, whole.demanded) == (2, 1)
+    assert shed.message.endswith("2 replicas are needed for all of it to come back")
+
+
 def test_what_a_person_has_overridden_does_not_move() -> None:
     shed = REST.shed(asked=0.1)
     seen = snapshot(pool(10), scaler(replicas=10), policy(offered=QUIET), override(variant="full", cells=["free"]))

@@ -1,6 +1,7 @@
 """Replicas of every scaler of a pool: what each wants, what the pool can give, and which rule had the last word."""
 
 from collections.abc import Sequence
+from math import ceil
 
 from msgspec import Struct, structs
 
@@ -9,6 +10,7 @@ from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
+from brownout.decide.restore import may_be_full
 from brownout.decide.placement import in_one_tick
 from brownout.decide.scale import Lowering, limited, may_lower, stabilized
 from brownout.decide.snapshot import Pool, StoredPool
@@ -65,14 +67,18 @@ class Deal(Struct, frozen=True, kw_only=True):
     memory: PoolMemory
 
 
-def wish(view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float) -> Wish:
-    """A scaler's own wish, before others are heard."""
+def wish(
+    view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float, dearest_shed: float = 0.0
+) -> Wish:
+    """A scaler's own wish, before others are heard. `dearest_shed`: GPU-seconds of the largest request of what is `shed`."""
     spec, current = view.spec, view.supply.replicas
     if spec.mode == "Paused":
         return _stay(view, Reason.PAUSED, "mode: Paused", now=now)
     if view.blind:
         return _blind(view, now)
     wanted, rule, message = _demanded(view)
+    if shed and (returns := _returns_from(view, dearest=dearest_shed, restore_percent=restore_percent)) > wanted:
+        wanted, message = returns, f"{message}; {returns} replicas are needed for all of it to come back"
     bounded = min(max(wanted, spec.min_replicas), spec.max_replicas)
     limited_by = ""
     if bounded < wanted:
@@ -163,6 +169,24 @@ def _demanded(view: ScalerView) -> tuple[int, Reason, str]:
         wanted += replaced
         words += f"; {replaced} that did not become ready in {spec.cold_start.give_up_after_seconds} s are made good"
     return wanted, rule, words
+
+
+def _returns_from(view: ScalerView, *, dearest: float, restore_percent: int) -> int:
+    """The fewest replicas on which the restore gate lets all of it back; with fewer some would stay denied beside free GPUs."""
+    if view.demand.offered is None:
+        return 0
+    replicas = ceil(view.demand.offered.mean / view.supply.gpus)
+    while (
+        may_be_full(
+            replicas * view.supply.gpus,
+            dearest=max(dearest, view.demand.dearest),
+            drain_seconds=view.spec.queue.drain_seconds,
+            restore_percent=restore_percent,
+        )
+        < view.demand.offered.mean
+    ):
+        replicas += 1
+    return replicas
 
 
 def _lowered(

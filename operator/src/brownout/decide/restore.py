@@ -211,17 +211,22 @@ def _brought(c: Candidate, target: Level, key: Key) -> float:
 
 
 def _room(c: Candidate, key: Key) -> float:
-    """Flow that a scaler may still take: restorePercent of ready capacity, less what it carries and its backlog's share.
-
-    Few large requests come in bunches: where one standard deviation of the work that arrives within drainSeconds is more
-    than restorePercent leaves free, that much stays free.
-    """
+    """Flow that a scaler may still take: what may be full of ready capacity, less what it carries and its backlog's share."""
     view = c.views[key]
     capacity, drain = view.supply.capacity, view.spec.queue.drain_seconds
     dearest = max((c.cell.cost(FIRST, key) * view.memory.cost_factor, view.demand.dearest))
-    bunching = sqrt(capacity * dearest / drain)
-    free = max(capacity * (1 - c.restore_percent / 100), min(bunching, capacity / 2))
-    return capacity - free - c.load[key] - view.demand.excess_backlog(capacity, view.spec) / drain
+    most = may_be_full(capacity, dearest=dearest, drain_seconds=drain, restore_percent=c.restore_percent)
+    return most - c.load[key] - view.demand.excess_backlog(capacity, view.spec) / drain
+
+
+def may_be_full(capacity: float, *, dearest: float, drain_seconds: float, restore_percent: int) -> float:
+    """The flow up to which something comes back: restorePercent of ready capacity, or less where requests are large.
+
+    Few large requests come in bunches: where one standard deviation of the work that arrives within drainSeconds is more
+    than restorePercent leaves free, that much stays free; half of it at most. `dearest`: GPU-seconds of the largest request.
+    """
+    bunching = sqrt(capacity * dearest / drain_seconds)
+    return capacity - max(capacity * (1 - restore_percent / 100), min(bunching, capacity / 2))
 
 
 def brought(c: Candidate, target: Level) -> dict[Key, float]:

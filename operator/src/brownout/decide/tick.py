@@ -20,7 +20,7 @@ from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.overrides import served_level
-from brownout.decide.replicas import Deal, decide_replicas, wish
+from brownout.decide.replicas import Deal, Wish, decide_replicas, wish
 from brownout.decide.report import Report, describe
 from brownout.decide.restore import Refusal, ready_for
 from brownout.decide.scene import Scene, look
@@ -71,7 +71,7 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
         for scaler in scene.compiled.links.scalers_of.get(key, ())
     ]
     percent = pool.stored.spec.saturation.restore_percent
-    wishes = [wish(view, shed=_shed_cells(scene, view.key), restore_percent=percent, now=scene.now) for view in views]
+    wishes = [_wish(scene, view, percent) for view in views]
     gpus = gpus_of(pool)
     in_need = frozenset(view.key for view in views if pressed(scene, view))
     return Deal(
@@ -82,12 +82,19 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
     )
 
 
-def _shed_cells(scene: Scene, scaler: Key) -> tuple[str, ...]:
-    """The cells of a scaler that are not back, in words; what a person or a mode holds down does not hold replicas up."""
-    return tuple(
-        f"{cell.key} has {cell.name(scene.memory[cell.key].level)}"
-        for cell in scene.by_scaler.get(scaler, ())
+def _wish(scene: Scene, view: ScalerView, restore_percent: int) -> Wish:
+    """What a scaler wishes; what a person or a mode holds down does not hold replicas up."""
+    shed = [
+        cell
+        for cell in scene.by_scaler.get(view.key, ())
         if cell.mode == "Auto" and cell.key not in scene.overridden and scene.memory[cell.key].level != FIRST
+    ]
+    return wish(
+        view,
+        shed=tuple(f"{cell.key} has {cell.name(scene.memory[cell.key].level)}" for cell in shed),
+        dearest_shed=max((cell.cost(FIRST, view.key) for cell in shed), default=0.0) * view.memory.cost_factor,
+        restore_percent=restore_percent,
+        now=scene.now,
     )
 
 
