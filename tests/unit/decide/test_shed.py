@@ -387,38 +387,41 @@ VIDEO = policy(
 )
 
 
-def making_room(**settings: int) -> tuple[Snapshot, Memory]:
+def making_room(tier: str) -> tuple[Snapshot, Memory]:
     """Video holds four of eight GPUs and fills them; images are saturated on the other four, and come first."""
     seen = snapshot(
-        pool(8, reclaim=ReclaimSettings(**settings)),
+        pool(8, reclaim=ReclaimSettings(after_seconds=60)),
         scaler("image", replicas=4, priority=90),
         scaler("video", replicas=4, priority=10, target_percent=100),
-        policy(offered={"pro": 5.0}, tiers={"pro": "Always"}),
+        policy(offered={tier: 5.0}, tiers={tier: "Always"}),
         VIDEO,
     )
     return seen, remembered(scalers={"image": FULL})
 
 
-def test_users_of_a_lesser_workload_lose_what_its_gpus_carried_before_the_gpus_leave() -> None:
-    seen, memory = making_room(after_seconds=60)
+@pytest.mark.parametrize(("tier", "keeps"), [("free", 4), ("pro", 1)])
+def test_users_of_a_lesser_workload_lose_what_its_gpus_carried_no_later_than_the_gpus_leave(
+    tier: str, keeps: int
+) -> None:
+    """GPUs that go to equals go after reclaim.afterSeconds, those that go to a tier above the lowest at once."""
+    seen, memory = making_room(tier)
 
     decided, _ = tick(seen, memory)
 
     assert words(cell_of(decided, "video", "free/new-accounts"), TWO) == "denied"
     assert cell_of(decided, "video", "free/new-accounts").reason is Reason.MAKES_ROOM
-    assert decided.scalers[named("video")].replicas == 4
+    assert decided.scalers[named("video")].replicas == keeps
 
 
 def test_what_makes_room_does_not_come_back_meanwhile() -> None:
-    """A paying user's tier is short, so that is a third of afterSeconds."""
-    seen, memory = making_room(after_seconds=60)
+    seen, memory = making_room("free")
     decided, after = tick(seen, memory)
 
     denied = cell_of(decided, "video", "free/new-accounts")
-    for second in range(2, 22, 2):
+    for second in range(2, 40, 2):
         later, after = tick(seen, after, now=NOW + second)
         assert cell_of(later, "video", "free/new-accounts").level == denied.level == Level(1)
-        assert later.scalers[named("video")].replicas == (4 if second < 20 else 1)
+        assert later.scalers[named("video")].replicas == 4
 
 
 # --- cells in two pools
