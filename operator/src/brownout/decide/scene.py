@@ -9,7 +9,7 @@ from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, Part, Rung, clamp, ladder, part_of
 from brownout.decide.compiled import Compiled, compiled
-from brownout.decide.demand import NOTHING, Flow, Flows, Load, flow_of, load, rate_of, total
+from brownout.decide.demand import NOTHING, Flow, Flows, Load, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
@@ -117,14 +117,14 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     def carried_by_tier(self, scaler: Key, factor: float) -> dict[int, Flow]:
         """By tier priority: the flow that a scaler carries of that tier and those above it."""
-        cells, window = self.by_scaler.get(scaler, ()), self.snapshot.rate_window_seconds
+        window = self.snapshot.rate_window_seconds
+        loads: list[tuple[int, Load]] = []
+        for part in self.parts.get(scaler, ()):
+            now = self.carried(part.cell, scaler)
+            loads.append((part.cell.tier_priority, NOTHING if now is None else load(now[0], now[1] * factor, window)))
         return {
-            priority: flow_of(
-                [self.carried(c, scaler) for c in cells if c.planned and c.tier_priority >= priority],
-                factor=factor,
-                window=window,
-            )
-            for priority in {c.tier_priority for c in cells if c.planned}
+            priority: total([one for tier, one in loads if tier >= priority])
+            for priority in {tier for tier, _ in loads}
         }
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
