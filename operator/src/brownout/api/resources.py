@@ -17,7 +17,7 @@ S = TypeVar("S", bound=Object)
 T = TypeVar("T", bound=Object)
 
 
-class Key(msgspec.Struct, frozen=True, order=True):
+class Key(msgspec.Struct, frozen=True, order=True, cache_hash=True):
     """An object's place: namespace (empty for cluster-scoped kinds) and name."""
 
     namespace: str

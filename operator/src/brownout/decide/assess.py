@@ -4,10 +4,11 @@ from msgspec import structs
 
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerSpec
-from brownout.decide.cells import FIRST, Cell
-from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for
+from brownout.decide.cells import FIRST
+from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for, whole_replicas
 from brownout.decide.evidence import Missing
-from brownout.decide.forecast import remember, trend
+from brownout.decide.forecast import trend
+from brownout.decide.history import History, remember_each
 from brownout.decide.learn import cold_start_seconds, learn_cold_start, learn_cost
 from brownout.decide.memory import ScalerMemory
 from brownout.decide.saturation import follow, saturation_of
@@ -59,20 +60,25 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         now=now,
     )
     if demand.offered is not None and not demand.missing:
-        before = dict(memory.tier_trends)
+        before, above = dict(memory.tier_trends), demand.tiers[:-1]
+        whole, *parts = remember_each(
+            [(memory.trend, demand.offered.mean), *((before.get(p, History()), flow.mean) for p, flow in above)],
+            now=now,
+        )
         memory = structs.replace(
             memory,
-            trend=remember(memory.trend, now=now, value=demand.offered.mean),
-            tier_trends=tuple((p, remember(before.get(p, ()), now=now, value=f.mean)) for p, f in demand.tiers[:-1]),
+            trend=whole,
+            tier_trends=tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)]),
         )
-    tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, window=window)
+    lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
+    tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
     if tiers:
         from brownout.decide import replicas as R
         from brownout.decide.memory import Recommendation
         from brownout.decide.scale import _compact
         memory = structs.replace(memory, needs=_compact((*[r for r in memory.needs if now - r.at < R.PEAK_SECONDS], Recommendation(now, _level(memory, supply, spec, percent=settings.restore_percent)))))
-    blind_since = memory.blind_since if memory.blind_since is not None else now
-    memory = structs.replace(memory, blind_since=None if demand.known else blind_since)
+    if demand.known != (memory.blind_since is None):
+        memory = structs.replace(memory, blind_since=None if demand.known else now)
     return ScalerView(
         scaler=scaler,
         supply=supply,
@@ -81,9 +87,9 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         saturation=ratio,
         saturated=memory.saturated,
         demanded=_replicas(demand, demand.planned, supply, spec),
-        forecast=_forecast(demand, memory, supply, spec, window=window),
+        forecast=_forecast(demand, memory, supply, spec, lead=lead, window=window),
         tiers=tiers,
-        floor=_replicas(structs.replace(demand, load_replicas=None, backlog=None), demand.floor, supply, spec),
+        floor=0 if demand.floor is None else _for_flow(demand.floor.upper, supply, spec.flow.target_percent),
     )
 
 
@@ -97,6 +103,11 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
     )
 
 
+def _for_flow(flow: float, supply: Supply, percent: int) -> int:
+    """Replicas that carry a flow so full, and nothing beside it."""
+    return max(0, whole_replicas(flow, gpus=supply.gpus, target_percent=percent))
+
+
 def _tiers(
     demand: Demand,
     memory: ScalerMemory,
@@ -104,6 +115,7 @@ def _tiers(
     spec: InferenceScalerSpec,
     *,
     percent: int,
+    lead: float,
     window: float,
 ) -> tuple[tuple[int, int], ...]:
     """By descending tier priority: replicas for that tier and those above it, where they are going, without headroom.
@@ -111,33 +123,28 @@ def _tiers(
     Headroom comes last of all: what is planned to stay free in one workload is worth less than users who ask in another.
     The lowest tier's trend is the whole demand's, and is in the plan for all of it.
     """
-    lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    trends = dict(memory.tier_trends)
+    trends = dict(memory.tier_trends) if spec.forecast.method == "Trend" else {}
     full = max(percent, spec.flow.target_percent)
     found = []
     for priority, flow in demand.tiers:
-        points = trends.get(priority, ()) if spec.forecast.method == "Trend" else ()
-        expected = trend(points, noise=flow.noise, window=window, lead_seconds=lead)
-        going = max(flow.mean, expected or 0.0)
-        found.append(
-            (priority, replicas_for(Demand(), flow=going, gpus=supply.gpus, target_percent=full, drain_seconds=1))
-        )
+        history = trends.get(priority)
+        expected = None if history is None else trend(history, noise=flow.noise, window=window, lead_seconds=lead)
+        found.append((priority, _for_flow(max(flow.mean, expected or 0.0), supply, full)))
     return tuple(found)
 
 
 def _level(memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, percent: int) -> int:
     full = max(percent, spec.flow.target_percent)
-    flow = sum(v for _, v in memory.trend) / max(1, len(memory.trend))
-    return replicas_for(Demand(), flow=flow, gpus=supply.gpus, target_percent=full, drain_seconds=1)
+    flow = sum(memory.trend.values) / max(1, len(memory.trend.values))
+    return _for_flow(flow, supply, full)
 
 
 def _forecast(
-    demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, window: float
+    demand: Demand, memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, lead: float, window: float
 ) -> int | None:
     """Replicas for what is expected when a replica that is asked for now would be ready; None without a trend."""
     if spec.forecast.method == "None" or demand.offered is None:
         return None
-    lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
     expected = trend(memory.trend, noise=demand.offered.noise, window=window, lead_seconds=lead)
     return None if expected is None else _replicas(demand, Flow(expected), supply, spec)
 
@@ -149,15 +156,15 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
     """
     if any(isinstance(policy.admitted, Missing) for policy in scene.compiled.links.policies_of.get(scaler, ())):
         return None
-    if any(cell.alone and scene.memory[cell.key].level != FIRST for cell in scene.by_scaler.get(scaler, ())):
-        return None
-
-    def load(cell: Cell) -> tuple[float, float] | None:
+    loads: list[tuple[float, float]] = []
+    for part in scene.parts.get(scaler, ()):
+        cell, level = part.cell, scene.served[part.cell.key]
+        if cell.alone and scene.memory[cell.key].level != FIRST:
+            return None
+        if not part.first and level == FIRST:
+            continue
         admitted = scene.policies[cell.key.policy].admitted
         assert not isinstance(admitted, Missing)
-        sample = admitted.get(cell.key.audience)
-        level = scene.served[cell.key]
-        return None if sample is None or not cell.planned else (sample.value, cell.admitted_cost(level, scaler))
-
-    loads = [load(cell) for cell in scene.by_scaler.get(scaler, ())]
+        if (sample := admitted.get(cell.key.audience)) is not None:
+            loads.append((sample.value, cell.admitted_cost(level, scaler)))
     return flow_of(loads, factor=1.0, window=scene.snapshot.rate_window_seconds)

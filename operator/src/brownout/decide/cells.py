@@ -86,6 +86,18 @@ class Cell(Struct, frozen=True, kw_only=True):
         return f"{name} for {level.percent} %, {self.variants[level.variant + 1]} for the rest"
 
 
+class Part(Struct, frozen=True, gc=False):
+    """What one workload bears of a planned cell: GPU-seconds for each request of its first variant, and of its lowest."""
+
+    cell: Cell
+    first: float
+    lowest: float
+
+
+def part_of(cell: Cell, scaler: Key) -> Part:
+    return Part(cell, cell.costs[0].get(scaler, 0.0), cell.costs[cell.lowest].get(scaler, 0.0))
+
+
 class Rung(Struct, frozen=True, kw_only=True, gc=False):
     """One step of one cell from variant `step` to the next."""
 

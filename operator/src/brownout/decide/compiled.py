@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, structs
 
 from brownout.api.resources import InvalidObject, Key
-from brownout.decide.cells import Cell, Rung, build_cells, ladder
+from brownout.decide.cells import Cell, Part, Rung, build_cells, ladder, part_of
 from brownout.decide.evidence import Missing
 from brownout.decide.links import Links, link
 from brownout.decide.outcome import CellKey
@@ -30,12 +30,15 @@ class Written(Struct, frozen=True, kw_only=True):
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
-    """What was derived, and what from. `links` hold the objects of the present snapshot; `ladder` is that of all cells."""
+    """What was derived, and what from. `links` hold the objects of the present snapshot; `parts` are what each scaler bears of its
+    planned cells; `ladder` is that of all cells.
+    """
 
     written: Written
     links: Links
     cells: dict[CellKey, Cell]
     of_scaler: dict[Key, list[Cell]]
+    parts: dict[Key, list[Part]]
     of_policy: dict[Key, list[Cell]]
     ladder: list[Rung]
 
@@ -73,6 +76,7 @@ def compiled(snapshot: Snapshot, before: Compiled | None) -> Compiled:
         links=links,
         cells=cells,
         of_scaler=of_scaler,
+        parts={key: [part_of(cell, key) for cell in own if cell.planned] for key, own in of_scaler.items()},
         of_policy=of_policy,
         ladder=ladder(cells.values()),
     )

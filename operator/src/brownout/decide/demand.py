@@ -105,15 +105,21 @@ class Demand(Struct, frozen=True, kw_only=True, gc=False):
         return max(self.offered, self.admitted, key=lambda flow: flow.upper)
 
 
-def load(rate: float, each: float, window: float) -> tuple[float, float]:
+Load = tuple[float, float]
+"""GPU-seconds a second, and the variance of their counting noise."""
+
+NOTHING: Load = (0.0, 0.0)
+
+
+def load(rate: float, each: float, window: float) -> Load:
     """What so many requests a second load a workload with, at so many GPU-seconds each: the mean, and its variance.
 
     A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
     """
-    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else (0.0, 0.0)
+    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else NOTHING
 
 
-def total(loads: Iterable[tuple[float, float]]) -> Flow:
+def total(loads: Iterable[Load]) -> Flow:
     """The flow of several loads."""
     mean = variance = 0.0
     for one, spread in loads:
@@ -220,6 +226,11 @@ def load_replicas(metric: Metric, value: float, *, ready: int, replicas: int) ->
     if ready and abs(ratio - 1.0) <= HPA_TOLERANCE:
         return max(ready, replicas)
     return ceil(max(1, ready) * ratio - 1e-9)
+
+
+def whole_replicas(flow: float, *, gpus: int, target_percent: int) -> int:
+    """Whole replicas that carry a flow at the target utilisation."""
+    return ceil(flow / (target_percent / 100) / gpus - 1e-9)
 
 
 def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percent: int, drain_seconds: int) -> int:

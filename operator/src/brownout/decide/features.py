@@ -66,7 +66,9 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     """
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
     short = {
-        deal.pool.stored.key: tuple(shortages(scene, deal.decided)) for deal in deals if not isinstance(deal.gpus, Missing)
+        deal.pool.stored.key: tuple(shortages(scene, deal.decided))
+        for deal in deals
+        if not isinstance(deal.gpus, Missing)
     }
     due = [s for deal in deals for s in short.get(deal.pool.stored.key, ()) if _step_is_due(scene, deal, s.scaler)]
     rungs = scene.ladder()
@@ -75,7 +77,7 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
         if not these:
             return []
         return shed(
-            [rung for rung in rungs if rung.cell.mode in modes and rung.cell.key not in scene.overridden],
+            (rung for rung in rungs if rung.cell.mode in modes and rung.cell.key not in scene.overridden),
             these,
             levels=scene.served,
             rates=scene.asked,
@@ -84,11 +86,9 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
         )
 
     everything = [shortage for of_pool in short.values() for shortage in of_pool]
-    return Shedding(
-        shortages=short,
-        taken=tuple(down(due, "Auto")),
-        advised=tuple(step for step in down(everything, "Auto", "Advise") if step.cell.mode == "Advise"),
-    )
+    asks = any(policy.stored.spec.mode == "Advise" for policy in scene.policies.values())
+    advised = [step for step in down(everything, "Auto", "Advise") if step.cell.mode == "Advise"] if asks else []
+    return Shedding(shortages=short, taken=tuple(down(due, "Auto")), advised=tuple(advised))
 
 
 def _step_is_due(scene: Scene, deal: Deal, scaler: Key) -> bool:

@@ -1,11 +1,11 @@
 """Where demand will be when a replica that is asked for now would be ready. It may raise a plan, never lower it."""
 
-from bisect import bisect_left
 from functools import lru_cache
 from math import sqrt
 from operator import mul
 
-HISTORY_SECONDS = 60.0
+from brownout.decide.history import History
+
 LEAST_POINTS = 5
 LEAST_SPAN_SECONDS = 15.0
 SIGNIFICANT = 3.0
@@ -14,16 +14,8 @@ SIGNIFICANT = 3.0
 MOST_GROWTH = 2.0
 """A forecast is at most this many times what is there now."""
 
-Points = tuple[tuple[float, float], ...]
 
-
-def remember(points: Points, *, now: float, value: float) -> Points:
-    """The history with one more point, without what is older than a minute."""
-    first, last = bisect_left(points, (now - HISTORY_SECONDS,)), bisect_left(points, (now,))
-    return (*points[first:last], (now, value))
-
-
-def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -> float | None:
+def trend(history: History, *, noise: float, window: float, lead_seconds: float) -> float | None:
     """The value expected `lead_seconds` after the last point by a straight line, or None where there is no trend.
 
     Least squares over the history. The standard error of the slope is the greater of two: that of the residuals, and that of
@@ -31,19 +23,19 @@ def trend(points: Points, *, noise: float, window: float, lead_seconds: float) -
     W whose standard deviation is `noise` wanders by 2 noise^2 / W a second, and the slope through a random walk of v a
     second over T seconds has the variance 6 v / 5 T.
     """
-    if len(points) < LEAST_POINTS or points[-1][0] - points[0][0] < LEAST_SPAN_SECONDS:
+    times, values = history.times, history.values
+    if len(times) < LEAST_POINTS or (span := times[-1] - times[0]) < LEAST_SPAN_SECONDS:
         return None
-    values = [value for _, value in points]
-    centre, around, spread = _centred(tuple([time for time, _ in points]))
+    centre, around, spread = _centred(times)
     slope: float = sum(map(mul, around, values)) / spread
     wander = 2 * noise * noise / window
-    if slope == 0 or abs(slope) < SIGNIFICANT * sqrt(1.2 * wander / (points[-1][0] - points[0][0])):
+    if slope == 0 or abs(slope) < SIGNIFICANT * sqrt(1.2 * wander / span):
         return None
     mean = sum(values) / len(values)
     residual = sum([(v - mean - slope * t) ** 2 for t, v in zip(around, values, strict=True)])
     if abs(slope) < SIGNIFICANT * sqrt(residual / (len(values) - 2) / spread):
         return None
-    now_value = mean + slope * (points[-1][0] - centre)
+    now_value = mean + slope * (times[-1] - centre)
     return max(0.0, min(now_value + slope * lead_seconds, MOST_GROWTH * max(now_value, 0.0)))
 
 

@@ -5,8 +5,8 @@ from math import exp
 from msgspec import structs
 
 from brownout.decide.demand import Flow
+from brownout.decide.history import HISTORY_SECONDS, History, remember
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Workload
 
 FACTOR_BOUNDS = (1 / 3, 3.0)
@@ -16,11 +16,9 @@ FACTOR_SECONDS = 100.0
 LEAST_FLOW = 0.2
 """Below this many busy GPUs a ratio says nothing."""
 
-SETTLED_SECONDS = 2 * RATE_WINDOW_SECONDS
-"""For so long what is let through has to have been level: then both rates tell of the same requests."""
-
 SETTLED_SPREAD = 0.25
-"""Level: within this share of its mean, and three standard deviations of its counting noise."""
+"""What is let through has to have been level for a minute, twice the usual window of rates: then both rates tell of the same
+requests. Level: within this share of its mean, and three standard deviations of its counting noise."""
 
 REMEMBERED_STARTS = 20
 LEAST_STARTS = 3
@@ -38,12 +36,12 @@ def learn_cost(
     busy - factor x declared is followed, and not that of busy / declared, which noise in the divisor would raise.
     """
     if declared is None:
-        return structs.replace(memory, admitted=())
-    points = (*(p for p in memory.admitted if now - SETTLED_SECONDS <= p[0] < now), (now, declared.mean))
-    memory = structs.replace(memory, admitted=points)
+        return structs.replace(memory, admitted=History())
+    memory = structs.replace(memory, admitted=remember(memory.admitted, now=now, value=declared.mean))
     if busy is None or full or not _settled(memory.admitted, declared):
         return memory
-    level = sum(value for _, value in points) / len(points)
+    values = memory.admitted.values
+    level = sum(values) / len(values)
     if level < LEAST_FLOW:
         return memory
     low, high = FACTOR_BOUNDS
@@ -56,12 +54,13 @@ def learn_cost(
     )
 
 
-def _settled(points: tuple[tuple[float, float], ...], declared: Flow) -> bool:
+def _settled(history: History, declared: Flow) -> bool:
     """Whether the flow was level for long enough; a tick's length at the window's start does not matter."""
-    values = [value for _, value in points]
-    covered = len(points) > 1 and points[-1][0] - points[0][0] >= SETTLED_SECONDS - (points[1][0] - points[0][0])
+    times, values = history.times, history.values
+    if len(times) < 2 or times[-1] - times[0] < HISTORY_SECONDS - (times[1] - times[0]):
+        return False
     allowed = SETTLED_SPREAD * sum(values) / len(values) + 3 * declared.noise
-    return covered and max(values) - min(values) <= allowed
+    return max(values) - min(values) <= allowed
 
 
 def learn_cold_start(memory: ScalerMemory, workload: Workload, *, longest: float) -> ScalerMemory:

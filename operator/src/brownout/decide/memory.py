@@ -9,6 +9,7 @@ from msgspec import Struct
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.compiled import Compiled
+from brownout.decide.history import History
 from brownout.decide.outcome import CellKey, Level
 
 
@@ -56,8 +57,8 @@ class ScaleDecided(Struct, frozen=True, kw_only=True, gc=False):
 class ScalerMemory(Struct, frozen=True, kw_only=True):
     """`excess` is the integral of saturation beyond full, in seconds; `closed_until` bars reclaiming from this scaler.
 
-    `replicas` were there at the last tick. `trend` holds offered flow, `admitted` the declared cost of what was let through,
-    each with its moment, over the last minute.
+    `replicas` were there at the last tick. `trend` holds offered flow, `tier_trends` that of tier priorities, `admitted` the
+    declared cost of what was let through.
     """
 
     replicas: int | None = None
@@ -74,9 +75,9 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
     cost_error: float = 0.0
     cold_starts: tuple[float, ...] = ()
     seen_ready: tuple[str, ...] = ()
-    trend: tuple[tuple[float, float], ...] = ()
-    tier_trends: tuple[tuple[int, tuple[tuple[float, float], ...]], ...] = ()
-    admitted: tuple[tuple[float, float], ...] = ()
+    trend: History = History()
+    tier_trends: tuple[tuple[int, History], ...] = ()
+    admitted: History = History()
     decisions: tuple[ScaleDecided, ...] = ()
 
 

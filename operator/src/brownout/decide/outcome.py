@@ -11,7 +11,7 @@ from brownout.api.resources import Key
 from brownout.decide.snapshot import Audience
 
 
-class CellKey(Struct, frozen=True, order=True, gc=False):
+class CellKey(Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """Feature x tier x cohort: the unit that is shed or restored."""
 
     policy: Key

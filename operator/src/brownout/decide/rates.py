@@ -40,7 +40,8 @@ VISIBLE_COUNTS = 10.0
 
 def window_seconds(rate: float, window: float) -> float:
     """The seconds whose counting noise a smoothed rate has: the window that is asked for, or as long as enough are counted."""
-    return max(window, min(LONGEST_SECONDS, ENOUGH / rate if rate > 0 else LONGEST_SECONDS))
+    seconds = ENOUGH / rate if rate > ENOUGH / LONGEST_SECONDS else LONGEST_SECONDS
+    return seconds if seconds > window else window
 
 
 def smoothing_seconds(rate: float, window: float) -> float:

@@ -7,9 +7,9 @@ from msgspec import Struct, structs
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
-from brownout.decide.cells import FIRST, Cell, Rung, clamp, ladder
+from brownout.decide.cells import FIRST, Cell, Part, Rung, clamp, ladder, part_of
 from brownout.decide.compiled import Compiled, compiled
-from brownout.decide.demand import Flow, Flows, flow_of, load, rate_of, total
+from brownout.decide.demand import NOTHING, Flow, Flows, Load, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
@@ -37,6 +37,7 @@ class Scene(Struct, frozen=True, kw_only=True):
     cells: Mapping[CellKey, Cell]
     users: Users
     by_scaler: Mapping[Key, list[Cell]]
+    parts: Mapping[Key, list[Part]]
     by_policy: Mapping[Key, list[Cell]]
     policies: Mapping[Key, Policy]
     before: Mapping[CellKey, Level]
@@ -78,38 +79,56 @@ class Scene(Struct, frozen=True, kw_only=True):
             return self.carried(cell, scaler)
         return asked, cell.cost(self.served[cell.key], scaler)
 
+    def _is_whole(self, key: CellKey) -> bool:
+        """Whether a cell carries all that is seen of it on its first variant, as nearly every cell does."""
+        return self.served[key] == FIRST and self.memory[key].admitted_rate is None
+
     def flows(self, scaler: Key, factor: float) -> Flows:
         """The flows of a scaler's cells, at declared costs times `factor`."""
-        cells = [cell for cell in self.by_scaler.get(scaler, ()) if cell.planned]
+        parts = self.parts.get(scaler, ())
         window = self.snapshot.rate_window_seconds
-        loads: list[tuple[int, tuple[float, float], tuple[float, float]]] = []
-        for cell in cells:
-            rate, first, lowest = self.asked[cell.key] or 0.0, cell.costs[0], cell.costs[cell.lowest]
-            whole = load(rate, first.get(scaler, 0.0) * factor, window)
-            loads.append((cell.tier_priority, whole, load(rate, lowest.get(scaler, 0.0) * factor, window)))
-        carried = [one for c in cells if (one := self.carried(c, scaler)) is not None]
+        loads: list[tuple[int, Load, Load]] = []
+        carried: list[Load] = []
+        requests = dearest = 0.0
+        for part in parts:
+            cell = part.cell
+            rate, cost, whole = self.asked[cell.key], part.first * factor, NOTHING
+            if rate and (part.first or part.lowest):
+                whole = load(rate, cost, window)
+                loads.append((cell.tier_priority, whole, load(rate, part.lowest * factor, window)))
+            if not self._is_whole(cell.key) or self.seen[cell.key] != rate:
+                now = self.carried(cell, scaler)
+                rate, cost = (0.0, 0.0) if now is None else (now[0], now[1] * factor)
+                whole = load(rate, cost, window)
+            if whole is not NOTHING:
+                carried.append(whole)
+                requests += rate or 0.0
+                dearest = max(dearest, cost)
+        offered = total([whole for _, whole, _ in loads])
+        priorities = sorted({part.cell.tier_priority for part in parts}, reverse=True)
+        tiers = [
+            (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
+            for priority in priorities[:-1]
+        ]
         return Flows(
-            offered=total([whole for _, whole, _ in loads]),
-            carried=flow_of(carried, factor=factor, window=window),
+            offered=offered,
+            carried=total(carried),
             floor=total([least for _, _, least in loads]),
-            tiers=tuple(
-                (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
-                for priority in sorted({tier for tier, _, _ in loads}, reverse=True)
-            ),
-            requests=sum(rate for rate, cost in carried if cost > 0),
-            dearest=max((cost * factor for rate, cost in carried if rate > 0), default=0.0),
+            tiers=(*tiers, *((lowest, offered) for lowest in priorities[-1:])),
+            requests=requests,
+            dearest=dearest,
         )
 
     def carried_by_tier(self, scaler: Key, factor: float) -> dict[int, Flow]:
         """By tier priority: the flow that a scaler carries of that tier and those above it."""
-        cells, window = self.by_scaler.get(scaler, ()), self.snapshot.rate_window_seconds
+        window = self.snapshot.rate_window_seconds
+        loads: list[tuple[int, Load]] = []
+        for part in self.parts.get(scaler, ()):
+            now = self.carried(part.cell, scaler)
+            loads.append((part.cell.tier_priority, NOTHING if now is None else load(now[0], now[1] * factor, window)))
         return {
-            priority: flow_of(
-                [self.carried(c, scaler) for c in cells if c.planned and c.tier_priority >= priority],
-                factor=factor,
-                window=window,
-            )
-            for priority in {c.tier_priority for c in cells if c.planned}
+            priority: total([one for tier, one in loads if tier >= priority])
+            for priority in {tier for tier, _ in loads}
         }
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
@@ -158,10 +177,12 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
             now=now,
             remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
         )
-    by_scaler, by_policy = dict(known.of_scaler), dict(known.of_policy)
+    by_scaler, by_policy, parts = dict(known.of_scaler), dict(known.of_policy), dict(known.parts)
     for key, user in users.items():
         by_policy[key.policy] = [*by_policy[key.policy], user]
-        by_scaler |= {scaler: [*by_scaler[scaler], user] for scaler in user.scalers}
+        for scaler in user.scalers:
+            by_scaler[scaler] = [*by_scaler[scaler], user]
+            parts[scaler] = [*parts[scaler], part_of(user, scaler)]
     overridden = in_force(snapshot.overrides.values(), cells, now)
     return Scene(
         snapshot=snapshot,
@@ -170,6 +191,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         cells=cells,
         users=users,
         by_scaler=by_scaler,
+        parts=parts,
         by_policy=by_policy,
         policies=policies,
         before={key: memory.cells[key].level if key in memory.cells else FIRST for key in cells},

@@ -22,6 +22,9 @@ from brownout.decide.view import ScalerView
 TARGET = 0.97
 """Admitted flow is brought to this share of ready capacity."""
 
+LEAST = 1e-9
+"""Less flow than this is none."""
+
 BACKLOG_SECONDS = 60.0
 """Backlog that must also go counts as the flow that empties it in a minute; in a queue without tiers, within its objective."""
 
@@ -125,8 +128,47 @@ def room_of(views: Iterable[ScalerView]) -> dict[Key, float]:
     }
 
 
+class _TooMuch:
+    """What scalers have too much while rungs are taken: `short` are those that do, `why` says why.
+
+    In a queue that knows tiers nobody waits for those below, so there it depends on the tier that is looked at.
+    """
+
+    def __init__(self, shortages: Sequence[Shortage], room: Mapping[Key, float]) -> None:
+        self.why = {s.scaler: s for s in shortages}
+        self._flow: dict[Key, float | None] = {key: -max(0.0, left) for key, left in room.items()}
+        self._flow |= {s.scaler: s.excess for s in shortages}
+        self._of_tiers = {s.scaler: dict(s.tiers) for s in shortages if s.tiers}
+        self.short = {key for key, over in self._flow.items() if over is None or over > LEAST}
+
+    def of(self, scaler: Key, priority: int) -> float | None:
+        """The flow that it has too much as far as it concerns a tier; None: it is not known, and one rung is one step."""
+        over = self._flow.get(scaler, 0.0)
+        if over is None or (tiers := self._of_tiers.get(scaler)) is None:
+            return over
+        return min(over, tiers.get(priority, over))
+
+    def book(self, cell: Cell, saved: Mapping[Key, float], percent: int, of: int, because: Shortage) -> None:
+        """Book what `percent` of a rung `of` so many saves. Where no flow is known the rest waits for the next step."""
+        for key, flow in saved.items():
+            if key not in self._flow:
+                continue
+            over = self._flow[key]
+            left = self._flow[key] = 0.0 if over is None else over - flow * (percent / of)
+            if left > LEAST:
+                self.short.add(key)
+                if key not in self.why:
+                    self.why[key] = _taken_over(key, because)
+            else:
+                self.short.discard(key)
+            tiers = self._of_tiers.get(key, {})
+            for priority in tiers:
+                if cell.tier_priority >= priority:
+                    tiers[priority] -= flow * percent / of
+
+
 def shed(
-    rungs: Sequence[Rung],
+    rungs: Iterable[Rung],
     shortages: Sequence[Shortage],
     *,
     levels: Mapping[CellKey, Level],
@@ -140,48 +182,29 @@ def shed(
     take over from others; one that takes over more than that is short as well. Neither `lowest` nor an `Always` cell is ever
     passed: the ladder has no such rung.
     """
-    why = {s.scaler: s for s in shortages}
-    alone = {s.scaler: dict(s.tiers) for s in shortages if s.tiers}
-    excess: dict[Key, float | None] = {key: -max(0.0, left) for key, left in room.items()}
-    excess |= {s.scaler: s.excess for s in shortages}
+    excess = _TooMuch(shortages, room)
     at: dict[CellKey, Level] = {}
     result: dict[CellKey, Taken] = {}
     for rung in rungs:
         cell = rung.cell
-        level = at.get(cell.key, levels[cell.key])
+        if excess.short.isdisjoint(cell.scalers):
+            continue
+        level = at.get(cell.key) or levels[cell.key]
         if level.variant != rung.step:
             continue
         saved = _saved(rung, level, rates.get(cell.key), factors)
-        part, scaler = _needed(rung, saved, _of_tier(excess, alone, cell.tier_priority) if alone else excess)
+        part, scaler = _needed(rung, saved, excess)
         if scaler is None:
             continue
         percent = level.percent if cell.alone else _whole_parts(level, part)
         at[cell.key] = lower(level, by_percent=percent)
-        message = why[scaler].message
+        because = excess.why[scaler]
+        message = because.message
         if cell.alone:
             message = f"this user alone asks for {rates.get(cell.key) or 0.0:.1f} requests a second; {message}"
-        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=why[scaler].reason, message=message)
-        _account(excess, saved, percent / level.percent)
-        for key, tiers in alone.items():
-            for priority in tiers:
-                if cell.tier_priority >= priority:
-                    tiers[priority] -= saved.get(key, 0.0) * percent / level.percent
-        for key in saved.keys() - why.keys():
-            if (excess.get(key) or 0.0) > 1e-9:
-                why[key] = _taken_over(key, why[scaler])
+        result[cell.key] = Taken(cell=cell, level=at[cell.key], reason=because.reason, message=message)
+        excess.book(cell, saved, percent, level.percent, because)
     return list(result.values())
-
-
-def _of_tier(
-    excess: Mapping[Key, float | None], alone: Mapping[Key, Mapping[int, float]], priority: int
-) -> dict[Key, float | None]:
-    """What is too much, as far as it concerns a tier: in a queue that knows tiers nobody waits for those below."""
-    found = dict(excess)
-    for key, tiers in alone.items():
-        over = found.get(key)
-        if over is not None and priority in tiers:
-            found[key] = min(over, tiers[priority])
-    return found
 
 
 def _taken_over(scaler: Key, source: Shortage) -> Shortage:
@@ -202,25 +225,17 @@ def _saved(rung: Rung, level: Level, rate: float | None, factors: Mapping[Key, f
     }
 
 
-def _needed(rung: Rung, saved: Mapping[Key, float], excess: Mapping[Key, float | None]) -> tuple[float, Key | None]:
+def _needed(rung: Rung, saved: Mapping[Key, float], excess: _TooMuch) -> tuple[float, Key | None]:
     """The part of a rung that is needed (0 to 1), and the scaler that needs most of it."""
     part, needy = 0.0, None
     for key, flow in saved.items():
-        over = excess.get(key, 0.0)
+        over = excess.of(key, rung.cell.tier_priority)
         if over is None:
             if rung.cell.costs[rung.step].get(key, 0.0) > 0:
                 return 1.0, key
-        elif over > 1e-9 and flow > 1e-9 and over / flow > part:
+        elif over > LEAST and flow > LEAST and over / flow > part:
             part, needy = over / flow, key
     return min(1.0, part), needy
-
-
-def _account(excess: dict[Key, float | None], saved: Mapping[Key, float], share: float) -> None:
-    """Book what a rung saves. Where no flow is known one rung is one step: the rest waits for the next."""
-    for key, flow in saved.items():
-        if key in excess:
-            over = excess[key]
-            excess[key] = 0.0 if over is None else over - flow * share
 
 
 def _whole_parts(level: Level, part: float) -> int:

@@ -21,7 +21,7 @@ StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
 StoredOverride = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 
 
-class Audience(Struct, frozen=True, order=True, gc=False):
+class Audience(Struct, frozen=True, order=True, gc=False, cache_hash=True):
     """A tier and one of its cohorts; the remainder of a tier has the cohort "". With `user`: one user of it alone.
 
     The words name no user: they go to many places, and a targetingKey only where it is needed.
