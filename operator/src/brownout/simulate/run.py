@@ -5,9 +5,10 @@ from pathlib import Path
 
 from brownout.simulate.asks import Asks, draw
 from brownout.simulate.controller import Controller
+from brownout.simulate.layout import Layout
 from brownout.simulate.manifests import load
 from brownout.simulate.ours import Brownout
-from brownout.simulate.plant import Layout, Plant
+from brownout.simulate.plant import Plant
 from brownout.simulate.rates import rates
 from brownout.simulate.record import Floats, Record
 from brownout.simulate.scenario import Scenario
