@@ -9,6 +9,7 @@ from brownout.simulate.controller import Setting
 from brownout.simulate.manifests import Manifests, cell_of
 from brownout.simulate.record import Floats, Ints
 from brownout.simulate.scenario import Scenario, ScenarioError
+from brownout.simulate.users import Users
 from brownout.simulate.worth import quality
 
 
@@ -37,13 +38,11 @@ class Layout:
                 )
         specs = [manifests.scaler(w).spec for w in self.workloads]
         self.bounds = tuple((spec.min_replicas, spec.max_replicas) for spec in specs)
-        self.stream_cell = np.array(
-            [
-                self.index[cell_of(manifests, scenario, feature=s.feature, tier=s.tier, cohort=s.cohort)]
-                for s in scenario.demand
-            ],
-            dtype=np.int64,
-        )
+        of_streams = [
+            cell_of(manifests, scenario, feature=s.feature, tier=s.tier, cohort=s.cohort) for s in scenario.demand
+        ]
+        self.stream_cell = np.array([self.index[key] for key in of_streams], dtype=np.int64)
+        self.users = Users(scenario.demand, of_streams)
         variants = max(len(cell.variants) for cell in self.cells)
         self.costs: Floats = np.zeros((len(self.cells), variants, len(self.workloads)))
         for c, cell in enumerate(self.cells):
@@ -65,13 +64,18 @@ class Layout:
     def ticks(self) -> int:
         return ceil(self.scenario.seconds / self.scenario.tick_seconds)
 
-    def demand(self, rates: Floats) -> Floats:
-        """Mean fresh asks a second in each tick, by cell: [T, C], from rates by second and stream."""
+    def streams(self, rates: Floats) -> Floats:
+        """Mean fresh asks a second in each tick, by stream: [T, S], from rates by second and stream."""
         tick = np.minimum(np.arange(len(rates)) // self.scenario.tick_seconds, self.ticks - 1).astype(np.int64)
-        sums = np.zeros((self.ticks, len(self.cells)))
+        sums = [np.bincount(tick, weights=rate, minlength=self.ticks) for rate in rates.T]
+        return np.stack(sums, axis=1) / np.bincount(tick, minlength=self.ticks)[:, None]
+
+    def demand(self, streams: Floats) -> Floats:
+        """Mean fresh asks a second in each tick, by cell: [T, C], from those by stream."""
+        sums = np.zeros((len(streams), len(self.cells)))
         for s, cell in enumerate(self.stream_cell):
-            sums[:, cell] += np.bincount(tick, weights=rates[:, s], minlength=self.ticks)
-        return sums / np.bincount(tick, minlength=self.ticks)[:, None]
+            sums[:, cell] += streams[:, s]
+        return sums
 
     def flow(self, demand: Floats, variant: Ints) -> Floats:
         """True GPUs that demand [T, C] needs at each workload with each cell at a variant: [T, W]."""

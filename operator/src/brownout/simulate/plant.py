@@ -6,10 +6,13 @@ from math import isnan
 import numpy as np
 
 from brownout.decide.cells import FIRST
+from brownout.decide.heavy import parent_of
 from brownout.decide.outcome import CellKey, Level
+from brownout.simulate.alone import HeldBack
 from brownout.simulate.asks import Asks
 from brownout.simulate.controller import Action, CellSeen, Observation, WorkloadSeen
-from brownout.simulate.kernel import STEP_SECONDS, advance, cancel
+from brownout.simulate.heaviest import sketches
+from brownout.simulate.kernel import STEP_SECONDS, advance, advance_and_count, cancel
 from brownout.simulate.layout import Layout
 from brownout.simulate.pods import Fleet, Nodes
 from brownout.simulate.record import Floats, Record
@@ -25,15 +28,19 @@ MISSING: dict[str, float | None] = dict.fromkeys(
 class Plant:
     """One run. `tick` lets a tick pass; `observe` is what can be seen at its start, `act` what a controller then sets."""
 
-    def __init__(self, layout: Layout, asks: Asks, demand: Floats, seed: int) -> None:
+    def __init__(
+        self, layout: Layout, asks: Asks, streams: Floats, seed: int, *, users_are_counted: bool = True
+    ) -> None:
         self.layout, self.seed = layout, seed
         scenario = self._scenario = layout.scenario
-        self._demand = demand
+        self._streams, self._demand = streams, layout.demand(streams)
         self._user_stream = asks.user_stream
         self._steps_per_tick = round(scenario.tick_seconds / STEP_SECONDS)
         self._tick = 0
         self._world = world_of(layout, asks, seed, self._steps_per_tick)
         self._state = first_state(layout, asks, self._steps_per_tick * layout.ticks)
+        counted = users_are_counted and scenario.metrics.heaviest_users > 0
+        self._asking = sketches(len(layout.cells), len(asks.user_stream)) if counted else None
         self._scrapes = Scrapes(scenario.metrics, seed)
         self._scrape_steps = max(1, round(scenario.metrics.scrape_seconds / STEP_SECONDS))
         self.nodes = Nodes(scenario.pool.nodes, scenario.pool.gpus_per_node)
@@ -46,6 +53,7 @@ class Plant:
         self._levels: dict[CellKey, Level] = {
             c.key: FIRST if c.planned else Level(len(c.variants) - 1) for c in layout.cells
         }
+        self._alone = HeldBack(layout.users, layout.ticks)
         self._write_levels()
         self._pending_levels = False
         self._writes = 0
@@ -125,15 +133,21 @@ class Plant:
                 if ever > 0
             },
             gpus=dict(self.nodes.gpus),
+            heaviest=None if seen is None else self.layout.users.named(seen.heaviest, seen.at),
         )
 
     def truth(self) -> Observation:
         """What is true now, without noise or delay: what nobody can see, for the ceiling of information."""
         seen = self.observe()
-        rates = self._demand[min(self._tick, len(self._demand) - 1)]
-        state = self._state
+        tick = min(self._tick, len(self._demand) - 1)
+        rates, streams, state = self._demand[tick], self._streams[tick], self._state
         last = np.where(state.level == self.layout.denial, 0.0, state.percent / 100)
-        admitted = rates * np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
+        share = np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
+        admitted = rates * share
+        for user, level in self._alone.told.items():
+            cell = self.layout.index[parent_of(user)]
+            if level.variant == self.layout.denial[cell]:
+                admitted[cell] -= share[cell] * self.layout.users.rate(self.layout.users.number(user), streams)
         return Observation(
             at=seen.at,
             measured_at=seen.at,
@@ -148,6 +162,7 @@ class Plant:
             },
             cells={key: CellSeen(float(rates[c]), float(admitted[c])) for c, key in enumerate(self.layout.keys)},
             gpus=seen.gpus,
+            heaviest=self.layout.users.named(self.layout.users.heaviest(streams), seen.at),
         )
 
     def act(self, action: Action) -> None:
@@ -165,6 +180,9 @@ class Plant:
                 self._pending_levels = True
                 writes += 1
             self._state.quota[self.layout.index[key]] = action.quotas.get(key, -1)
+        alone = self._alone.say(action.levels)
+        self._pending_levels = self._pending_levels or alone > 0
+        writes += alone
         self._writes = writes
         self.nodes.schedule(self.fleets, self.now)
 
@@ -182,6 +200,7 @@ class Plant:
         for c, key in enumerate(self.layout.keys):
             self._state.level[c] = self._levels[key].variant
             self._state.percent[c] = self._levels[key].percent
+        self._alone.tell(self._state)
         self._pending_levels = False
 
     def tick(self) -> None:
@@ -195,14 +214,17 @@ class Plant:
         flags = step + min(self._steps_per_tick - 1, round(self._scenario.flag_delay_seconds / STEP_SECONDS))
         while step < last:
             if step % self._scrape_steps == 0:
-                self._scrapes.take(state, step * STEP_SECONDS)
+                self._scrapes.take(state, self._asking, step * STEP_SECONDS)
             if self._pending_levels and step >= flags:
                 self._write_levels()
                 cancel(self._world, state, step * STEP_SECONDS)
             until = min(last, (step // self._scrape_steps + 1) * self._scrape_steps)
             if self._pending_levels:
                 until = min(until, flags)
-            advance(self._world, state, step, until)
+            if self._asking is None:
+                advance(self._world, state, step, until)
+            else:
+                advance_and_count(self._world, state, self._asking, step, until)
             step = until
         self._keep(state.offered - offered, state.admitted - admitted)
         self._tick += 1
@@ -216,6 +238,7 @@ class Plant:
         kept["pending"][t] = [(len(fleet.pods) - fleet.placed) * fleet.gpus for fleet in self.fleets]
         kept["desired"][t] = [fleet.replicas for fleet in self.fleets]
         kept["backlog"][t] = state.backlog
+        self._alone.keep(t)
         kept["gpus"][t], kept["stale"][t], kept["writes"][t] = self.nodes.total, self.blind, self._writes
 
     def record(self, controller: str) -> Record:
@@ -255,6 +278,7 @@ class Plant:
             user_cell=layout.stream_cell[self._user_stream],
             user_asked=np.bincount(self._world.ask_user, minlength=len(self._user_stream)),
             user_good=state.user_good,
+            alone=self._alone.recorded(self._world, state, layout.index),
         )
 
 

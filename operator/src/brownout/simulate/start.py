@@ -85,6 +85,7 @@ def first_state(layout: Layout, asks: Asks, steps: int) -> State:
         level=whole(cells),
         percent=whole(cells, value=100),
         quota=whole(cells, value=-1),
+        alone=whole(len(asks.user_stream), value=NOWHERE),
         used=whole(len(asks.user_stream)),
         offered=np.zeros(cells),
         admitted=np.zeros(cells),
