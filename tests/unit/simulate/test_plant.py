@@ -23,7 +23,7 @@ DENY_FREE = Action(levels={FREE_KEY: Level(2)})
 def test_every_request_is_answered_waiting_or_in_service_where_nobody_is_refused_or_gives_up(tmp_path: Path) -> None:
     scenario = small(tmp_path, demand=demand(free=8), image={"timeoutSeconds": 1000})
     prepared = Prepared(scenario)
-    plant = Plant(prepared.layout, prepared.asks(1), prepared.demand, 1)
+    plant = Plant(prepared.layout, prepared.asks(1), prepared.streams, 1)
     while not plant.done:
         plant.tick()
     record = plant.record("nobody")

@@ -5,8 +5,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from brownout.api.resources import Key
 from brownout.decide.cells import Cell
 from brownout.decide.outcome import CellKey, Level
+from brownout.decide.snapshot import Rates
 
 
 class PodSeen(Struct, frozen=True, kw_only=True):
@@ -55,18 +57,23 @@ class CellSeen(Struct, frozen=True):
 
 
 class Observation(Struct, frozen=True, kw_only=True):
-    """All that is seen at a moment. `measured_at`: when the metrics were true. `gpus`: schedulable GPUs by node."""
+    """All that is seen at a moment. `measured_at`: when the metrics were true. `gpus`: schedulable GPUs by node.
+
+    `heaviest`: requests a second of those who ask most of each cell, by policy and by audience with the `user`, as a
+    snapshot has them; None where they cannot be had. It is empty where servers name nobody, and for controllers that do not look at it.
+    """
 
     at: float
     measured_at: float
     workloads: Mapping[str, WorkloadSeen]
     cells: Mapping[CellKey, CellSeen]
     gpus: Mapping[str, int]
+    heaviest: Mapping[Key, Rates] | None = {}
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """What a controller sets: replicas of workloads (absent: as they are), levels of cells (absent: whole), and how many
-    requests a user may make in a day, by cell (absent: no limit)."""
+    """What a controller sets: replicas of workloads (absent: as they are), levels of cells (absent: whole), of
+    single users too, and how many requests a user may make in a day, by cell (absent: no limit)."""
 
     replicas: Mapping[str, int] = {}
     levels: Mapping[CellKey, Level] = {}

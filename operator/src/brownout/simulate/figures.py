@@ -50,7 +50,7 @@ class Figures(Struct, frozen=True, kw_only=True, rename="camel"):
     changes_on_stale_data: int
     """Changes of replicas or levels made while no metrics could be had."""
     direction_changes_after_restart: int
-    """Changes of direction of any cell within 120 s after a restart of the controller."""
+    """Changes of direction of any cell, or user alone, within 120 s after a restart of the controller."""
     fairness: dict[str, float]
     """Jain's index of the share of their asks that users were served within objective, by tier; 1 is equal, 0 nobody served."""
     api_writes: int
@@ -111,7 +111,8 @@ def wasted_gpu_hours(record: Record) -> float:
 def fairness(record: Record) -> dict[str, float]:
     """Jain's index (Jain, Chiu and Hawe 1984) of served over asked among the users of a tier who asked, by tier.
 
-    0 where none of them was served: to refuse everybody alike is not fair. Tiers of which nobody asked are left out.
+    0 where none of them was served: to refuse everybody alike is not fair. Tiers of which nobody asked are left out. Every
+    user is one, however much they ask for: whoever is held back alone is treated worse than the others, and is one of them.
     """
     who = record.user_asked > 0
     share = record.user_good[who] / record.user_asked[who]

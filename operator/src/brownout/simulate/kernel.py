@@ -9,21 +9,16 @@ one's time (h: what a step costs whatever it holds), so a workload with capacity
 Replicas share one queue; that a balancer would do worse is left out.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+
+from brownout.simulate.compiled import compiled
+from brownout.simulate.heaviest import Sketches, count
 
 STEP_SECONDS = 0.5
 NOWHERE = -1
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def compiled(function: Function) -> Function:
-    """Compile a function that allocates nothing: counting references of both tuples' arrays took 4/5 of the time."""
-    return cast(Function, njit(cache=True, _nrt=False)(function))
+IN_TIME, LATE = -1, -2
 
 
 class World(NamedTuple):
@@ -58,7 +53,7 @@ class State(NamedTuple):
     tries: Any  # [N]
     started: Any  # [N] seconds of this try
     variant: Any  # [N] of this try
-    stage: Any  # [N] which of its workloads it is at
+    stage: Any  # [N] which of its workloads it is at; once it is answered IN_TIME or LATE
     queued_at: Any  # [N]
     left: Any  # [N] GPU-seconds
     following: Any  # [N]
@@ -73,6 +68,7 @@ class State(NamedTuple):
     level: Any  # [C] variant
     percent: Any  # [C]
     quota: Any  # [C] requests of one user, or -1
+    alone: Any  # [users] the variant of one who is held back alone, or NOWHERE
     used: Any  # [users]
     offered: Any  # [C]
     admitted: Any  # [C]
@@ -134,19 +130,28 @@ def _turn_away(world: World, state: State, ask: int, now: float) -> None:
 
 
 @compiled
-def _try(world: World, state: State, ask: int, now: float) -> None:
+def _variant(world: World, state: State, ask: int) -> int:
+    """What the flags have for the user of an ask now: the cell's share, or beneath it what that user has alone."""
     cell = world.ask_cell[ask]
-    state.tries[ask] += 1
     variant = state.level[cell]
     if world.ask_luck[ask] >= state.percent[cell] and variant < world.denial[cell]:
         variant += 1
+    return int(max(variant, state.alone[world.ask_user[ask]]))
+
+
+@compiled
+def _try(world: World, state: State, ask: int, now: float) -> bool:
+    """A user tries; whether a server was asked at all."""
+    cell = world.ask_cell[ask]
+    state.tries[ask] += 1
+    variant = _variant(world, state, ask)
     denied = variant >= world.denial[cell]
     if denied and chance(world.seed, ask, state.tries[ask], 2) < world.hidden_share:
-        return
+        return False
     state.offered[cell] += 1
     if denied or (state.quota[cell] >= 0 and state.used[world.ask_user[ask]] >= state.quota[cell]):
         _turn_away(world, state, ask, now)
-        return
+        return True
     state.admitted[cell] += 1
     state.started[ask] = now
     state.variant[ask] = variant
@@ -155,6 +160,7 @@ def _try(world: World, state: State, ask: int, now: float) -> None:
         _answer(world, state, ask, now)
     else:
         _enqueue(world, state, ask, now)
+    return True
 
 
 @compiled
@@ -166,8 +172,10 @@ def _answer(world: World, state: State, ask: int, now: float) -> None:
         state.good[tick, cell] += 1
         state.value[tick, cell] += world.quality[cell, state.variant[ask]]
         state.user_good[world.ask_user[ask]] += 1
+        state.stage[ask] = IN_TIME
     else:
         state.late[tick, cell] += 1
+        state.stage[ask] = LATE
 
 
 @compiled
@@ -206,11 +214,7 @@ def cancel(world: World, state: State, now: float) -> None:
             before = NOWHERE
             while ask != NOWHERE:
                 following = state.following[ask]
-                cell = world.ask_cell[ask]
-                variant = state.level[cell]
-                if world.ask_luck[ask] >= state.percent[cell]:
-                    variant += 1
-                if variant >= world.denial[cell]:
+                if _variant(world, state, ask) >= world.denial[world.ask_cell[ask]]:
                     if before == NOWHERE:
                         state.head[at, rank] = following
                     else:
@@ -287,7 +291,29 @@ def advance(world: World, state: State, first: int, last: int) -> None:
             ask = following
         for fresh in range(world.ask_step[step], world.ask_step[step + 1]):
             _try(world, state, fresh, now)
-        for at in range(state.ready.shape[0]):
-            if state.waiting[at] > 0:
-                _give_up(world, state, at, now)
-            _serve(world, state, at, now)
+        _work(world, state, now)
+
+
+@compiled
+def advance_and_count(world: World, state: State, asking: Sketches, first: int, last: int) -> None:
+    """The same, and servers count who asks. Apart from it, so that runs in which nobody looks take no longer for it."""
+    for step in range(first, last):
+        now = step * STEP_SECONDS
+        ask = state.retry_head[step]
+        while ask != NOWHERE:
+            following = state.following[ask]
+            if _try(world, state, ask, now):
+                count(asking, world.ask_cell[ask], world.ask_user[ask], now)
+            ask = following
+        for fresh in range(world.ask_step[step], world.ask_step[step + 1]):
+            if _try(world, state, fresh, now):
+                count(asking, world.ask_cell[fresh], world.ask_user[fresh], now)
+        _work(world, state, now)
+
+
+@compiled
+def _work(world: World, state: State, now: float) -> None:
+    for at in range(state.ready.shape[0]):
+        if state.waiting[at] > 0:
+            _give_up(world, state, at, now)
+        _serve(world, state, at, now)

@@ -19,15 +19,25 @@ def depth(record: Record) -> Ints:
     return depths
 
 
+def depth_alone(record: Record) -> Ints:
+    """[T, A]: the same of users who are held back alone, a column for each of them."""
+    depths: Ints = np.zeros((len(record.asked), len(record.alone)), dtype=np.int64)
+    for a, user in enumerate(record.alone):
+        depths[:, a] = user.variant * 100
+    return depths
+
+
 def direction_changes(record: Record) -> npt.NDArray[np.bool_]:
-    """[T, C]: the ticks in which a cell goes the other way than it went last.
+    """[T, C + A]: the ticks in which a cell, or a user who is held back alone, goes the other way than it went last.
 
     A cell that was never touched counts as having come up: its first shed is a change, as is its restore. So an episode that
     takes a cell once and gives it back once makes two, in however many parts.
     """
-    depths = depth(record)
-    start = [0 if cell.planned else int(depths[0, c]) for c, cell in enumerate(record.cells)] if len(depths) else 0
-    steps = np.sign(np.diff(depths, axis=0, prepend=np.broadcast_to(start, (1, len(record.cells)))))
+    depths = np.hstack([depth(record), depth_alone(record)])
+    start = np.zeros((1, depths.shape[1]), dtype=np.int64)
+    for c, cell in enumerate(record.cells):
+        start[0, c] = 0 if cell.planned or not len(depths) else depths[0, c]
+    steps = np.sign(np.diff(depths, axis=0, prepend=start))
     changes = np.zeros(depths.shape, dtype=np.bool_)
     for c in range(depths.shape[1]):
         moves = np.flatnonzero(steps[:, c])
@@ -39,18 +49,18 @@ def direction_changes(record: Record) -> npt.NDArray[np.bool_]:
 def reversals(record: Record, oracle_sheds: Mapping[CellKey, int]) -> float:
     """Changes of direction of a cell over twice the episodes in which the oracle sheds it, of the worst cell: 1 is as often.
 
+    A user who is held back alone counts as a cell of its own, against the episodes in which the oracle sheds the whole one.
     A cell that the oracle leaves alone is measured against one episode, so that a needless one is finite; that it was needless
     is counted in unneeded unavailable minutes, which also keep a controller that never sheds from looking good here.
     """
     changes = direction_changes(record).sum(axis=0).tolist()
-    ratios = (
-        count / (2 * max(1, oracle_sheds.get(cell.key, 0))) for cell, count in zip(record.cells, changes, strict=True)
-    )
+    cells = [*record.cells, *(record.cells[user.cell] for user in record.alone)]
+    ratios = (count / (2 * max(1, oracle_sheds.get(cell.key, 0))) for cell, count in zip(cells, changes, strict=True))
     return max(ratios, default=0.0)
 
 
 def direction_changes_after_restart(record: Record) -> int:
-    """Changes of direction of any cell within 120 s after a restart of the controller. A run without restart has none."""
+    """Changes of direction of any cell, or user alone, within 120 s after a restart. A run without restart has none."""
     tick = record.tick_seconds
     after = np.zeros(len(record.asked), dtype=np.bool_)
     for at in record.restarts:
@@ -61,15 +71,16 @@ def direction_changes_after_restart(record: Record) -> int:
 def seconds_to_restore(record: Record, scenario: Scenario, spans: Sequence[Episode]) -> tuple[float, ...]:
     """For each episode that ends within the run: from its end until all cells are whole again.
 
-    Whole means that every cell is on its first variant *and* that at least 95 % of what is asked is served within its
-    objective: who never shed but left a queue behind has restored nothing, and neither has a quota. Where that does not happen
+    Whole means that every cell is on its first variant, nobody is held back alone, *and* that at least 95 % of what is asked is
+    served within its objective: who never shed but left a queue behind has restored nothing, and neither has a quota. Where that does not happen
     before the next onset, or the end of the run, it is the time until then. Cells that a policy never gives do not count.
     """
     tick, last = record.tick_seconds, judged_ticks(record, scenario)
     planned = [cell.planned for cell in record.cells]
     asked, good = record.asked[:, planned].sum(axis=1), record.good[:, planned].sum(axis=1)
     buckets = bucket(asked, good, first=0, last=last, tick_seconds=tick)
-    whole = (depth(record)[:last, planned] == 0).all(axis=1) & np.repeat(~buckets.breached, buckets.lengths)
+    levels = np.hstack([depth(record)[:last, planned], depth_alone(record)[:last]])
+    whole = (levels == 0).all(axis=1) & np.repeat(~buckets.breached, buckets.lengths)
     starts = sorted(span.start for span in spans)
     found: list[float] = []
     for end in sorted(span.end for span in spans if span.end < last * tick):

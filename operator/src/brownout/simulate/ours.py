@@ -87,7 +87,12 @@ class Brownout:
             },
             tiers=dict(manifests.tiers),
             policies={
-                key: Policy(stored=stored, offered=_rates(seen, key, "offered"), admitted=_rates(seen, key, "admitted"))
+                key: Policy(
+                    stored=stored,
+                    offered=_rates(seen, key, "offered"),
+                    admitted=_rates(seen, key, "admitted"),
+                    heaviest=OUTAGE if seen.heaviest is None else seen.heaviest.get(key, {}),
+                )
                 for key, stored in manifests.policies.items()
             },
             namespaces=dict(manifests.namespaces),

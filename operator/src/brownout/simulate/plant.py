@@ -1,122 +1,46 @@
 """The world that a controller runs: users, queues, servers, pods, nodes, metrics and what goes wrong with them."""
 
 from collections.abc import Mapping
-from math import ceil, isnan
+from math import isnan
 
 import numpy as np
 
-from brownout.decide.cells import FIRST, Cell
+from brownout.decide.cells import FIRST
+from brownout.decide.heavy import parent_of
 from brownout.decide.outcome import CellKey, Level
+from brownout.simulate.alone import HeldBack
 from brownout.simulate.asks import Asks
-from brownout.simulate.controller import Action, CellSeen, Observation, Setting, WorkloadSeen
-from brownout.simulate.kernel import NOWHERE, STEP_SECONDS, State, World, advance, cancel
-from brownout.simulate.manifests import Manifests, cell_of
+from brownout.simulate.controller import Action, CellSeen, Observation, WorkloadSeen
+from brownout.simulate.heaviest import sketches
+from brownout.simulate.kernel import STEP_SECONDS, advance, advance_and_count, cancel
+from brownout.simulate.layout import Layout
 from brownout.simulate.pods import Fleet, Nodes
-from brownout.simulate.record import Floats, Ints, Record
-from brownout.simulate.scenario import Scenario, ScenarioError
+from brownout.simulate.record import Floats, Record
 from brownout.simulate.scrapes import Rates, Scrapes
-from brownout.simulate.worth import quality
+from brownout.simulate.start import first_state, world_of
 
-MOST_RUNNING = 4096
-"""Requests that one workload may serve at once."""
 UNSEEN = CellSeen(None, None)
 MISSING: dict[str, float | None] = dict.fromkeys(
     ("busy", "concurrency", "waiting", "backlog", "work", "queue_seconds"), None
 )
 
 
-class Layout:
-    """A scenario's cells and workloads in a fixed order, and what is true of them. Shapes: C cells, V variants, W workloads.
-
-    `costs` [C, V, W]: true GPU-seconds of a request; `floor` [C]: the lowest variant that a cell may be taken to.
-    """
-
-    def __init__(self, scenario: Scenario, manifests: Manifests) -> None:
-        self.scenario, self.manifests = scenario, manifests
-        self.cells: tuple[Cell, ...] = tuple(manifests.cells[key] for key in sorted(manifests.cells))
-        self.keys = tuple(cell.key for cell in self.cells)
-        self.index = {key: i for i, key in enumerate(self.keys)}
-        self.workloads = tuple(sorted(key.name for key in manifests.scalers))
-        for name in scenario.workloads:
-            if name not in self.workloads:
-                known = ", ".join(self.workloads) or "none"
-                raise ScenarioError(
-                    f"scenario {scenario.name}: workloads.{name}: no InferenceScaler {name}; found {known}"
-                )
-        for name in self.workloads:
-            if name not in scenario.workloads:
-                raise ScenarioError(
-                    f"scenario {scenario.name}: workloads: nothing is said of {name}; write at least {name}: {{objectiveSeconds: 10}}"
-                )
-        specs = [manifests.scaler(w).spec for w in self.workloads]
-        self.bounds = tuple((spec.min_replicas, spec.max_replicas) for spec in specs)
-        self.stream_cell = np.array(
-            [
-                self.index[cell_of(manifests, scenario, feature=s.feature, tier=s.tier, cohort=s.cohort)]
-                for s in scenario.demand
-            ],
-            dtype=np.int64,
-        )
-        variants = max(len(cell.variants) for cell in self.cells)
-        self.costs: Floats = np.zeros((len(self.cells), variants, len(self.workloads)))
-        for c, cell in enumerate(self.cells):
-            for v, costs in enumerate(cell.costs):
-                for key, cost in costs.items():
-                    factor = scenario.workloads[key.name].cost_factor
-                    self.costs[c, v, self.workloads.index(key.name)] = cost * factor
-        self.denial: Ints = np.array([len(cell.variants) - 1 for cell in self.cells], dtype=np.int64)
-        self.floor: Ints = np.array([0 if c.always else c.lowest for c in self.cells], dtype=np.int64)
-        self.quality: Floats = np.zeros((len(self.cells), variants))
-        for c, cell in enumerate(self.cells):
-            for v in range(len(cell.variants)):
-                self.quality[c, v] = quality(scenario, cell, v)
-        self.gpus: Ints = np.array(
-            [manifests.scaler(w).spec.gpus_per_replica or 1 for w in self.workloads], dtype=np.int64
-        )
-
-    @property
-    def ticks(self) -> int:
-        return ceil(self.scenario.seconds / self.scenario.tick_seconds)
-
-    def demand(self, rates: Floats) -> Floats:
-        """Mean fresh asks a second in each tick, by cell: [T, C], from rates by second and stream."""
-        tick = np.minimum(np.arange(len(rates)) // self.scenario.tick_seconds, self.ticks - 1).astype(np.int64)
-        sums = np.zeros((self.ticks, len(self.cells)))
-        for s, cell in enumerate(self.stream_cell):
-            sums[:, cell] += np.bincount(tick, weights=rates[:, s], minlength=self.ticks)
-        return sums / np.bincount(tick, minlength=self.ticks)[:, None]
-
-    def flow(self, demand: Floats, variant: Ints) -> Floats:
-        """True GPUs that demand [T, C] needs at each workload with each cell at a variant: [T, W]."""
-        each = self.costs[np.arange(len(self.cells)), variant]
-        planned = np.array([cell.planned for cell in self.cells], dtype=np.float64)
-        return demand @ (each * planned[:, None])
-
-    def setting(self) -> Setting:
-        """What controllers are told beforehand."""
-        scenario, scaler = self.scenario, self.manifests.scaler
-        return Setting(
-            cells=dict(zip(self.keys, self.cells, strict=True)),
-            tick_seconds=scenario.tick_seconds,
-            cold_start_seconds={w: float(scaler(w).spec.cold_start.expected_seconds) for w in self.workloads},
-            objective_seconds={w: scenario.workloads[w].objective_seconds for w in self.workloads},
-            drain_seconds={w: float(scaler(w).spec.queue.drain_seconds) for w in self.workloads},
-            onset=min((e.start for e in scenario.episodes), default=0.0),
-        )
-
-
 class Plant:
     """One run. `tick` lets a tick pass; `observe` is what can be seen at its start, `act` what a controller then sets."""
 
-    def __init__(self, layout: Layout, asks: Asks, demand: Floats, seed: int) -> None:
+    def __init__(
+        self, layout: Layout, asks: Asks, streams: Floats, seed: int, *, users_are_counted: bool = True
+    ) -> None:
         self.layout, self.seed = layout, seed
         scenario = self._scenario = layout.scenario
-        self._demand = demand
+        self._streams, self._demand = streams, layout.demand(streams)
         self._user_stream = asks.user_stream
         self._steps_per_tick = round(scenario.tick_seconds / STEP_SECONDS)
         self._tick = 0
-        self._world = _world(layout, asks, seed, self._steps_per_tick)
-        self._state = _state(layout, asks, self._steps_per_tick * layout.ticks)
+        self._world = world_of(layout, asks, seed, self._steps_per_tick)
+        self._state = first_state(layout, asks, self._steps_per_tick * layout.ticks)
+        counted = users_are_counted and scenario.metrics.heaviest_users > 0
+        self._asking = sketches(len(layout.cells), len(asks.user_stream)) if counted else None
         self._scrapes = Scrapes(scenario.metrics, seed)
         self._scrape_steps = max(1, round(scenario.metrics.scrape_seconds / STEP_SECONDS))
         self.nodes = Nodes(scenario.pool.nodes, scenario.pool.gpus_per_node)
@@ -129,6 +53,7 @@ class Plant:
         self._levels: dict[CellKey, Level] = {
             c.key: FIRST if c.planned else Level(len(c.variants) - 1) for c in layout.cells
         }
+        self._alone = HeldBack(layout.users, layout.ticks)
         self._write_levels()
         self._pending_levels = False
         self._writes = 0
@@ -208,15 +133,21 @@ class Plant:
                 if ever > 0
             },
             gpus=dict(self.nodes.gpus),
+            heaviest=None if seen is None else self.layout.users.named(seen.heaviest, seen.at),
         )
 
     def truth(self) -> Observation:
         """What is true now, without noise or delay: what nobody can see, for the ceiling of information."""
         seen = self.observe()
-        rates = self._demand[min(self._tick, len(self._demand) - 1)]
-        state = self._state
+        tick = min(self._tick, len(self._demand) - 1)
+        rates, streams, state = self._demand[tick], self._streams[tick], self._state
         last = np.where(state.level == self.layout.denial, 0.0, state.percent / 100)
-        admitted = rates * np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
+        share = np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
+        admitted = rates * share
+        for user, level in self._alone.told.items():
+            cell = self.layout.index[parent_of(user)]
+            if level.variant == self.layout.denial[cell]:
+                admitted[cell] -= share[cell] * self.layout.users.rate(self.layout.users.number(user), streams)
         return Observation(
             at=seen.at,
             measured_at=seen.at,
@@ -231,6 +162,7 @@ class Plant:
             },
             cells={key: CellSeen(float(rates[c]), float(admitted[c])) for c, key in enumerate(self.layout.keys)},
             gpus=seen.gpus,
+            heaviest=self.layout.users.named(self.layout.users.heaviest(streams), seen.at),
         )
 
     def act(self, action: Action) -> None:
@@ -248,6 +180,9 @@ class Plant:
                 self._pending_levels = True
                 writes += 1
             self._state.quota[self.layout.index[key]] = action.quotas.get(key, -1)
+        alone = self._alone.say(action.levels)
+        self._pending_levels = self._pending_levels or alone > 0
+        writes += alone
         self._writes = writes
         self.nodes.schedule(self.fleets, self.now)
 
@@ -265,6 +200,7 @@ class Plant:
         for c, key in enumerate(self.layout.keys):
             self._state.level[c] = self._levels[key].variant
             self._state.percent[c] = self._levels[key].percent
+        self._alone.tell(self._state)
         self._pending_levels = False
 
     def tick(self) -> None:
@@ -278,14 +214,17 @@ class Plant:
         flags = step + min(self._steps_per_tick - 1, round(self._scenario.flag_delay_seconds / STEP_SECONDS))
         while step < last:
             if step % self._scrape_steps == 0:
-                self._scrapes.take(state, step * STEP_SECONDS)
+                self._scrapes.take(state, self._asking, step * STEP_SECONDS)
             if self._pending_levels and step >= flags:
                 self._write_levels()
                 cancel(self._world, state, step * STEP_SECONDS)
             until = min(last, (step // self._scrape_steps + 1) * self._scrape_steps)
             if self._pending_levels:
                 until = min(until, flags)
-            advance(self._world, state, step, until)
+            if self._asking is None:
+                advance(self._world, state, step, until)
+            else:
+                advance_and_count(self._world, state, self._asking, step, until)
             step = until
         self._keep(state.offered - offered, state.admitted - admitted)
         self._tick += 1
@@ -299,6 +238,7 @@ class Plant:
         kept["pending"][t] = [(len(fleet.pods) - fleet.placed) * fleet.gpus for fleet in self.fleets]
         kept["desired"][t] = [fleet.replicas for fleet in self.fleets]
         kept["backlog"][t] = state.backlog
+        self._alone.keep(t)
         kept["gpus"][t], kept["stale"][t], kept["writes"][t] = self.nodes.total, self.blind, self._writes
 
     def record(self, controller: str) -> Record:
@@ -338,6 +278,7 @@ class Plant:
             user_cell=layout.stream_cell[self._user_stream],
             user_asked=np.bincount(self._world.ask_user, minlength=len(self._user_stream)),
             user_good=state.user_good,
+            alone=self._alone.recorded(self._world, state, layout.index),
         )
 
 
@@ -360,89 +301,3 @@ def _metrics(seen: Rates) -> list[dict[str, float | None]]:
             strict=True,
         )
     ]
-
-
-def _world(layout: Layout, asks: Asks, seed: int, steps_per_tick: int) -> World:
-    scenario, cells, workloads = layout.scenario, layout.cells, layout.workloads
-    steps = steps_per_tick * layout.ticks
-    visits = max((len(costs) for cell in cells for costs in cell.costs), default=1) or 1
-    variants = layout.costs.shape[1]
-    where = np.full((len(cells), variants, visits), NOWHERE, dtype=np.int64)
-    costs = np.zeros((len(cells), variants, visits))
-    rank = np.zeros((len(cells), len(workloads)), dtype=np.int64)
-    order = sorted({cell.tier_priority for cell in cells}, reverse=True)
-    objective = np.zeros(len(cells))
-    for c, cell in enumerate(cells):
-        for v, declared in enumerate(cell.costs):
-            for k, key in enumerate(sorted(declared)):
-                w = workloads.index(key.name)
-                where[c, v, k], costs[c, v, k] = w, layout.costs[c, v, w]
-        for w, name in enumerate(workloads):
-            rank[c, w] = order.index(cell.tier_priority) if scenario.workloads[name].order == "Tiered" else 0
-        names = [key.name for key in cell.scalers] or list(workloads)
-        objective[c] = max(scenario.workloads[name].objective_seconds for name in names)
-    step_of_ask = np.minimum((asks.at / STEP_SECONDS).astype(np.int64), steps - 1)
-    own = [scenario.workloads[name] for name in workloads]
-    return World(
-        ask_cell=layout.stream_cell[asks.stream],
-        ask_user=asks.user,
-        ask_luck=asks.luck * 100.0,
-        ask_size=asks.size,
-        ask_tick=step_of_ask // steps_per_tick,
-        ask_step=np.searchsorted(step_of_ask, np.arange(steps + 1)),
-        denial=layout.denial,
-        rank=rank,
-        costs=costs,
-        visits=where,
-        quality=layout.quality,
-        objective=objective,
-        timeout=np.array([one.timeout_seconds for one in own]),
-        batch=np.array([one.batch for one in own], dtype=np.int64),
-        overhead=np.array([one.overhead for one in own]),
-        gpus=layout.gpus,
-        retry_share=scenario.users.retry_share,
-        retry_seconds=scenario.users.retry_seconds,
-        retries=scenario.users.retries,
-        hidden_share=scenario.users.hidden_share,
-        seed=seed,
-    )
-
-
-def _state(layout: Layout, asks: Asks, steps: int) -> State:
-    asked, cells, workloads = len(asks.at), len(layout.cells), len(layout.workloads)
-    ranks = len({cell.tier_priority for cell in layout.cells})
-
-    def whole(*shape: int, value: int = 0) -> Ints:
-        return np.full(shape, value, dtype=np.int64)
-
-    return State(
-        tries=whole(asked),
-        started=np.zeros(asked),
-        variant=whole(asked),
-        stage=whole(asked),
-        queued_at=np.zeros(asked),
-        left=np.zeros(asked),
-        following=whole(asked, value=NOWHERE),
-        retry_head=whole(steps + 1, value=NOWHERE),
-        head=whole(workloads, ranks, value=NOWHERE),
-        tail=whole(workloads, ranks, value=NOWHERE),
-        active=whole(workloads, MOST_RUNNING, value=NOWHERE),
-        running=whole(workloads),
-        waiting=whole(workloads),
-        backlog=np.zeros(workloads),
-        ready=whole(workloads),
-        level=whole(cells),
-        percent=whole(cells, value=100),
-        quota=whole(cells, value=-1),
-        used=whole(len(asks.user_stream)),
-        offered=np.zeros(cells),
-        admitted=np.zeros(cells),
-        work=np.zeros(workloads),
-        ready_seconds=np.zeros(workloads),
-        waited=np.zeros(workloads),
-        dequeued=np.zeros(workloads),
-        good=np.zeros((layout.ticks, cells)),
-        late=np.zeros((layout.ticks, cells)),
-        value=np.zeros((layout.ticks, cells)),
-        user_good=whole(len(asks.user_stream)),
-    )

@@ -12,6 +12,19 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Alone:
+    """A user who was held back alone, by name: the place of its cell, and by tick, each of shape [T], as in the record:
+    `variant`, beneath which it had nothing of its cell's; `asked`, `good` and `late`, which count in the cell as well."""
+
+    name: str
+    cell: int
+    variant: Ints
+    asked: Floats
+    good: Floats
+    late: Floats
+
+
+@dataclass(frozen=True, kw_only=True)
 class Record:
     """One run of one controller: T ticks, C cells, W workloads.
 
@@ -26,6 +39,7 @@ class Record:
 
     Shape [T]: `gpus` of the pool; `stale`, whether metrics could not be had; `writes`, changes of replicas or levels.
     `restarts`: seconds of the controller's restarts. By user: `user_cell`, `user_asked`, `user_good`.
+    `alone`: those who were ever held back alone, whom the levels of cells do not tell of.
     """
 
     scenario: str
@@ -57,3 +71,4 @@ class Record:
     user_cell: Ints
     user_asked: Ints
     user_good: Ints
+    alone: tuple[Alone, ...] = ()

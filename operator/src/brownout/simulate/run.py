@@ -5,9 +5,10 @@ from pathlib import Path
 
 from brownout.simulate.asks import Asks, draw
 from brownout.simulate.controller import Controller
+from brownout.simulate.layout import Layout
 from brownout.simulate.manifests import load
 from brownout.simulate.ours import Brownout
-from brownout.simulate.plant import Layout, Plant
+from brownout.simulate.plant import Plant
 from brownout.simulate.rates import rates
 from brownout.simulate.record import Floats, Record
 from brownout.simulate.scenario import Scenario
@@ -24,7 +25,8 @@ class Prepared:
         self.manifests = load(scenario)
         self.layout = Layout(scenario, self.manifests)
         self.rates: Floats = rates(scenario, traces)
-        self.demand: Floats = self.layout.demand(self.rates)
+        self.streams: Floats = self.layout.streams(self.rates)
+        self.demand: Floats = self.layout.demand(self.streams)
         self._asks: tuple[int, Asks] | None = None
 
     def asks(self, seed: int) -> Asks:
@@ -49,8 +51,12 @@ class Prepared:
         truth: bool = False,
         on_tick: Callable[[float], None] | None = None,
     ) -> Record:
-        """Run to the end. With `truth` the controller sees what is true instead of what is measured."""
-        plant = Plant(self.layout, self.asks(seed), self.demand, seed)
+        """Run to the end. With `truth` the controller sees what is true instead of what is measured.
+
+        Servers count users for Brownout alone: no other controller looks at who asks most, and it takes time.
+        """
+        reads_heaviest = isinstance(controller, Brownout) and not truth
+        plant = Plant(self.layout, self.asks(seed), self.streams, seed, users_are_counted=reads_heaviest)
         while not plant.done:
             seen = plant.truth() if truth else plant.observe()
             if plant.restarts:

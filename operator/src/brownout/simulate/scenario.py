@@ -77,7 +77,7 @@ class Stream(Part, frozen=True, kw_only=True):
     rate: Rate
     users: Annotated[int, Meta(ge=1, le=10_000_000)] = 1000
     burstiness: Annotated[float, Meta(ge=1)] = 1.0
-    name: str = ""
+    name: Annotated[str, Meta(max_length=100)] = ""
 
 
 class Simulated(Part, frozen=True, kw_only=True):
@@ -111,12 +111,14 @@ class Users(Part, frozen=True, kw_only=True):
 
 class Metrics(Part, frozen=True, kw_only=True):
     """How metrics lag: scraped every `scrapeSeconds`, seen `delaySeconds` later, rates over `windowSeconds`, gauges off by a
-    relative standard deviation of `noise`."""
+    relative standard deviation of `noise`. `heaviestUsers`: so many of each feature, tier and cohort are named by servers, with
+    what they ask for; 0 where servers count no users."""
 
     scrape_seconds: Positive = 5.0
     delay_seconds: NotNegative = 1.0
     window_seconds: Positive = 30.0
     noise: Share = 0.02
+    heaviest_users: Annotated[int, Meta(ge=0, le=5)] = 5
 
 
 class PoolSize(Part, frozen=True, kw_only=True):

@@ -5,23 +5,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from brownout.simulate.heaviest import Heaviest, Sketches, heaviest
 from brownout.simulate.kernel import State
 from brownout.simulate.record import Floats
 from brownout.simulate.scenario import Metrics
 
 
 class Scrape(NamedTuple):
-    """`counters`: offered and admitted by cell, work, ready seconds, waited and dequeued by workload, one after the other."""
+    """`counters`: offered and admitted by cell, work, ready seconds, waited and dequeued by workload, one after the other.
+    `heaviest`: whom servers name; None where they count no users."""
 
     at: float
     counters: Floats
     running: Floats
     waiting: Floats
     backlog: Floats
+    heaviest: Heaviest | None
 
 
 class Rates(NamedTuple):
-    """Per second over the window that ended at `at`: by cell, and by workload. `queue_seconds` is NaN where nobody left."""
+    """Per second over the window that ended at `at`: by cell, and by workload. `queue_seconds` is NaN where nobody left.
+    `heaviest` is over the servers' own window, as of their last scrape."""
 
     at: float
     offered: Floats
@@ -33,6 +37,7 @@ class Rates(NamedTuple):
     running: Floats
     waiting: Floats
     backlog: Floats
+    heaviest: Heaviest | None
 
 
 class Scrapes:
@@ -43,8 +48,8 @@ class Scrapes:
         self._random = np.random.default_rng((seed, 3))
         self._kept: deque[Scrape] = deque()
 
-    def take(self, state: State, now: float) -> None:
-        """One scrape."""
+    def take(self, state: State, asking: Sketches | None, now: float) -> None:
+        """One scrape. `asking`: what servers count by user, if they do."""
         off = 1.0 + self._settings.noise * self._random.standard_normal(len(state.backlog))
         counters = (state.offered, state.admitted, state.work, state.ready_seconds, state.waited, state.dequeued)
         self._kept.append(
@@ -54,6 +59,7 @@ class Scrapes:
                 state.running.astype(np.float64),
                 state.waiting.astype(np.float64),
                 np.maximum(0.0, state.backlog * off),
+                None if asking is None else heaviest(asking, now, self._settings.heaviest_users),
             )
         )
         oldest = now - self._settings.window_seconds - self._settings.delay_seconds - self._settings.scrape_seconds
@@ -86,4 +92,5 @@ class Scrapes:
                 running=last.running,
                 waiting=last.waiting,
                 backlog=last.backlog,
+                heaviest=last.heaviest,
             )

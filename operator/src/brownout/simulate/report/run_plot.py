@@ -48,7 +48,7 @@ class _Column:
 
 def run_over_time(record: Record) -> Figure:
     """One run over time: requests by feature, the ladder, GPUs by workload, the pool."""
-    features, rungs = series.features(record), series.ladder(record)
+    features, rungs = series.features(record), series.rows(record)
     asks, loads = len(features), len(record.workloads)
     heights = [PANEL_INCHES] * asks + [max(0.5, LADDER_ROW_INCHES * len(rungs))]
     heights += [PANEL_INCHES] * loads + [1.6 * PANEL_INCHES]
@@ -178,18 +178,17 @@ def _gpus_up_to(panel: Axes, record: Record, flow: Floats) -> None:
         )
 
 
-def _ladder(panel: Axes, record: Record, rungs: list[int]) -> None:
-    """A row for each cell, the one that loses first at the bottom; within a row the shares of its users on each variant."""
+def _ladder(panel: Axes, record: Record, rungs: list[series.Row]) -> None:
+    """A row for each cell and user alone, what loses first at the bottom; within a row the shares of its users on each variant."""
     minutes = _minutes(record)
-    for row, c in enumerate(rungs):
-        share = series.shares(record, c)
+    for row, share in enumerate(rung.shares for rung in rungs):
         colours = variant_colours(share.shape[1])
         level = np.full(len(minutes), float(row))
         for v in reversed(range(share.shape[1])):  # the best variant on top, so that what is taken grows from below
             height = 0.8 * share[:, v]
             _band(panel, minutes, level, level + height, colour=colours[v])
             level = level + height
-    panel.set_yticks([row + 0.4 for row in range(len(rungs))], [series.title(record.cells[c]) for c in rungs])
+    panel.set_yticks([row + 0.4 for row in range(len(rungs))], [rung.title for rung in rungs])
     panel.set_ylim(-0.1, max(1.0, float(len(rungs))))
     panel.grid(visible=False)
     shown = (("first variant", PALE), ("a lower one", MIDDLE), ("denied", BAD))

@@ -6,7 +6,7 @@ from msgspec import Struct
 from brownout.decide.cells import Cell, Rung
 from brownout.decide.outcome import Level
 from brownout.simulate.levels import depth
-from brownout.simulate.record import Floats, Record
+from brownout.simulate.record import Alone, Floats, Ints, Record
 
 MOST_BINS, LEAST_BINS = 180, 40
 LEAST_BIN_SECONDS = 10.0
@@ -55,27 +55,50 @@ def ladder(record: Record) -> list[int]:
 
 def shares(record: Record, cell: int) -> Floats:
     """[T, V]: the share of a cell's users on each of its variants."""
-    found = np.zeros((len(record.asked), len(record.cells[cell].variants) + 1))
-    ticks, variant, percent = np.arange(len(found)), record.variant[:, cell], record.percent[:, cell]
+    return _shares(record.cells[cell], record.variant[:, cell], record.percent[:, cell])
+
+
+def _shares(cell: Cell, variant: Ints, percent: Ints) -> Floats:
+    found = np.zeros((len(variant), len(cell.variants) + 1))
+    ticks = np.arange(len(found))
     found[ticks, variant] = percent / 100
     found[ticks, variant + 1] += 1 - percent / 100
     return found[:, :-1]
 
 
-def title(cell: Cell) -> str:
-    """A cell as a row's label."""
+def title(cell: Cell, user: str = "") -> str:
+    """A cell, or one of its users alone, as a row's label."""
     audience = cell.key.audience
-    return f"{cell.key.policy.name} · {audience.tier}" + (f" · {audience.cohort}" if audience.cohort else "")
+    return " · ".join(filter(None, (cell.key.policy.name, audience.tier, audience.cohort, user and f"{user} alone")))
+
+
+class Row(Struct, frozen=True, kw_only=True):
+    """A row of the ladder: its label, and [T, V], the share of its users on each variant."""
+
+    title: str
+    shares: Floats
+
+
+def rows(record: Record) -> list[Row]:
+    """The ladder, what is taken first first: users who were held back alone, then the cells that may lose something."""
+    whole = np.full(len(record.asked), 100, dtype=np.int64)
+    alone = [
+        Row(title=title(cell, user.name), shares=_shares(cell, user.variant, whole))
+        for user in record.alone
+        for cell in (record.cells[user.cell],)
+    ]
+    return alone + [Row(title=title(record.cells[c]), shares=shares(record, c)) for c in ladder(record)]
 
 
 class Loss(Struct, frozen=True, kw_only=True):
     """What a cell's users had while it was below its first variant, of their fresh asks within that time.
 
     `users` is the expected number of different ones: a user's asks fall anywhere among the cell's, so one who asked n times in
-    the run asked within a share p of them with the probability 1 - (1 - p)^n.
+    the run asked within a share p of them with the probability 1 - (1 - p)^n. `user`: the one who was held back alone.
     """
 
     cell: Cell
+    user: str = ""
     deepest: str
     minutes: float
     users: float
@@ -89,9 +112,12 @@ class Loss(Struct, frozen=True, kw_only=True):
 
 
 def losses(record: Record) -> tuple[Loss, ...]:
-    """The cells that were ever below their first variant, in the order of the ladder."""
+    """The users alone and the cells that were ever below their first variant, in the order of the ladder.
+
+    What a user alone lost is in its cell's numbers too, where that was below its first variant at the same time.
+    """
     depths = depth(record)
-    found = []
+    found = [_loss_alone(record, user) for user in record.alone]
     for c in ladder(record):
         below = depths[:, c] > 0
         if not below.any():
@@ -111,6 +137,20 @@ def losses(record: Record) -> tuple[Loss, ...]:
             )
         )
     return tuple(found)
+
+
+def _loss_alone(record: Record, user: Alone) -> Loss:
+    below, cell = user.variant > 0, record.cells[user.cell]
+    return Loss(
+        cell=cell,
+        user=user.name,
+        deepest=cell.name(Level(int(user.variant.max()))),
+        minutes=float(below.sum()) * record.tick_seconds / 60,
+        users=1.0,
+        asked=float(user.asked[below].sum()),
+        good=float(user.good[below].sum()),
+        late=float(user.late[below].sum()),
+    )
 
 
 class Share(Struct, frozen=True, kw_only=True):

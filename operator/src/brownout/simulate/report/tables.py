@@ -99,13 +99,13 @@ def tiers(record: Record) -> str:
 
 
 def losses(record: Record) -> str:
-    """Which cells were below their first variant, for how long, and what their users had meanwhile."""
+    """Which cells and users alone were below their first variant, for how long, and what they had meanwhile."""
     found = series.losses(record)
     if not found:
         return '<p class="note">Nothing was taken from anybody.</p>'
     rows = [
         _row(
-            escape(series.title(one.cell)),
+            escape(series.title(one.cell, one.user)),
             f"{one.minutes:.1f}",
             escape(one.deepest),
             f"{one.users:,.0f}",
