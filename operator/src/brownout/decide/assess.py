@@ -15,6 +15,7 @@ from brownout.decide.saturation import follow, saturation_of
 from brownout.decide.scale import note_replicas
 from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Pool, Scaler
+from brownout.decide.swings import note
 from brownout.decide.view import ScalerView, Supply, supply_of
 
 UNTIERED = 1 / 3
@@ -72,11 +73,10 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         )
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
     tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
-    if tiers:
-        from brownout.decide import replicas as R
-        from brownout.decide.memory import Recommendation
-        from brownout.decide.scale import _compact
-        memory = structs.replace(memory, needs=_compact((*[r for r in memory.needs if now - r.at < R.PEAK_SECONDS], Recommendation(now, _level(memory, supply, spec, percent=settings.restore_percent)))))
+    if memory.trend.values:
+        level = sum(memory.trend.values) / len(memory.trend.values)
+        need = _for_flow(level, supply, max(settings.restore_percent, spec.flow.target_percent))
+        memory = structs.replace(memory, needs=note(memory.needs, replicas=need, now=now))
     if demand.known != (memory.blind_since is None):
         memory = structs.replace(memory, blind_since=None if demand.known else now)
     return ScalerView(
@@ -131,12 +131,6 @@ def _tiers(
         expected = None if history is None else trend(history, noise=flow.noise, window=window, lead_seconds=lead)
         found.append((priority, _for_flow(max(flow.mean, expected or 0.0), supply, full)))
     return tuple(found)
-
-
-def _level(memory: ScalerMemory, supply: Supply, spec: InferenceScalerSpec, *, percent: int) -> int:
-    full = max(percent, spec.flow.target_percent)
-    flow = sum(memory.trend.values) / max(1, len(memory.trend.values))
-    return _for_flow(flow, supply, full)
 
 
 def _forecast(

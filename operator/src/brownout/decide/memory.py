@@ -63,7 +63,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
 
     replicas: int | None = None
     recommendations: tuple[Recommendation, ...] = ()
-    needs: tuple[Recommendation, ...] = ()
+    needs: History = History()
     changes: tuple[Change, ...] = ()
     excess: float = 0.0
     saturated: bool = False

@@ -10,17 +10,14 @@ from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
-from brownout.decide.restore import may_be_full
 from brownout.decide.placement import in_one_tick
+from brownout.decide.restore import may_be_full
 from brownout.decide.scale import Lowering, limited, may_lower, stabilized
 from brownout.decide.snapshot import Pool, StoredPool
+from brownout.decide.swings import peak
 from brownout.decide.view import ScalerView
 
 REMEMBERED_DECISIONS = 5
-
-URGENT = 0.0
-EQUALS = 1.0
-"""Where tiers above the lowest are short a reclaim waits for this part of reclaim.afterSeconds."""
 
 
 class Wish(Struct, frozen=True, kw_only=True):
@@ -215,8 +212,8 @@ def decide_replicas(
     claims = [_claim(w, pressed=w.view.key in pressed, now=now) for w in wishes]
     by_key = {claim.key: claim for claim in claims}
     keep = {claim.key: claim.keep for claim in claims}
-    # What is taken from others is of use only a cold start later: a scaler whose demand is falling claims what it will need.
-    lasting = [_lasting(claim, w.view) for claim, w in zip(claims, wishes, strict=True)]
+    # What is taken from others is of use only a cold start later, and has to be given back by then where demand swings.
+    lasting = [_lasting(claim, w.view, now) for claim, w in zip(claims, wishes, strict=True)]
     granted, ideal = share(claims, gpus, keep=keep), share(lasting, gpus)
     settings = pool.spec.reclaim
 
@@ -228,11 +225,10 @@ def decide_replicas(
         since[key] = None if not short else now if before is None else before
     waiting = frozenset(k for k, at in since.items() if at is not None)
     lowest = min((p for claim in claims for p, _ in claim.tiers), default=0)
+    # What would serve tiers above the lowest does not wait: hysteresis is for equals.
     urgent = frozenset(k for k in waiting if (by_key[k].urgent(granted[k], ideal[k]) or lowest) > lowest)
     ripe = frozenset(
-        k
-        for k, at in since.items()
-        if at is not None and now - at >= settings.after_seconds * (URGENT if k in urgent else EQUALS)
+        k for k, at in since.items() if at is not None and (k in urgent or now - at >= settings.after_seconds)
     )
     # What is about to be reclaimed is said before it is: whoever loses GPUs lets go of users first.
     falling = reclaim(lasting, gpus, short=waiting, ideal=ideal) if waiting else keep
@@ -290,37 +286,13 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
     )
 
 
-PEAK_SECONDS = 1800.0
-PEAK_SHORT = 0.0
-PEAK_LONG = 900.0
-LASTING = False
-
-SWING = 0.2
-LEAST_SWING = 2
-def swings(levels):
-    if not levels: return False
-    least = max(LEAST_SWING, SWING * max(levels))
-    high, low = levels[0], None
-    for level in levels:
-        if low is None:
-            high = max(high, level)
-            if high - level >= least: low = level
-        else:
-            low = min(low, level)
-            if level - low >= least: return True
-    return False
-
-
-def _lasting(claim: Claim, view: ScalerView) -> Claim:
-    if PEAK_SECONDS and claim.tiers:
-        ns=view.memory.needs
-        within = PEAK_LONG if swings([r.replicas for r in ns]) else PEAK_SHORT
-        most = min(max([r.replicas for r in ns if ns[-1].at - r.at < within]+[claim.tiers[-1][1]]), view.spec.max_replicas)
-        claim = structs.replace(claim, demanded=max(claim.demanded, most), tiers=(*claim.tiers[:-1], (claim.tiers[-1][0], most)))
-    if not LASTING: return claim
-    if view.forecast is None or view.forecast >= claim.demanded:
+def _lasting(claim: Claim, view: ScalerView, now: float) -> Claim:
+    """What it claims for longer than this moment: where its demand swings, what the peaks need."""
+    most = min(peak(view.memory.needs, now=now), view.spec.max_replicas)
+    if not claim.tiers or most <= claim.tiers[-1][1]:
         return claim
-    return structs.replace(claim, demanded=min(claim.demanded, max(claim.minimum, claim.keep, view.forecast)))
+    lowest, _ = claim.tiers[-1]
+    return structs.replace(claim, demanded=max(claim.demanded, most), tiers=(*claim.tiers[:-1], (lowest, most)))
 
 
 def _held(w: Wish, message: str) -> Decided:

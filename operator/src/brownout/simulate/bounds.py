@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from brownout.decide.cells import ladder
 from brownout.decide.outcome import CellKey
+from brownout.simulate.buckets import late_ticks
 from brownout.simulate.oracles import Truth, fluid, foresight, on_the_ladder
 from brownout.simulate.record import Ints
 from brownout.simulate.run import Prepared
@@ -38,7 +39,10 @@ def bounds_of(prepared: Prepared) -> Bounds:
 
 
 def truth_of(prepared: Prepared) -> Truth:
-    """A scenario as the oracles know it. Cells that a policy never gives are worth nothing to them, as to everybody."""
+    """A scenario as the oracles know it. Cells that a policy never gives are worth nothing to them, as to everybody.
+
+    It ends where the last request can be judged, as V does.
+    """
     scenario, layout, manifests = prepared.scenario, prepared.layout, prepared.manifests
     weights = np.array([weight(scenario, cell) if cell.planned else 0.0 for cell in layout.cells])
     specs = [manifests.scaler(name).spec for name in layout.workloads]
@@ -47,15 +51,16 @@ def truth_of(prepared: Prepared) -> Truth:
         spec.min_replicas if world.start_replicas is None else world.start_replicas
         for spec, world in zip(specs, worlds, strict=True)
     ]
+    judged = max(1, len(prepared.demand) - late_ticks(scenario))
     return Truth(
         tick_seconds=scenario.tick_seconds,
-        demand=prepared.demand,
+        demand=prepared.demand[:judged],
         cost=layout.costs,
         worth=layout.quality * weights[:, None],
         lowest=layout.floor,
         always=np.array([cell.always for cell in layout.cells]),
         ladder=tuple((layout.index[rung.cell.key], rung.step) for rung in ladder(layout.cells)),
-        gpus=gpus_by_tick(prepared),
+        gpus=gpus_by_tick(prepared)[:judged],
         gpus_per_replica=layout.gpus,
         min_replicas=np.array([spec.min_replicas for spec in specs], dtype=np.int64),
         max_replicas=np.array([spec.max_replicas for spec in specs], dtype=np.int64),

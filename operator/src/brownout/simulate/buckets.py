@@ -65,5 +65,10 @@ def bucket(asked: Floats, good: Floats, *, first: int, last: int, tick_seconds: 
 
 def judged_ticks(record: Record, scenario: Scenario) -> int:
     """How many ticks can be judged: the answers to what was asked in the last seconds of a run could still have come in time."""
+    return max(0, len(record.asked) - late_ticks(scenario))
+
+
+def late_ticks(scenario: Scenario) -> int:
+    """The last ticks of a run, of which nobody can say whether what was asked in them would have been served in time."""
     longest = max((workload.objective_seconds for workload in scenario.workloads.values()), default=0.0)
-    return max(0, len(record.asked) - ceil(longest / record.tick_seconds))
+    return ceil(longest / scenario.tick_seconds)

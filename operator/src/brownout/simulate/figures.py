@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from brownout.decide.outcome import CellKey
+from brownout.simulate.buckets import judged_ticks
 from brownout.simulate.levels import (
     direction_changes_after_restart,
     reversals,
@@ -83,10 +84,14 @@ def figures(
 
 
 def value(record: Record, scenario: Scenario) -> float:
-    """V; 1 where nobody asked for anything of worth, for then nothing was withheld."""
+    """V; 1 where nobody asked for anything of worth, for then nothing was withheld.
+
+    Of what was asked so late that the run ended before it was late nothing is said.
+    """
     weights = np.array([weight(scenario, cell) for cell in record.cells])
-    asked = float(record.asked.sum(axis=0) @ weights)
-    return float(record.value.sum(axis=0) @ weights) / asked if asked else 1.0
+    last = judged_ticks(record, scenario)
+    asked = float(record.asked[:last].sum(axis=0) @ weights)
+    return float(record.value[:last].sum(axis=0) @ weights) / asked if asked else 1.0
 
 
 def score(value: float, *, hpa: float, best: float) -> float | None:
