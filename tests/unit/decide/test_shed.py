@@ -296,6 +296,51 @@ def test_a_step_of_one_workload_makes_no_other_wait() -> None:
     assert not cell_of(decided, "video", "free").changed
 
 
+SMALL = {"full": {"image": 0.01}, "denied": {}}
+PAYING = {"pro": "Auto", "plus": "Auto", "free": "Auto"}
+
+
+@pytest.mark.parametrize("order", ["Tiered", "FIFO"])
+def test_a_tier_above_the_lowest_pays_only_for_what_it_and_those_above_have_too_much(order: str) -> None:
+    """9.9 GPUs of paying users on ten, give or take 0.1, and a GPU of free ones, which is not enough to bring it to 9.7."""
+    demand = policy(variants=SMALL, tiers=PAYING, offered={"pro": 500.0, "plus": 490.0, "free": 100.0})
+    there = scaler(replicas=10, most=10, order=order)
+
+    decided, _ = tick(snapshot(pool(10), there, demand), remembered(scalers={"image": FULL}))
+
+    assert words(cell_of(decided, "image", "free"), SMALL) == "denied"
+    assert words(cell_of(decided, "image", "plus"), SMALL) == "full 95 %"
+    assert words(cell_of(decided, "image", "pro"), SMALL) == "full"
+
+
+def test_a_burst_of_those_who_are_served_first_is_waited_for_and_what_lasts_beyond_the_objective_is_not() -> None:
+    def plus_has(backlog: float) -> str:
+        demand = policy(variants=SMALL, tiers=PAYING, offered={"plus": 960.0, "free": 100.0})
+        there = scaler(replicas=10, most=10, backlog=backlog)
+        decided, _ = tick(snapshot(pool(10), there, demand), remembered(scalers={"image": FULL}))
+        assert words(cell_of(decided, "image", "free"), SMALL) == "denied"
+        return words(cell_of(decided, "image", "plus"), SMALL)
+
+    assert plus_has(50.0) == "full"
+    assert plus_has(200.0) != "full"
+
+
+def test_few_large_requests_of_a_lesser_tier_do_not_let_a_better_one_pay_in_its_stead() -> None:
+    """They may be noise, and are less certain to be too much than the better tier's alone; they go first all the same."""
+    large = {"full": {"image": 10.0}, "denied": {}}
+    seen = snapshot(
+        pool(10),
+        scaler(replicas=10, most=10),
+        policy(variants=SMALL, tiers=PAYING, offered={"pro": 1200.0}),
+        policy("film", variants=large, tiers=PAYING, offered={"plus": 0.1, "free": 0.1}),
+    )
+
+    decided, _ = tick(seen, remembered(scalers={"image": FULL}))
+
+    assert [words(cell_of(decided, "film", who), large) for who in ("free", "plus")] == ["denied", "denied"]
+    assert words(cell_of(decided, "image", "pro"), SMALL) == "full 80 %"
+
+
 def test_a_paused_policy_loses_nothing() -> None:
     seen, memory = overload()
     paused = policy(mode="Paused", offered={"free": 14.0})

@@ -93,16 +93,21 @@ def tiers_alone(view: ScalerView, carried: Mapping[int, Flow]) -> dict[int, floa
     """By tier priority: what that tier and those above it have beyond 97 % of ready capacity, for all but the lowest tier.
 
     `carried`: the flow of that tier and those above it. It counts by its lower bound, and of the queue what is longer than its
-    objective: a tier above the lowest is served first as it is, so what may be a burst is waited for instead of taken. Empty
-    where the queue knows no tiers: there everybody waits for everybody.
+    objective: a tier above the lowest is served first as it is, so what may be a burst is waited for instead of taken. But
+    what is too much of those above is too much with all of this tier: nobody gives a part before those below gave all.
     """
     if len(carried) < 2:
         return {}
     capacity, queue = view.supply.capacity, view.spec.queue
     waiting = max(0.0, (view.demand.backlog or 0.0) - capacity * queue.objective_seconds)
     late = waiting / max(BACKLOG_SECONDS, queue.drain_seconds)
-    lowest = min(carried)
-    return {p: flow.lower + late - TARGET * capacity for p, flow in carried.items() if p > lowest}
+    found: dict[int, float] = {}
+    with_those_above = float("-inf")
+    for priority in sorted(carried, reverse=True)[:-1]:
+        flow = carried[priority]
+        over = max(flow.lower + late - TARGET * capacity, with_those_above + flow.mean)
+        found[priority], with_those_above = over, over - flow.mean
+    return found
 
 
 def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortage | None:
