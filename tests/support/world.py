@@ -1,7 +1,7 @@
 """A small closed world in virtual time: fluid queues, cold starts, whole replicas; the very `plan()` decides.
 
-It reads the same manifests that one applies to a cluster. Queues are served in the order of tiers; what a denied cell has
-queued is cancelled, as the reference server does. Rates are measured over a window, so they lag behind what happens. Without
+It reads the same manifests that one applies to a cluster. Queues are served as their scalers say, in the order of tiers or all
+at once; what a denied cell has queued is cancelled, as the reference server does. Rates are measured over a window, so they lag behind what happens. Without
 a seed nothing is left to chance, and it shows the shape of decisions; with one requests come as Poisson says.
 """
 
@@ -18,7 +18,7 @@ from msgspec import structs
 from brownout.api.reasons import Reason
 from brownout.api.resources import RESOURCES, Key, Stored, decode
 from brownout.api.schema import number
-from brownout.decide.evidence import Missing, Sample
+from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.heavy import audience_of, beneath, parent_of
 from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
@@ -39,6 +39,8 @@ OfUsers = Callable[[float], Mapping[tuple[str, str, str, str], float]]
 """And by (feature, tier, cohort, user): what single users ask for beside that."""
 
 OUTAGE = Missing("Prometheus does not answer")
+NOTHING = Missing("the query returns nothing; check that its metric exists and is scraped")
+NOBODY = Missing("the query returns NaN; look for a division by zero in it")
 
 
 def load(*paths: Path, namespace: str = "media", at: float = 0.0) -> Objects:
@@ -113,7 +115,8 @@ class World:
     """Objects, pods, queues and a memory; `step` advances all of them by one tick.
 
     `window`: seconds over which rates are measured; one tick's worth is what happens now. `blind`: at which moments no
-    metric can be had. `stuck`: the names of pods that never become ready.
+    metric can be had. `stuck`: the names of pods that never become ready. `truth`: what a request really costs of what is
+    declared, by scaler. `fading`: a series of which nothing was counted within the window is gone.
     """
 
     objects: Objects
@@ -126,6 +129,8 @@ class World:
     blind: Callable[[float], bool] = never
     stuck: Callable[[str], bool] = never
     of_users: OfUsers = nobody
+    truth: Mapping[str, float] = field(default_factory=dict)
+    fading: bool = False
     now: float = 0.0
     memory: Memory = field(default_factory=Memory)
     fleets: dict[Key, Fleet] = field(default_factory=dict)
@@ -203,27 +208,29 @@ class World:
 
     def _scaler(self, stored: Stored[Any, Any], blind: bool) -> Scaler:
         key, pods = stored.key, tuple(self.fleets[stored.key].pods)
-        values = {
-            "Backlog": sum(work for (_, scaler), work in self.queues.items() if scaler == key),
-            "Busy": self._busy[key].rate(self.tick),
+        backlog = sum(work for (_, scaler), work in self.queues.items() if scaler == key)
+        busy = self._busy[key].rate(self.tick)
+        wait = Sample(backlog / max(1, self.fleets[key].ready), self.now) if busy else NOBODY
+        values: dict[str, Evidence] = {
+            "Backlog": Sample(backlog, self.now),
+            "Busy": Sample(busy, self.now),
+            "Objective": wait,
         }
         return Scaler(
             stored=stored,
             workload=Workload(replicas=len(pods), gpus_per_replica=1, pods=pods),
-            metrics={
-                m.name: OUTAGE if blind else Sample(values[m.role], self.now)
-                for m in stored.spec.metrics
-                if m.role in values
-            },
+            metrics={m.name: OUTAGE if blind else values[m.role] for m in stored.spec.metrics if m.role in values},
         )
 
-    def _rates(self, policy: Key, meters: Mapping[CellKey, Meter]) -> dict[Audience, Sample]:
+    def _rates(self, policy: Key, meters: Mapping[CellKey, Meter]) -> dict[Audience, Sample] | Missing:
         rates: dict[Audience, float] = {}
         for cell, meter in meters.items():
-            if cell.policy == policy:
+            rate = meter.rate(self.tick)
+            if cell.policy == policy and (rate > 0 or not self.fading):
                 audience = audience_of(cell.audience)
-                rates[audience] = rates.get(audience, 0.0) + meter.rate(self.tick)
-        return {audience: Sample(rate, self.now) for audience, rate in rates.items()}
+                rates[audience] = rates.get(audience, 0.0) + rate
+        found = {audience: Sample(rate, self.now) for audience, rate in rates.items()}
+        return found or (NOTHING if self.fading else {})
 
     def _heaviest(self, policy: Key) -> dict[Audience, Sample]:
         return {
@@ -266,16 +273,23 @@ class World:
     def _queue(self, cell: CellKey, costs: Iterable[Any], requests: float) -> None:
         for cost in costs:
             where = (cell, Key(cell.policy.namespace, cost.scaler))
-            self.queues[where] = self.queues.get(where, 0.0) + requests * number(cost.gpu_seconds_per_request)
+            work = requests * number(cost.gpu_seconds_per_request) * self.truth.get(cost.scaler, 1.0)
+            self.queues[where] = self.queues.get(where, 0.0) + work
 
     def _work(self) -> None:
-        """Every workload works its queue off for one tick, the tiers of higher priority first."""
+        """Every workload works its queue off for one tick: the tiers of higher priority first, or of all alike."""
         priority = {tier.key.name: -tier.spec.priority for tier in self.objects["UserTier"].values()}
         budget = {key: fleet.ready * self.tick for key, fleet in self.fleets.items()}
         start, waits = dict(budget), dict[str, float]()
+        shares = {
+            key: min(1.0, budget[key] / waiting)
+            for key, scaler in self.objects["InferenceScaler"].items()
+            if scaler.spec.queue.order == "FIFO"
+            and (waiting := sum(work for (_, of), work in self.queues.items() if of == key)) > 0
+        }
         for cell, scaler in sorted(self.queues, key=lambda where: (priority[where[0].audience.tier], where)):
             waiting = self.queues[cell, scaler]
-            done = min(waiting, budget[scaler])
+            done = min(waiting * shares.get(scaler, 1.0), budget[scaler])
             budget[scaler] -= done
             self.queues[cell, scaler] = waiting - done
             name = f"{cell.policy.name}:{cell.audience}"
