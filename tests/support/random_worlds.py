@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from brownout.api.pool import ReclaimSettings
 from brownout.api.scaler import Behavior, ScalingRules
-from brownout.decide.cells import FIRST, build_cells
+from brownout.decide.cells import FIRST, Cell, build_cells
 from brownout.decide.evidence import Missing
 from brownout.decide.links import link
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
-from brownout.decide.outcome import Level
+from brownout.decide.outcome import CellKey, Level
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
 from support.build import GONE, NAMESPACE, NOW, override, policy, pool, scaler, snapshot
 
@@ -129,3 +129,8 @@ worlds = st.shared(snapshots(), key="world")
 with_memories = worlds.flatmap(memories)
 seen_worlds = st.shared(snapshots(seen=True), key="seen")
 with_seen_memories = seen_worlds.flatmap(memories)
+
+
+def cells_of(seen: Snapshot) -> dict[CellKey, Cell]:
+    """Every cell that the policies of a snapshot have."""
+    return build_cells(link(seen))
