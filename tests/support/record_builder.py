@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from brownout.simulate.record import Record
+from brownout.simulate.record import Alone, Record
 from brownout.simulate.scenario import Episode, Rate, Scenario, Simulated, Stream, Weights
 from support.build import CellAt, cell
 
@@ -25,6 +25,20 @@ def during(ticks: int, *spans: tuple[int, int, float], otherwise: float = 0.0) -
     for start, end, value in spans:
         series[start:end] = [value] * (end - start)
     return series
+
+
+def alone(
+    name: str, *, cell: int = 1, variant: Series, ticks: int = 120, asked: float = 5.0, good: float = 0.0
+) -> Alone:
+    """A user of the cell at this position who was held back alone; asked and served at these rates in each tick."""
+    return Alone(
+        name=name,
+        cell=cell,
+        variant=np.broadcast_to(np.array(variant, dtype=np.int64), (ticks,)).copy(),
+        asked=np.full(ticks, asked),
+        good=np.full(ticks, good),
+        late=np.zeros(ticks),
+    )
 
 
 def scenario(

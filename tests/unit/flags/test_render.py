@@ -2,6 +2,7 @@
 
 import json
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -236,6 +237,59 @@ def test_a_user_is_never_held_back_beyond_what_the_tier_may_lose() -> None:
 def test_nobody_has_more_than_the_cell_for_being_held_back() -> None:
     flag_set = flags(policy(cells=[cell("free", "denied"), cell("free", "lite", user="batch-job")]))
     assert served(flag_set, HEAVY_USER) == "denied_capacity"
+
+
+def over_twenty_seconds(
+    flag_set: FlagSet, context: dict[str, Any], monkeypatch: pytest.MonkeyPatch, start: int = 1_795_377_613
+) -> list[str]:
+    """What a user is served in each of 20 seconds in a row; the evaluator's clock has no other way in."""
+    found = []
+    for second in range(start, start + 20):
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda now=second: now + 0.25)
+            found.append(served(flag_set, context))
+    return found
+
+
+@pytest.mark.parametrize("percent", [5, 25, 50, 85, 95])
+def test_a_part_of_one_user_is_a_part_of_the_seconds_and_nobody_elses(
+    percent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flag_set = flags(policy(cells=[cell("free", "full"), cell("free", "lite", percent, user="batch-job")]))
+    heavy = over_twenty_seconds(flag_set, HEAVY_USER, monkeypatch)
+    assert (heavy.count("lite"), heavy.count("denied_capacity")) == (percent / 5, 20 - percent / 5)
+    assert over_twenty_seconds(flag_set, FREE_USER, monkeypatch) == ["full"] * 20
+
+
+def test_the_seconds_of_a_part_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    half = flags(policy(cells=[cell("free", "full", 50, user="batch-job")]))
+    told = "".join("x" if one == "full" else "." for one in over_twenty_seconds(half, HEAVY_USER, monkeypatch))
+    assert "xxx" not in told + told
+    assert "..." not in told + told
+
+
+def test_a_greater_part_only_ever_adds_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        over_twenty_seconds(
+            flags(policy(cells=[cell("free", "full", percent, user="batch-job")])), HEAVY_USER, monkeypatch
+        )
+        for percent in range(5, 101, 5)
+    ]
+    for less, more in pairwise(rows):
+        assert all(one == other or other == "full" for one, other in zip(less, more, strict=True))
+
+
+def test_a_part_of_the_last_variant_that_the_tier_may_lose_is_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    flag_set = flags(policy(cells=[cell("plus", "lite", 40, user="p")]))
+    assert over_twenty_seconds(flag_set, PLUS_USER, monkeypatch) == ["lite"] * 20
+
+
+@pytest.mark.parametrize(("own", "cells", "alone"), [(40, 60, True), (60, 40, False), (50, 50, False)])
+def test_a_part_of_a_user_counts_where_it_is_less_than_the_cells(
+    own: int, cells: int, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = policy(cells=[cell("free", "full", cells), cell("free", "full", own, user="batch-job")])
+    assert (len(set(over_twenty_seconds(flags(split), HEAVY_USER, monkeypatch))) == 2) == alone
 
 
 def test_a_persons_word_stands_above_a_user_who_is_held_back() -> None:

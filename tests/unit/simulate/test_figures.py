@@ -88,6 +88,13 @@ def test_users_who_did_not_ask_say_nothing_of_fairness() -> None:
     assert fairness(run) == {"free": pytest.approx(1.0)}
 
 
+def test_whoever_is_held_back_alone_is_one_user_however_much_they_ask_for() -> None:
+    """Nine of ten users got all, and one nothing of ten thousand asks: as fair as if that one had asked once."""
+    others = [(1, 4, 4)] * 9
+    script, modest = (record(**by_user(*others, (1, asked, 0))) for asked in (10_000, 1))  # type: ignore[arg-type]
+    assert fairness(script) == fairness(modest) == {"free": pytest.approx(0.9)}
+
+
 def test_cohorts_of_a_tier_are_judged_together() -> None:
     run = record(cell("image", tier="free/new-accounts"), FREE, **by_user((0, 4, 0), (1, 4, 4)))  # type: ignore[arg-type]
     assert fairness(run) == {"free": pytest.approx(0.5)}

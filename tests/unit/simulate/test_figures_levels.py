@@ -12,7 +12,7 @@ from brownout.simulate.levels import (
 from brownout.simulate.record import Record
 from brownout.simulate.scenario import Episode
 from support.build import cell, cell_key
-from support.record_builder import FREE, PRO, during, record, scenario
+from support.record_builder import FREE, PRO, alone, during, record, scenario
 
 FREE_IMAGE = cell_key("image", "free")
 TICKS = 240  # 1200 s
@@ -83,6 +83,24 @@ def test_a_run_without_restart_has_no_reversals_caused_by_one() -> None:
     assert direction_changes_after_restart(shed((60, 120))) == 0
 
 
+def held_alone(*spans: tuple[int, int], **more: object) -> Record:
+    """One free user alone loses everything between these ticks; the cell is whole all the time."""
+    user = alone("ana", ticks=TICKS, variant=during(TICKS, *((first, last, 2.0) for first, last in spans)))
+    return record(ticks=TICKS, alone=(user,), **more)  # type: ignore[arg-type]
+
+
+def test_a_user_who_is_held_back_alone_turns_round_like_a_cell() -> None:
+    assert direction_changes(held_alone((60, 120))).sum() == 2
+    assert reversals(held_alone((60, 120)), {}) == 1.0
+    assert reversals(held_alone((60, 70), (80, 90)), {FREE_IMAGE: 1}) == 2.0
+    assert reversals(held_alone((60, 70), (80, 90)), {FREE_IMAGE: 2}) == 1.0
+
+
+def test_what_a_restart_does_to_a_user_alone_counts() -> None:
+    assert direction_changes_after_restart(held_alone((60, 120), restarts=(590.0,))) == 1
+    assert direction_changes_after_restart(held_alone((60, 120), restarts=(470.0,))) == 0
+
+
 def restored(run: Record, *spans: tuple[float, float]) -> tuple[float, ...]:
     return seconds_to_restore(run, SCENARIO, [Episode(start=start, end=end) for start, end in spans])
 
@@ -121,6 +139,10 @@ def test_what_a_policy_never_gives_need_not_come_back() -> None:
     never = cell("image", tier="free", never=True)
     run = record(PRO, never, ticks=TICKS, variant={1: 2.0}, good={1: 0.0})
     assert restored(run, (300.0, 600.0)) == (0.0,)
+
+
+def test_nothing_is_restored_while_a_user_is_held_back_alone() -> None:
+    assert restored(held_alone((60, 150)), (300.0, 600.0)) == (150.0,)
 
 
 IDEAL = record(ticks=TICKS)

@@ -11,7 +11,7 @@ from brownout.simulate.figures import Figures
 from brownout.simulate.goals import Goal, Judged, judge
 from brownout.simulate.results import Comparison, Provenance, summarise
 from brownout.simulate.tournament import Results
-from support.record_builder import FREE, PRO, during, record, scenario
+from support.record_builder import FREE, PRO, alone, during, record, scenario
 
 FIGURES = Figures(
     value=0.9,
@@ -158,6 +158,13 @@ def test_gpus_that_never_move_make_all_that_is_shed_count() -> None:
     world = scenario(episodes=[(50.0, 600.0)])
     run = record(PRO, FREE, latent={0: during(120, (10, 120, 9.0))}, variant={1: during(120, (20, 80, 1.0))})
     assert shed_minutes_once_it_fits(run, world) == 5.0
+
+
+def test_a_user_who_is_still_held_back_alone_is_counted_like_a_cell() -> None:
+    user = alone("ana", variant=during(120, (20, 110, 2.0)))
+    run = record(PRO, FREE, latent={0: during(120, (10, 30, 9.0), otherwise=3.0)}, alone=(user,))
+    assert shed_minutes_once_it_fits(run, scenario(episodes=[(50.0, 600.0)])) == pytest.approx(20 * 5 / 60)
+    assert beside(run, scenario()).turns == 2
 
 
 def test_unavailable_minutes_are_those_of_all_users() -> None:

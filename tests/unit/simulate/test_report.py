@@ -15,7 +15,7 @@ from brownout.simulate.record import Record
 from brownout.simulate.report import series
 from brownout.simulate.results import Comparison, Provenance, summarise
 from support.build import cell
-from support.record_builder import during, record, scenario
+from support.record_builder import alone, during, record, scenario
 
 NEW = cell("image", tier="free/new-accounts")
 REST = cell("image", tier="free")
@@ -161,6 +161,32 @@ def test_who_lost_what_is_told_for_the_time_below_the_first_variant() -> None:
     new = lost["image · free · new-accounts"]
     assert (new.minutes, new.deepest) == (1.0, "lite for 50 %, denied for the rest")
     assert (new.asked, new.good, new.late, new.refused) == (120.0, 48.0, 0.0, 72.0)
+
+
+def held_run() -> Record:
+    """A script of the rest of free is denied alone for three minutes; all cells are whole."""
+    return record(PRO, REST, ticks=120, alone=(alone("script-7", variant=during(120, (60, 96, 2.0)), good=1.0),))
+
+
+def test_who_was_held_back_alone_is_named_with_what_it_lost() -> None:
+    (lost,) = series.losses(held_run())
+    assert series.title(lost.cell, lost.user) == "image · free · script-7 alone"
+    assert (lost.minutes, lost.deepest, lost.users) == (3.0, "denied", 1.0)
+    assert (lost.asked, lost.good, lost.refused) == (180.0, 36.0, 144.0)
+
+
+def test_who_was_held_back_alone_is_the_first_row_of_the_ladder() -> None:
+    first, *cells = series.rows(held_run())
+    assert first.title == "image · free · script-7 alone"
+    assert first.shares[59:61].tolist() == [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    assert [row.title for row in cells] == ["image · free"]
+
+
+def test_the_page_says_who_was_held_back_alone(tmp_path: Path) -> None:
+    report.write(tmp_path / "held.html", [], [held_run()])
+    page = (tmp_path / "held.html").read_text()
+    assert "<td>image · free · script-7 alone</td><td>3.0</td><td>denied</td>" in page
+    assert ">image · free · script-7 alone<" in page[page.index("<svg") : page.index("</svg>")]
 
 
 def test_users_who_asked_meanwhile_are_counted_once() -> None:

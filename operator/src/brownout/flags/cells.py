@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import msgspec
 
 from brownout.api.override import FeatureOverrideSpec, FeatureOverrideStatus, ends_at
-from brownout.api.policy import FeaturePolicySpec, FeaturePolicyStatus, TierEntry
+from brownout.api.policy import CellStatus, FeaturePolicySpec, FeaturePolicyStatus, TierEntry
 from brownout.api.resources import Stored
 
 Policy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
@@ -15,8 +15,13 @@ CAPACITY, PLAN, OVERRIDE = "capacity", "plan", "override"
 """Why somebody is denied, as it stands in the name of the denial; a denied cohort is named itself."""
 
 
+TURN_SECONDS, TURN_STRIDE = 20, 7
+"""A part of one user is a part of the seconds: so many of every 20. The n-th second of 20 counts as the 7 n-th, modulo 20, and those
+that count first are given first: so they are spread, as a queue of seconds likes it."""
+
+
 class Share(msgspec.Struct, frozen=True):
-    """`percent` of a cell's users get `variant`, the others `otherwise`."""
+    """`percent` of a cell's users get `variant`, the others `otherwise`; of one user alone it is `percent` of the seconds."""
 
     variant: str
     percent: int = 100
@@ -42,8 +47,8 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     return _as_status_says(policy, entry, cohort)
 
 
-def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Override]) -> dict[str, list[str]]:
-    """The users of a cell who are held back alone, by the variant that they get; everybody else gets the cell's share.
+def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Override]) -> dict[Share, list[str]]:
+    """The users of a cell who are held back alone, by the share that they get; everybody else gets the cell's share.
 
     As for the cell: not beyond `lowest`, and beneath a person's word. Nobody has more than the cell: where status says so the
     user is left to the cell's share.
@@ -52,13 +57,12 @@ def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Ove
     if entry is None or policy.spec.mode == "Advise" or _word(policy, tier, cohort, overrides):
         return {}
     lines = [line for line in policy.status.cells if (line.tier, line.cohort) == (tier, cohort)]
-    rest = next((_step(policy, line.variant) for line in lines if not line.user), 0)
-    found: dict[str, list[str]] = {}
+    rest = next((_depth(policy, entry, line) for line in lines if not line.user), 0)
+    found: dict[Share, list[str]] = {}
     for line in lines:
-        step = min(_step(policy, line.variant), _lowest(policy, entry))
-        if line.user and step > rest:
-            found.setdefault(_named(policy, step, CAPACITY), []).append(line.user)
-    return {variant: sorted(set(users)) for variant, users in sorted(found.items())}
+        if line.user and _depth(policy, entry, line) > rest:
+            found.setdefault(_share(policy, entry, line, CAPACITY), []).append(line.user)
+    return {share: sorted(set(found[share])) for share in sorted(found, key=lambda one: (one.variant, one.percent))}
 
 
 def _entry(policy: Policy, tier: str) -> TierEntry | None:
@@ -80,16 +84,26 @@ def _as_status_says(policy: Policy, entry: TierEntry, cohort: str) -> Share:
     cell = next(lines, None)
     if cell is None:
         return Share(policy.spec.variants[0].name)
+    return _share(policy, entry, cell, cohort.replace("-", "_") or CAPACITY)
+
+
+def _share(policy: Policy, entry: TierEntry, line: CellStatus, why: str) -> Share:
+    """The share that a line of status speaks of; a denial is for the reason `why`."""
     lowest = _lowest(policy, entry)
-    step = _step(policy, cell.variant)
+    step = _step(policy, line.variant)
     upper, lower = min(step, lowest), min(step + 1, lowest)
-    why = cohort.replace("-", "_") or CAPACITY
-    percent = max(0, min(100, cell.percent))
+    percent = max(0, min(100, line.percent))
     if upper == lower or percent == 100:
         return Share(_named(policy, upper, why))
     if percent == 0:
         return Share(_named(policy, lower, why))
     return Share(_named(policy, upper, why), percent, _named(policy, lower, why))
+
+
+def _depth(policy: Policy, entry: TierEntry, line: CellStatus) -> int:
+    """How far down a line of status is, in percent of a variant."""
+    depth = 100 * _step(policy, line.variant) + 100 - max(0, min(100, line.percent))
+    return min(depth, 100 * _lowest(policy, entry))
 
 
 def _lowest(policy: Policy, entry: TierEntry) -> int:

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from brownout.api.override import ends_at
-from brownout.flags.audience import REMAINDER, Logic, Tier, by_audience, in_order
-from brownout.flags.cells import Override, Policy, Share, denials, held_back, in_force, serve
+from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
+from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -115,15 +115,26 @@ def _split(share: Share, flag_key: str) -> Logic:
     return {"if": [{"!!": user}, {"fractional": [{"cat": [flag_key, user]}, *buckets]}, share.otherwise]}
 
 
-def _except(alone: dict[str, list[str]], rest: Logic) -> Logic:
-    """The cell's rule for everybody but those who are held back alone: they get the variant under which they are listed.
+def _except(alone: dict[Share, list[str]], rest: Logic) -> Logic:
+    """The cell's rule for everybody but those who are held back alone: they get the share under which they are listed.
 
     By exact equality with the targetingKey, and within their own cell: who changes the tier is held back no more.
     """
     if not alone:
         return rest
-    tests = [({"in": [{"var": "targetingKey"}, users]}, variant) for variant, users in alone.items()]
+    tests = [({"in": [{"var": "targetingKey"}, users]}, _by_the_second(share)) for share, users in alone.items()]
     return {"if": [*(part for test in tests for part in test), rest]}
+
+
+def _by_the_second(share: Share) -> Logic:
+    """A share of one user as JsonLogic: of whoever asks twenty times a second everybody else's percentage is all or nothing.
+
+    Every evaluation looks at the clock, so what is asked in one second has one answer. `cells.TURN_SECONDS` says which seconds.
+    """
+    if share.percent == 100:
+        return share.variant
+    turn: Logic = {"%": [{"*": [NOW, TURN_STRIDE]}, TURN_SECONDS]}
+    return {"if": [{"<": [turn, share.percent * TURN_SECONDS / 100]}, share.variant, share.otherwise]}
 
 
 def _metadata(policy: Policy) -> dict[str, Any]:

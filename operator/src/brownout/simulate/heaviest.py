@@ -83,7 +83,8 @@ def heaviest(them: Sketches, now: float, most: int) -> Heaviest:
     """Who asks most at a moment, up to so many of each cell."""
     shape = (len(them.number), most)
     found = Heaviest(np.empty(shape, dtype=np.int64), np.empty(shape))
-    _name(them, now, found.users, found.rates)
+    if most:
+        _name(them, now, found.users, found.rates)
     return found
 
 
