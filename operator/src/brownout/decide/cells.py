@@ -70,8 +70,11 @@ class Cell(Struct, frozen=True, kw_only=True):
 
     def loads(self, level: Level) -> frozenset[Key]:
         """The scalers that carry more with a part of the next better variant; giving back may relieve another."""
-        better = raised(level, by_percent=LEAST_PART_PERCENT)
-        return frozenset(key for key in self.scalers if self.cost(better, key) > self.cost(level, key))
+        better = level.variant if level.percent < 100 else level.variant - 1
+        if better < 0:
+            return frozenset()
+        here, below = self.costs[better], self.costs[better + 1]
+        return frozenset([key for key, cost in here.items() if cost > below.get(key, 0.0)])
 
     @property
     def floor(self) -> Level:
@@ -212,4 +215,4 @@ def ladder(cells: Iterable[Cell]) -> list[Rung]:
 
 def taken(rung: Rung, level: Level) -> bool:
     """Whether the rung is taken at this level, wholly or in part."""
-    return level.depth > Level(rung.step).depth
+    return level.variant > rung.step or (level.variant == rung.step and level.percent < 100)

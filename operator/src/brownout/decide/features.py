@@ -1,13 +1,14 @@
 """Every cell's decision: down the ladder where something is short, up through the gate where it fits, or as it is."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct, structs
 
+from brownout.api.pool import GPUPoolSpec
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, Cell, taken
-from brownout.decide.demand import flow_of
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey, Level
@@ -177,13 +178,18 @@ def restore_all(
     }
     if not open_cells:
         return restored, refused
-    loaded = {scaler for key in open_cells for scaler in scene.cells[key].scalers}
-    load = {scaler: _load(scene, views[scaler]) for scaler in loaded}
-    for rung in reversed([rung for rung in scene.ladder() if rung.cell.key in open_cells]):
+    load = _Loads(scene, views)
+
+    @cache
+    def limits(scalers: frozenset[Key]) -> tuple[int, int]:
+        return _limits([pools[key].spec for key in scalers])
+
+    for rung in reversed(scene.ladder()):
         cell = rung.cell
-        if cell.key in restored or cell.key in refused or not taken(rung, scene.memory[cell.key].level):
+        if cell.key not in open_cells or not taken(rung, scene.memory[cell.key].level):
             continue
-        candidate = _candidate(scene, cell, views, pools, load, waiting)
+        open_cells.remove(cell.key)
+        candidate = _candidate(scene, cell, views, limits(cell.scalers), load, waiting)
         outcome: Refusal | Level | None = None
         if cell.key in just_shed:
             outcome = Refusal(reason=scene.memory[cell.key].reason, message=scene.memory[cell.key].message)
@@ -191,7 +197,8 @@ def restore_all(
         if isinstance(outcome, Refusal):
             refused[cell.key] = outcome
             for key in candidate.views:
-                waiting.setdefault(key, f"{cell.key} comes back first on {key.name}")
+                if key not in waiting:
+                    waiting[key] = f"{cell.key} comes back first on {key.name}"
             continue
         for key, more in brought(candidate, outcome).items():
             load[key] += more
@@ -199,29 +206,44 @@ def restore_all(
     return restored, refused
 
 
-def _load(scene: Scene, view: ScalerView) -> float:
-    """The flow that a scaler carries with every cell where it is now, those that were shed in this tick included."""
-    loads = [scene.expected(cell, view.key) for cell in scene.by_scaler.get(view.key, ()) if cell.planned]
-    return flow_of(loads, factor=view.memory.cost_factor, window=scene.snapshot.rate_window_seconds).mean
+class _Loads(dict[Key, float]):
+    """The flow that each scaler carries with every cell where it is now, those that were shed in this tick included.
+
+    Most cells are refused for a simpler reason, so it is added up when it is asked for.
+    """
+
+    def __init__(self, scene: Scene, views: Mapping[Key, ScalerView]) -> None:
+        self._scene = scene
+        self._views = views
+
+    def __missing__(self, scaler: Key) -> float:
+        factor = self._views[scaler].memory.cost_factor
+        loads = [self._scene.expected(part.cell, scaler) for part in self._scene.parts.get(scaler, ())]
+        return self.setdefault(scaler, sum([rate * (cost * factor) for rate, cost in filter(None, loads)], 0.0))
+
+
+def _limits(pools: Sequence[GPUPoolSpec]) -> tuple[int, int]:
+    """The strictest of a cell's pools: reversals an hour, and restorePercent."""
+    reversals = [pool.shedding.max_reversals_per_cell_per_hour for pool in pools]
+    return min(reversals, default=60), min([pool.saturation.restore_percent for pool in pools], default=97)
 
 
 def _candidate(
     scene: Scene,
     cell: Cell,
     views: Mapping[Key, ScalerView],
-    pools: Mapping[Key, StoredPool],
+    limits: tuple[int, int],
     load: Mapping[Key, float],
     waiting: Mapping[Key, str],
 ) -> Candidate:
-    own = [pools[key].spec for key in cell.scalers]
     memory = scene.memory[cell.key]
     return Candidate(
         cell=cell,
         level=memory.level,
         memory=memory,
         settings=scene.policies[cell.key.policy].stored.spec.restore,
-        reversals_per_hour=min((p.shedding.max_reversals_per_cell_per_hour for p in own), default=60),
-        restore_percent=min((p.saturation.restore_percent for p in own), default=97),
+        reversals_per_hour=limits[0],
+        restore_percent=limits[1],
         rate=scene.restore_rate(cell),
         stale=scene.stale.get(cell.key, ""),
         views={key: views[key] for key in sorted(cell.loads(memory.level))},
