@@ -12,7 +12,15 @@ EXAMPLES = REPOSITORY / "charts" / "brownout" / "examples"
 SAMPLES = sorted([*EXAMPLES.glob("*.yaml"), *(REPOSITORY / "demo" / "policies").glob("*.yaml")])
 """Every sample that the repository shows anybody."""
 
-ABSENT = object()
+
+class _Absent:
+    """A value of its own whose words are the same in every process: tests are named after it."""
+
+    def __repr__(self) -> str:
+        return "ABSENT"
+
+
+ABSENT = _Absent()
 """As a value in `changed`: the field is not written."""
 
 
