@@ -6,7 +6,7 @@ paying users of a lesser one. What a scaler holds already it keeps, until anothe
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from heapq import heapify, heappop, heappush
@@ -208,18 +208,18 @@ def _order(claims: Iterable[Claim]) -> _Order:
     A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
     """
     ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
-    rounds: dict[tuple[int, int, int], list[tuple[Claim, int]]] = {}
+    rounds: defaultdict[tuple[int, int, int], list[tuple[Claim, int]]] = defaultdict(list)
     for claim in ordered:
-        before = 0
-        for place, wanted in (
-            ((0, 0), claim.minimum),
-            ((1, 0), min(claim.floor, claim.demanded)),
-            *(((2, -priority), min(replicas, claim.demanded)) for priority, replicas in claim.tiers),
-            ((3, 0), claim.demanded),
-        ):
-            if wanted > before:
-                rounds.setdefault((*place, -claim.priority), []).append((claim, wanted))
-                before = wanted
+        place, most, had = -claim.priority, claim.demanded, 0
+        if claim.minimum > had:
+            rounds[0, 0, place].append((claim, had := claim.minimum))
+        if had < (floor := min(claim.floor, most)):
+            rounds[1, 0, place].append((claim, had := floor))
+        for tier, replicas in claim.tiers:
+            if had < (wanted := min(replicas, most)):
+                rounds[2, -tier, place].append((claim, had := wanted))
+        if had < most:
+            rounds[3, 0, place].append((claim, most))
     smallest = min((claim.gpus for claim in ordered), default=0)
     return _Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
 

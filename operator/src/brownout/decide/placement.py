@@ -6,6 +6,7 @@ no use to it: it would be pending for as long as the others stay. What comes a t
 """
 
 from collections.abc import Mapping, Sequence
+from heapq import heapify, heapreplace
 
 from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs
@@ -32,10 +33,12 @@ def _find_places(
         for node, pods in claim.staying(keep[claim.key]).items():
             if node in free:
                 free[node] -= pods * claim.gpus
+    emptiest = [(-gpus, name) for name, gpus in free.items()]
+    heapify(emptiest)
     for claim in sorted(new, key=lambda claim: (-claim.priority, claim.key)):
         for _ in range(granted[claim.key] - keep[claim.key]):
-            node = min(free, key=lambda name: (-free[name], name), default=None)
-            if node is None or free[node] < claim.gpus:
+            if not emptiest or -emptiest[0][0] < claim.gpus:
                 return False
-            free[node] -= claim.gpus
+            used, name = emptiest[0]
+            heapreplace(emptiest, (used + claim.gpus, name))
     return True

@@ -242,6 +242,7 @@ def decide_replicas(
             after = share(claims, gpus, keep=kept)
             won = frozenset(key for key in ripe if after[key] > granted[key])
             granted, keep = after, kept
+    winner = min(won, default=None)
     asked = in_one_tick(claims, gpus, keep=keep, granted=granted)
     return [
         _decided(
@@ -250,12 +251,10 @@ def decide_replicas(
             asked=asked[w.view.key],
             keep=keep[w.view.key],
             ideal=ideal[w.view.key],
-            taken_by=sorted(won)[0] if w.view.key in lost and won else None,
-            memory=structs.replace(
-                w.memory,
-                deficit_since=None if w.view.key in won else since[w.view.key],
-                closed_until=now + settings.hold_seconds if w.view.key in won else w.memory.closed_until,
-            ),
+            taken_by=winner if w.view.key in lost else None,
+            memory=structs.replace(w.memory, deficit_since=None, closed_until=now + settings.hold_seconds)
+            if w.view.key in won
+            else structs.replace(w.memory, deficit_since=since[w.view.key]),
             falls_to=falling[w.view.key] if falling[w.view.key] < by_key[w.view.key].keep else None,
             falls_for=falls_for,
             gpus=gpus,
