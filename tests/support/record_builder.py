@@ -28,13 +28,20 @@ def during(ticks: int, *spans: tuple[int, int, float], otherwise: float = 0.0) -
 
 
 def alone(
-    name: str, *, cell: int = 1, variant: Series, ticks: int = 120, asked: float = 5.0, good: float = 0.0
+    user: str,
+    *,
+    variant: Sequence[float],
+    percent: Sequence[float] | None = None,
+    asked: float = 5.0,
+    good: float = 0.0,
 ) -> Alone:
-    """A user of the cell at this position who was held back alone; asked and served at these rates in each tick."""
+    """A user of the second cell, of free images, who was held back alone: what was asked and served in each tick."""
+    ticks = len(variant)
     return Alone(
-        name=name,
-        cell=cell,
-        variant=np.broadcast_to(np.array(variant, dtype=np.int64), (ticks,)).copy(),
+        cell=cell("image", tier=f"free@{user}").cell,
+        of=1,
+        variant=np.array(variant, dtype=np.int64),
+        percent=np.array(percent or [100] * ticks, dtype=np.int64),
         asked=np.full(ticks, asked),
         good=np.full(ticks, good),
         late=np.zeros(ticks),

@@ -294,6 +294,13 @@ def test_a_user_who_is_held_back_alone_is_named(explain: Any) -> None:
     assert told.lines[0] == "FeaturePolicy media/image-generation for one user of free/new-accounts (u-17)"
 
 
+def test_a_part_of_a_user_is_told_as_a_part_of_the_time(explain: Any) -> None:
+    held = shed_policy(user="u-17", variant="full", percent=45)
+    told = explain(held, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+    assert "full for 45 % of the time, lite for the rest" in told.line("  has ")
+
+
 def test_a_cell_whose_scalers_were_not_saved_says_that_it_cannot_know(explain: Any) -> None:
     objects = [one for one in shed_policy() if one["kind"] != "InferenceScaler"]
     told = explain(objects, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")

@@ -91,6 +91,7 @@ def test_a_level_in_words() -> None:
 
     assert free.name(Level(1)) == "lite"
     assert free.name(Level(1, 40)) == "lite for 40 %, denied for the rest"
+    assert cell(tier="free@ana").cell.name(Level(1, 40)) == "lite for 40 % of the time, denied for the rest"
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,8 @@ def test_where_the_users_share_would_not_do_the_ladder_is_taken_as_well() -> Non
     assert has(decided, "free") != "full"
 
 
-def test_a_user_loses_no_more_than_is_needed_and_moves_as_a_whole() -> None:
+def test_a_user_who_is_whole_loses_whole_rungs_and_no_more_of_them_than_are_needed() -> None:
+    """Its burst is younger than the window: what is seen of it is less than what is to come."""
     decided, _ = tick(
         burst(offered={"pro": 2.0, "free": 8.0}, heaviest={"free@ana": 4.0, "free@ben": 0.1}), saturated()
     )
@@ -184,12 +185,33 @@ def held(**more: Any) -> Memory:
     )
 
 
-def test_a_user_comes_back_as_a_whole_when_what_it_asks_for_fits() -> None:
-    calm = burst(offered={"pro": 6.0, "free": 1.0}, heaviest={})
-    later = structs.replace(calm, scalers=snapshot(scaler(replicas=20)).scalers, pools=snapshot(pool(20)).pools)
+def with_gpus(seen: Snapshot, gpus: int) -> Snapshot:
+    more = snapshot(pool(gpus), scaler(replicas=gpus, most=gpus))
+    return structs.replace(seen, scalers=more.scalers, pools=more.pools)
 
-    assert cell_of(tick(later, held())[0], "image", "free@ana").level == Level(1)
-    assert cell_of(tick(calm, held())[0], "image", "free@ana").level == Level(2)
+
+def test_a_user_comes_back_in_as_great_a_part_as_fits() -> None:
+    calm = burst(offered={"pro": 6.0, "free": 1.0}, heaviest={})
+
+    parts = [has(tick(with_gpus(calm, gpus), held())[0], "free@ana") for gpus in (7, 8, 20)]
+
+    assert parts == ["denied", "lite 10 %", "lite 50 %"]
+
+
+def test_a_user_who_has_a_part_loses_as_little_of_it_as_is_needed() -> None:
+    memory = remembered(cell(tier="free@ana").shed("lite", asked=9.0, ago=200.0), scalers={"image": FULL})
+    decided, _ = tick(with_gpus(burst(), 7), memory)
+
+    level = cell_of(decided, "image", "free@ana").level
+    assert (level.variant, has(decided, "free")) == (1, "full")
+    assert 0 < level.percent < 100
+    assert "this user alone asks for 9.0 requests a second" in cell_of(decided, "image", "free@ana").message
+
+
+def test_a_part_of_a_user_is_told_as_a_part_of_the_time() -> None:
+    decided, _ = tick(with_gpus(burst(offered={"pro": 6.0, "free": 1.0}, heaviest={}), 20), held())
+
+    assert "lite for 50 % of the time, denied for the rest" in cell_of(decided, "image", "free@ana").message
 
 
 def test_a_user_stays_for_the_dwell_and_comes_back_after_all_others() -> None:
@@ -218,7 +240,7 @@ def test_what_a_user_asked_for_is_remembered_for_ten_minutes_at_most() -> None:
 
     early, late = (tick(calm, held(ago=ago))[0] for ago in (10.0, 590.0))
 
-    assert (has(early, "free@ana"), has(late, "free@ana")) == ("denied", "lite")
+    assert (has(early, "free@ana"), has(late, "free@ana")) == ("denied", "lite 50 %")
     assert early.scalers[named("image")].flow.offered == pytest.approx(7.0 + 9.0 * 590 / 600)
     assert late.scalers[named("image")].flow.offered == pytest.approx(7.0 + 9.0 * 10 / 600)
 

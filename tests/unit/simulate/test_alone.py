@@ -117,6 +117,27 @@ def test_a_user_alone_may_have_a_lesser_variant_than_the_others(tmp_path: Path) 
     assert alone.value[:, 0].sum() == pytest.approx(alone.good[:, 0].sum() - 0.5 * script, abs=10)
 
 
+@pytest.mark.parametrize("percent", [20, 45, 90])
+def test_a_part_of_a_user_is_a_part_of_the_time_and_nobody_elses(tmp_path: Path, percent: int) -> None:
+    record = run(with_script(tmp_path, rate={"base": 2}, users={"retryShare": 0}), held(Level(1, percent)))
+    script = len(record.user_good) - 1
+    served = record.user_good[script] / record.user_asked[script]
+    assert served == pytest.approx(percent / 100, abs=0.06)
+    assert record.user_good[:script].sum() > 0.97 * record.user_asked[:script].sum()
+    (user,) = record.alone
+    assert user.percent[10:].tolist() == [percent] * (len(user.percent) - 10)
+
+
+def test_a_part_of_a_user_is_its_own_only_where_it_is_less_than_the_cells(tmp_path: Path) -> None:
+    """A cell on `lite` for 40 %: a script on 60 % of it has the cell's share, which is all or nothing."""
+    shares = {}
+    for percent in (20, 60):
+        record = run(with_script(tmp_path, rate={"base": 2}), held(Level(1, percent), cell=Level(1, 40)))
+        shares[percent] = record.user_good[-1] / record.user_asked[-1]
+    assert shares[20] == pytest.approx(0.2, abs=0.06)
+    assert shares[60] > 0.95 or shares[60] < 0.05
+
+
 def test_a_user_alone_never_has_more_than_the_cell(tmp_path: Path) -> None:
     record = run(with_script(tmp_path, rate={"base": 2}), held(Level(1), cell=Level(2)))
     assert record.user_good[-1] <= 4  # who asked before the flags knew
@@ -142,7 +163,7 @@ def test_it_counts_as_a_write_when_it_changes_and_the_record_says_who_it_was(tmp
     record = run(with_script(tmp_path), script)
     assert record.writes.sum() == 3
     (user,) = record.alone
-    assert (user.name, record.cells[user.cell].key) == (SCRIPT.audience.user, FREE)
+    assert (user.cell.key, record.cells[user.of].key) == (SCRIPT, FREE)
     assert user.variant[[19, 20, 29, 30, 39, 40]].tolist() == [0, 1, 1, 2, 2, 0]
     assert user.asked.sum() == record.user_asked[-1]
     assert user.good.sum() == record.user_good[-1]
@@ -178,11 +199,17 @@ def test_the_truth_is_what_each_user_of_a_stream_asks_for(tmp_path: Path) -> Non
     assert denied.cells[FREE].admitted == pytest.approx(1.5)
 
 
+def test_the_truth_knows_what_a_part_lets_through(tmp_path: Path) -> None:
+    watching = held(Level(1, 40), after=100, cell=Level(1, 75))
+    Prepared(with_script(tmp_path)).run(watching, name="o3", seed=1, truth=True)
+    assert watching.seen[150 // 5].cells[FREE].admitted == pytest.approx(1.5 * 0.75 + 12 * 0.4)
+
+
 def test_brownout_holds_one_script_back_and_serves_everybody_else(tmp_path: Path) -> None:
     scenario = with_script(tmp_path, seconds=600, image={"order": "FIFO"})
     prepared = Prepared(scenario)
     seeing = prepared.run(prepared.ours(), name="ours", seed=1)
-    assert [user.name for user in seeing.alone] == [SCRIPT.audience.user]
+    assert [user.cell.key for user in seeing.alone] == [SCRIPT]
     script = len(seeing.user_good) - 1
     assert seeing.user_good[:script].sum() > 0.95 * seeing.user_asked[:script].sum()
     (tmp_path / "blind").mkdir()

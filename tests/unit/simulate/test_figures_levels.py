@@ -85,7 +85,7 @@ def test_a_run_without_restart_has_no_reversals_caused_by_one() -> None:
 
 def held_alone(*spans: tuple[int, int], **more: object) -> Record:
     """One free user alone loses everything between these ticks; the cell is whole all the time."""
-    user = alone("ana", ticks=TICKS, variant=during(TICKS, *((first, last, 2.0) for first, last in spans)))
+    user = alone("ana", variant=during(TICKS, *((first, last, 2.0) for first, last in spans)))
     return record(ticks=TICKS, alone=(user,), **more)  # type: ignore[arg-type]
 
 

@@ -170,9 +170,17 @@ def held_run() -> Record:
 
 def test_who_was_held_back_alone_is_named_with_what_it_lost() -> None:
     (lost,) = series.losses(held_run())
-    assert series.title(lost.cell, lost.user) == "image · free · script-7 alone"
+    assert series.title(lost.cell) == "image · free · script-7 alone"
     assert (lost.minutes, lost.deepest, lost.users) == (3.0, "denied", 1.0)
     assert (lost.asked, lost.good, lost.refused) == (180.0, 36.0, 144.0)
+
+
+def test_a_part_of_a_user_is_told_as_a_part_of_the_time() -> None:
+    part = during(120, (60, 72, 45.0), otherwise=100.0)
+    run = record(PRO, REST, ticks=120, alone=(alone("script-7", variant=[0.0] * 120, percent=part),))
+    (lost,) = series.losses(run)
+    assert (lost.minutes, lost.deepest) == (1.0, "full for 45 % of the time, lite for the rest")
+    assert series.rows(run)[0].shares[60].tolist() == pytest.approx([0.45, 0.55, 0.0])
 
 
 def test_who_was_held_back_alone_is_the_first_row_of_the_ladder() -> None:

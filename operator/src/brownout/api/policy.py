@@ -184,7 +184,8 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
 class CellStatus(Object, frozen=True, kw_only=True):
     """One line for each cell: `percent` of its users have `variant`, the others the next lower one.
 
-    A line with `user` speaks of one user of the cell, whose demand alone was a great part of it. While a person's override is
+    A line with `user` speaks of one user of the cell, whose demand alone was a great part of it; `percent` is then of the seconds.
+    While a person's override is
     in force all of them have `overriddenTo`, and the rest is where the loop goes on from.
     """
 

@@ -45,7 +45,7 @@ class Cell(Struct, frozen=True, kw_only=True):
 
     @property
     def alone(self) -> bool:
-        """Whether this is one user (`decide.heavy`): nobody has a part of one."""
+        """Whether this is one user (`decide.heavy`): a part of it is a part of the time."""
         return bool(self.key.audience.user)
 
     def cost(self, level: Level, scaler: Key) -> float:
@@ -82,11 +82,12 @@ class Cell(Struct, frozen=True, kw_only=True):
         return Level(self.lowest)
 
     def name(self, level: Level) -> str:
-        """A level in words: `lite`, or `lite for 40 %, denied for the rest`."""
+        """A level in words: `lite`, or `lite for 40 %, denied for the rest`; of one user `for 40 % of the time`."""
         name = self.variants[level.variant]
         if level.percent == 100:
             return name
-        return f"{name} for {level.percent} %, {self.variants[level.variant + 1]} for the rest"
+        share = f"{level.percent} % of the time" if self.alone else f"{level.percent} %"
+        return f"{name} for {share}, {self.variants[level.variant + 1]} for the rest"
 
 
 class Part(Struct, frozen=True, gc=False):

@@ -2,8 +2,8 @@
 
 A user who asks for a great part of what a cell asks for becomes a cell of its own, beside the cell that it came out of, which
 is then counted without it. From there on everything is as for any cell (memory, dwell, gate, a line in status), but: its rungs
-come before all others; it moves as a whole, because half a user cannot be denied; it never has more than its cell has; what it
-asked for is remembered for minutes only. It is forgotten when it is whole again and heavy no more.
+come before all others; it never has more than its cell has; what it asked for is remembered for minutes only. A part of it is a
+part of the time, in seconds, so that it gets what the others leave. It is forgotten when it is whole again and heavy no more.
 
 What this cannot see: many users who act together, users who change their name (each is light), and servers that do not say who
 their heaviest users are. Those are answered as any other demand, on the ladder.

@@ -173,21 +173,20 @@ def restore_gate(candidate: Candidate, now: float) -> Refusal | None:
 def step_that_fits(c: Candidate) -> Level | Refusal:
     """The next level up, as large a step as fits below restorePercent of ready capacity; at least 5 %.
 
-    A cell that was never measured comes back by its least step, and is measured before the next. One user comes back as a whole.
+    A cell that was never measured comes back by its least step, and is measured before the next.
     """
-    least = 100 if c.cell.alone else LEAST_PART_PERCENT
-    largest = least if c.cell.alone or c.rate is None else c.settings.step_percent
-    for percent in range(largest, least - 1, -LEAST_PART_PERCENT):
+    largest = LEAST_PART_PERCENT if c.rate is None else c.settings.step_percent
+    for percent in range(largest, LEAST_PART_PERCENT - 1, -LEAST_PART_PERCENT):
         target = raised(c.level, by_percent=percent)
         if all(_brought(c, target, key) <= _room(c, key) + 1e-9 for key in c.views):
             return target
-    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=least), k))
+    key = min(c.views, key=lambda k: _room(c, k) - _brought(c, raised(c.level, by_percent=LEAST_PART_PERCENT), k))
     view = c.views[key]
     return Refusal(
         reason=Reason.DOES_NOT_FIT,
         message=(
-            f"{least} % more of it would bring {key.name} to "
-            f"{c.load[key] + _brought(c, raised(c.level, by_percent=least), key):.1f} of {view.supply.capacity:.0f} ready GPUs, "
+            f"{LEAST_PART_PERCENT} % more of it would bring {key.name} to "
+            f"{c.load[key] + _brought(c, raised(c.level, by_percent=LEAST_PART_PERCENT), key):.1f} of {view.supply.capacity:.0f} ready GPUs, "
             f"beyond {c.restore_percent} %"
         ),
         until=view.supply.coming_ready_at,

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import LEAST_PART_PERCENT, Cell, Rung, lower
+from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.demand import Flow
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
@@ -186,6 +186,9 @@ def shed(
     `levels`: where each cell sits; `rates`: requests a second that its users ask for now. `room`: the flow that scalers may
     take over from others; one that takes over more than that is short as well. Neither `lowest` nor an `Always` cell is ever
     passed: the ladder has no such rung.
+
+    One user who is whole loses whole rungs: a burst is younger than the window that tells its rate, and others would pay for
+    what is not seen of it yet. It comes back in parts.
     """
     excess = _TooMuch(shortages, room)
     at: dict[CellKey, Level] = {}
@@ -201,7 +204,8 @@ def shed(
         part, scaler = _needed(rung, saved, excess)
         if scaler is None:
             continue
-        percent = level.percent if cell.alone else _whole_parts(level, part)
+        whole = cell.alone and levels[cell.key] == FIRST
+        percent = level.percent if whole else _whole_parts(level, part)
         at[cell.key] = lower(level, by_percent=percent)
         because = excess.why[scaler]
         message = because.message

@@ -1,10 +1,11 @@
 """Users who are held back alone, while everybody else in their cell has what the cell has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+from msgspec import structs
 
-from brownout.decide.cells import FIRST
+from brownout.decide.cells import FIRST, Cell
 from brownout.decide.heavy import parent_of
 from brownout.decide.outcome import CellKey, Level
 from brownout.simulate.kernel import IN_TIME, LATE, NOWHERE, State, World
@@ -19,7 +20,7 @@ class HeldBack:
         self._users, self._ticks = users, ticks
         self._said: dict[CellKey, Level] = {}
         self._told: dict[CellKey, Level] = {}
-        self._variants: dict[CellKey, Ints] = {}
+        self._depths: dict[CellKey, Ints] = {}
 
     def say(self, levels: Mapping[CellKey, Level]) -> int:
         """Take a controller's word, and return how many users have another level by it; who is not named is whole."""
@@ -33,7 +34,7 @@ class HeldBack:
         for key in self._told:
             state.alone[self._users.number(key)] = NOWHERE
         for key, level in self._said.items():
-            state.alone[self._users.number(key)] = level.variant
+            state.alone[self._users.number(key)] = _depth(level)
         self._told = self._said
 
     @property
@@ -44,20 +45,31 @@ class HeldBack:
     def keep(self, tick: int) -> None:
         """Note what they have at the end of a tick."""
         for key, level in self._told.items():
-            if key not in self._variants:
-                self._variants[key] = np.zeros(self._ticks, dtype=np.int64)
-            self._variants[key][tick] = level.variant
+            if key not in self._depths:
+                self._depths[key] = np.zeros(self._ticks, dtype=np.int64)
+            self._depths[key][tick] = _depth(level)
 
-    def recorded(self, world: World, state: State, index: Mapping[CellKey, int]) -> tuple[Alone, ...]:
-        """Everybody who was ever held back alone, by key. `index`: the places of cells."""
+    def recorded(self, world: World, state: State, cells: Sequence[Cell]) -> tuple[Alone, ...]:
+        """Everybody who was ever held back alone, by key."""
+        places = {cell.key: place for place, cell in enumerate(cells)}
         found = []
-        for key, variant in sorted(self._variants.items()):
+        for key, depth in sorted(self._depths.items()):
             user = self._users.number(key)
             own = np.flatnonzero(world.ask_user == user)
             asked, good, late = (
                 np.bincount(world.ask_tick[asks], minlength=self._ticks).astype(np.float64)
                 for asks in (own, own[state.stage[own] == IN_TIME], own[state.stage[own] == LATE])
             )
-            cell = index[parent_of(key)]
-            found.append(Alone(name=key.audience.user, cell=cell, variant=variant, asked=asked, good=good, late=late))
+            of = places[parent_of(key)]
+            cell = structs.replace(cells[of], key=key)
+            found.append(
+                Alone(
+                    cell=cell, of=of, variant=depth // 100, percent=100 - depth % 100, asked=asked, good=good, late=late
+                )
+            )
         return tuple(found)
+
+
+def _depth(level: Level) -> int:
+    """How far down, in percent of a variant."""
+    return 100 * level.variant + 100 - level.percent

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE
 from brownout.simulate.compiled import compiled
 from brownout.simulate.heaviest import Sketches, count
 
@@ -68,7 +69,7 @@ class State(NamedTuple):
     level: Any  # [C] variant
     percent: Any  # [C]
     quota: Any  # [C] requests of one user, or -1
-    alone: Any  # [users] the variant of one who is held back alone, or NOWHERE
+    alone: Any  # [users] how far down one is who is held back alone, in percent of a variant, or NOWHERE
     used: Any  # [users]
     offered: Any  # [C]
     admitted: Any  # [C]
@@ -130,13 +131,19 @@ def _turn_away(world: World, state: State, ask: int, now: float) -> None:
 
 
 @compiled
-def _variant(world: World, state: State, ask: int) -> int:
-    """What the flags have for the user of an ask now: the cell's share, or beneath it what that user has alone."""
+def _variant(world: World, state: State, ask: int, now: float) -> int:
+    """What the flags have for the user of an ask now: the cell's share, or beneath it what that user has alone, by the second."""
     cell = world.ask_cell[ask]
-    variant = state.level[cell]
-    if world.ask_luck[ask] >= state.percent[cell] and variant < world.denial[cell]:
+    variant, percent = state.level[cell], state.percent[cell]
+    alone = state.alone[world.ask_user[ask]]
+    if alone > 100 * variant + 100 - percent:
+        variant, percent = alone // 100, 100 - alone % 100
+        others = int(now) * TURN_STRIDE % TURN_SECONDS * 100 >= percent * TURN_SECONDS
+    else:
+        others = world.ask_luck[ask] >= percent
+    if others and variant < world.denial[cell]:
         variant += 1
-    return int(max(variant, state.alone[world.ask_user[ask]]))
+    return int(variant)
 
 
 @compiled
@@ -144,7 +151,7 @@ def _try(world: World, state: State, ask: int, now: float) -> bool:
     """A user tries; whether a server was asked at all."""
     cell = world.ask_cell[ask]
     state.tries[ask] += 1
-    variant = _variant(world, state, ask)
+    variant = _variant(world, state, ask, now)
     denied = variant >= world.denial[cell]
     if denied and chance(world.seed, ask, state.tries[ask], 2) < world.hidden_share:
         return False
@@ -214,7 +221,7 @@ def cancel(world: World, state: State, now: float) -> None:
             before = NOWHERE
             while ask != NOWHERE:
                 following = state.following[ask]
-                if _variant(world, state, ask) >= world.denial[world.ask_cell[ask]]:
+                if _variant(world, state, ask, now) >= world.denial[world.ask_cell[ask]]:
                     if before == NOWHERE:
                         state.head[at, rank] = following
                     else:

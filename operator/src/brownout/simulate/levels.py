@@ -23,7 +23,7 @@ def depth_alone(record: Record) -> Ints:
     """[T, A]: the same of users who are held back alone, a column for each of them."""
     depths: Ints = np.zeros((len(record.asked), len(record.alone)), dtype=np.int64)
     for a, user in enumerate(record.alone):
-        depths[:, a] = user.variant * 100
+        depths[:, a] = user.variant * 100 + (100 - user.percent)
     return depths
 
 
@@ -54,8 +54,8 @@ def reversals(record: Record, oracle_sheds: Mapping[CellKey, int]) -> float:
     is counted in unneeded unavailable minutes, which also keep a controller that never sheds from looking good here.
     """
     changes = direction_changes(record).sum(axis=0).tolist()
-    cells = [*record.cells, *(record.cells[user.cell] for user in record.alone)]
-    ratios = (count / (2 * max(1, oracle_sheds.get(cell.key, 0))) for cell, count in zip(cells, changes, strict=True))
+    keys = [cell.key for cell in (*record.cells, *(record.cells[user.of] for user in record.alone))]
+    ratios = (count / (2 * max(1, oracle_sheds.get(key, 0))) for key, count in zip(keys, changes, strict=True))
     return max(ratios, default=0.0)
 
 

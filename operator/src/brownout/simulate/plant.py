@@ -5,8 +5,8 @@ from math import isnan
 
 import numpy as np
 
-from brownout.decide.cells import FIRST
-from brownout.decide.heavy import parent_of
+from brownout.decide.cells import FIRST, Cell
+from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.outcome import CellKey, Level
 from brownout.simulate.alone import HeldBack
 from brownout.simulate.asks import Asks
@@ -141,13 +141,12 @@ class Plant:
         seen = self.observe()
         tick = min(self._tick, len(self._demand) - 1)
         rates, streams, state = self._demand[tick], self._streams[tick], self._state
-        last = np.where(state.level == self.layout.denial, 0.0, state.percent / 100)
-        share = np.where(state.level + 1 == self.layout.denial, last, state.level != self.layout.denial)
-        admitted = rates * share
+        levels = [Level(*level) for level in zip(state.level.tolist(), state.percent.tolist(), strict=True)]
+        shares = np.array([_let_through(cell, level) for cell, level in zip(self.layout.cells, levels, strict=True)])
+        admitted = rates * shares
         for user, level in self._alone.told.items():
-            cell = self.layout.index[parent_of(user)]
-            if level.variant == self.layout.denial[cell]:
-                admitted[cell] -= share[cell] * self.layout.users.rate(self.layout.users.number(user), streams)
+            c, rate = self.layout.index[parent_of(user)], self.layout.users.rate(user, streams)
+            admitted[c] += rate * (_let_through(self.layout.cells[c], beneath(level, levels[c])) - shares[c])
         return Observation(
             at=seen.at,
             measured_at=seen.at,
@@ -278,8 +277,15 @@ class Plant:
             user_cell=layout.stream_cell[self._user_stream],
             user_asked=np.bincount(self._world.ask_user, minlength=len(self._user_stream)),
             user_good=state.user_good,
-            alone=self._alone.recorded(self._world, state, layout.index),
+            alone=self._alone.recorded(self._world, state, layout.cells),
         )
+
+
+def _let_through(cell: Cell, level: Level) -> float:
+    """The share of what is asked for that is let through at a level."""
+    if not cell.denies(level):
+        return 1.0
+    return level.percent / 100 if level.variant + 1 < len(cell.variants) else 0.0
 
 
 def _metrics(seen: Rates) -> list[dict[str, float | None]]:

@@ -13,12 +13,16 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Alone:
-    """A user who was held back alone, by name: the place of its cell, and by tick, each of shape [T], as in the record:
-    `variant`, beneath which it had nothing of its cell's; `asked`, `good` and `late`, which count in the cell as well."""
+    """A user who was held back alone, as a `cell` of its own, beside the one in the place `of`.
 
-    name: str
-    cell: int
+    By tick, each of shape [T], as in the record: `variant` and `percent` (of the seconds), where that is less than the cell has;
+    `asked`, `good` and `late`, which count in the cell as well.
+    """
+
+    cell: Cell
+    of: int
     variant: Ints
+    percent: Ints
     asked: Floats
     good: Floats
     late: Floats

@@ -58,9 +58,9 @@ class Users:
                 found.setdefault(key.policy, {})[key.audience] = Sample(rate, at)
         return found
 
-    def rate(self, user: int, streams: Floats) -> float:
-        """What a user truly asks for, where all users of each stream ask for `streams` [S] and each for the same."""
-        stream = self._stream(user)
+    def rate(self, key: CellKey, streams: Floats) -> float:
+        """What one user truly asks for, where all users of each stream ask for `streams` [S] and each for the same."""
+        stream = self._stream(self.number(key))
         return float(streams[stream] / self._sizes[stream])
 
     def heaviest(self, streams: Floats) -> Heaviest:

@@ -75,7 +75,8 @@ def _has(one: CellSeen) -> str:
     line, names = one.line, [variant.name for variant in one.policy.spec.variants]
     loop = line.variant
     if line.percent != 100 and line.variant in names[:-1]:
-        loop += f" for {line.percent} %, {names[names.index(line.variant) + 1]} for the rest"
+        share = f"{line.percent} % of the time" if line.user else f"{line.percent} %"
+        loop += f" for {share}, {names[names.index(line.variant) + 1]} for the rest"
     if line.overridden_to:
         return f"{line.overridden_to}, by a person's word; without it {loop}"
     return loop if one.whole else f"{loop}, instead of {names[0]}"

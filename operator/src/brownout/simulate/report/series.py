@@ -66,10 +66,11 @@ def _shares(cell: Cell, variant: Ints, percent: Ints) -> Floats:
     return found[:, :-1]
 
 
-def title(cell: Cell, user: str = "") -> str:
-    """A cell, or one of its users alone, as a row's label."""
+def title(cell: Cell) -> str:
+    """A cell, or a user alone, as a row's label."""
     audience = cell.key.audience
-    return " · ".join(filter(None, (cell.key.policy.name, audience.tier, audience.cohort, user and f"{user} alone")))
+    user = f"{audience.user} alone" if cell.alone else ""
+    return " · ".join(filter(None, (cell.key.policy.name, audience.tier, audience.cohort, user)))
 
 
 class Row(Struct, frozen=True, kw_only=True):
@@ -81,11 +82,8 @@ class Row(Struct, frozen=True, kw_only=True):
 
 def rows(record: Record) -> list[Row]:
     """The ladder, what is taken first first: users who were held back alone, then the cells that may lose something."""
-    whole = np.full(len(record.asked), 100, dtype=np.int64)
     alone = [
-        Row(title=title(cell, user.name), shares=_shares(cell, user.variant, whole))
-        for user in record.alone
-        for cell in (record.cells[user.cell],)
+        Row(title=title(user.cell), shares=_shares(user.cell, user.variant, user.percent)) for user in record.alone
     ]
     return alone + [Row(title=title(record.cells[c]), shares=shares(record, c)) for c in ladder(record)]
 
@@ -94,11 +92,10 @@ class Loss(Struct, frozen=True, kw_only=True):
     """What a cell's users had while it was below its first variant, of their fresh asks within that time.
 
     `users` is the expected number of different ones: a user's asks fall anywhere among the cell's, so one who asked n times in
-    the run asked within a share p of them with the probability 1 - (1 - p)^n. `user`: the one who was held back alone.
+    the run asked within a share p of them with the probability 1 - (1 - p)^n.
     """
 
     cell: Cell
-    user: str = ""
     deepest: str
     minutes: float
     users: float
@@ -140,11 +137,11 @@ def losses(record: Record) -> tuple[Loss, ...]:
 
 
 def _loss_alone(record: Record, user: Alone) -> Loss:
-    below, cell = user.variant > 0, record.cells[user.cell]
+    depths = user.variant * 100 + (100 - user.percent)
+    below, deepest = depths > 0, int(depths.argmax())
     return Loss(
-        cell=cell,
-        user=user.name,
-        deepest=cell.name(Level(int(user.variant.max()))),
+        cell=user.cell,
+        deepest=user.cell.name(Level(int(user.variant[deepest]), int(user.percent[deepest]))),
         minutes=float(below.sum()) * record.tick_seconds / 60,
         users=1.0,
         asked=float(user.asked[below].sum()),

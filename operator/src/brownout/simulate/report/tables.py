@@ -105,7 +105,7 @@ def losses(record: Record) -> str:
         return '<p class="note">Nothing was taken from anybody.</p>'
     rows = [
         _row(
-            escape(series.title(one.cell, one.user)),
+            escape(series.title(one.cell)),
             f"{one.minutes:.1f}",
             escape(one.deepest),
             f"{one.users:,.0f}",
