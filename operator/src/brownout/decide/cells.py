@@ -27,7 +27,8 @@ Costs = Mapping[Key, float]
 class Cell(Struct, frozen=True, kw_only=True):
     """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to.
 
-    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now.
+    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now. `alone`: this
+    is one user (`decide.heavy`), and nobody has a part of one.
     """
 
     key: CellKey
@@ -42,11 +43,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     costs: tuple[Costs, ...]
     scalers: frozenset[Key]
     unknown: frozenset[Key] = frozenset()
-
-    @property
-    def alone(self) -> bool:
-        """Whether this is one user (`decide.heavy`): nobody has a part of one."""
-        return bool(self.key.audience.user)
+    alone: bool = False
 
     def cost(self, level: Level, scaler: Key) -> float:
         """Mean declared GPU-seconds for each request of this cell's users at a level."""
