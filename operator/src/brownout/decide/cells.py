@@ -210,6 +210,11 @@ def ladder(cells: Iterable[Cell]) -> list[Rung]:
     return sorted(rungs, key=lambda rung: rung.order)
 
 
+def rungs_taken(cell: Cell, level: Level) -> int:
+    """How many of a cell's rungs are taken at a level, wholly or in part."""
+    return 0 if cell.always or not cell.planned else min(cell.lowest, level.variant + (level.percent < 100))
+
+
 def taken(rung: Rung, level: Level) -> bool:
     """Whether the rung is taken at this level, wholly or in part."""
     return level.variant > rung.step or (level.variant == rung.step and level.percent < 100)

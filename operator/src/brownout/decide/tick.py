@@ -128,10 +128,8 @@ def _restore(
 
 def _versions(scene: Scene, memory: Memory) -> dict[Key, int]:
     """Each policy's version: one more where any cell's users have something else than before, never less than stored."""
-    changed = set()
-    for key, level in scene.served.items():
-        if _had(key, scene, memory) != level:
-            changed.add(key.policy)
+    had = memory.served
+    changed = {key.policy for key, now in scene.served.items() if (had.get(key) or _had(key, scene, memory)) != now}
     return {
         key: max(1, memory.versions.get(key, 0), policy.stored.status.version) + (1 if key in changed else 0)
         for key, policy in scene.policies.items()
