@@ -16,7 +16,8 @@ from msgspec import Struct, structs
 
 from brownout.api.resources import Key
 from brownout.decide.evidence import Missing
-from brownout.decide.snapshot import Pool
+from brownout.decide.removal import leaves_first
+from brownout.decide.snapshot import Pod, Pool
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -34,15 +35,18 @@ class Claim(Struct, frozen=True, kw_only=True):
     keep: int
     tiers: tuple[tuple[int, int], ...] = ()
     by_node: Mapping[str, int]
-    leaving: tuple[str, ...] = ()
+    pods: tuple[Pod, ...] = ()
     pressed: bool = False
     closed: bool = False
     fixed: bool = False
 
     def staying(self, replicas: int) -> Mapping[str, int]:
         """Its pods by node after it was scaled to so many replicas: those that have no node go before all others."""
-        gone = Counter(self.leaving[: max(0, len(self.leaving) - replicas)])
-        return {node: pods - gone[node] for node, pods in self.by_node.items()} if gone else self.by_node
+        placed = sum(self.by_node.values())
+        if placed <= replicas:
+            return self.by_node
+        gone = Counter([pod.node for pod in leaves_first(self.pods) if pod.node is not None][: placed - replicas])
+        return {node: pods - gone[node] for node, pods in self.by_node.items()}
 
     def up_to(self, priority: int) -> int:
         """Replicas for the demand of the tiers of this priority and above, never more than all of its demand."""

@@ -40,7 +40,7 @@ def by_name(memory: Memory, policies: Mapping[Key, Policy]) -> Memory:
 
 
 def variant_names(policy: Policy) -> tuple[str, ...]:
-    return tuple(variant.name for variant in policy.stored.spec.variants)
+    return tuple([variant.name for variant in policy.stored.spec.variants])
 
 
 def moved(level: Level, before: tuple[str, ...], names: tuple[str, ...]) -> Level:
@@ -55,6 +55,8 @@ def moved(level: Level, before: tuple[str, ...], names: tuple[str, ...]) -> Leve
 
 def unreadable(snapshot: Snapshot, memory: Memory) -> dict[str, tuple[str, ...]]:
     """By namespace: objects that had cells and cannot be read now. What they ask for is not known, and is not nothing."""
+    if not snapshot.invalid:
+        return {}
     policies = {key.policy for key in memory.cells}
     tiers = {Key(key.policy.namespace, key.audience.tier) for key in memory.cells}
     known = {"FeaturePolicy": policies, "UserTier": tiers}
@@ -90,4 +92,5 @@ def kept(new: Memory, old: Memory, snapshot: Snapshot) -> Memory:
 
 
 def _with(new: Mapping[K, V], old: Mapping[K, V], stays: Callable[[K], bool]) -> dict[K, V]:
-    return {**{key: value for key, value in old.items() if stays(key)}, **new}
+    lost = {key: value for key, value in old.items() if key not in new and stays(key)}
+    return {**lost, **new}

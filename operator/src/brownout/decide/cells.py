@@ -27,7 +27,8 @@ Costs = Mapping[Key, float]
 class Cell(Struct, frozen=True, kw_only=True):
     """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to.
 
-    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now.
+    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now. `alone`: this
+    is one user (`decide.heavy`), and nobody has a part of one.
     """
 
     key: CellKey
@@ -42,11 +43,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     costs: tuple[Costs, ...]
     scalers: frozenset[Key]
     unknown: frozenset[Key] = frozenset()
-
-    @property
-    def alone(self) -> bool:
-        """Whether this is one user (`decide.heavy`): a part of it is a part of the time."""
-        return bool(self.key.audience.user)
+    alone: bool = False
 
     def cost(self, level: Level, scaler: Key) -> float:
         """Mean declared GPU-seconds for each request of this cell's users at a level."""
@@ -212,6 +209,11 @@ def ladder(cells: Iterable[Cell]) -> list[Rung]:
         Rung(cell=cell, step=step) for cell in cells if cell.planned and not cell.always for step in range(cell.lowest)
     ]
     return sorted(rungs, key=lambda rung: rung.order)
+
+
+def rungs_taken(cell: Cell, level: Level) -> int:
+    """How many of a cell's rungs are taken at a level, wholly or in part."""
+    return 0 if cell.always or not cell.planned else min(cell.lowest, level.variant + (level.percent < 100))
 
 
 def taken(rung: Rung, level: Level) -> bool:

@@ -4,6 +4,7 @@ The same objects come back tick after tick, and there may be thousands of them; 
 when somebody has written something else. It only saves time: with it and without it the plan is the same.
 """
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -31,7 +32,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
 class Compiled(Struct, frozen=True, kw_only=True):
     """What was derived, and what from. `links` hold the objects of the present snapshot; `parts` are what each scaler bears of its
-    planned cells; `ladder` is that of all cells.
+    planned cells; `ladder` is that of all cells, `ladders` are those of each pool; `pool_of` a scaler.
     """
 
     written: Written
@@ -41,6 +42,8 @@ class Compiled(Struct, frozen=True, kw_only=True):
     parts: dict[Key, list[Part]]
     of_policy: dict[Key, list[Cell]]
     ladder: list[Rung]
+    ladders: dict[Key, list[Rung]]
+    pool_of: dict[Key, Key]
 
 
 def written_in(snapshot: Snapshot) -> Written:
@@ -71,6 +74,8 @@ def compiled(snapshot: Snapshot, before: Compiled | None) -> Compiled:
         of_policy[key.policy].append(cell)
         for scaler in cell.scalers:
             of_scaler.setdefault(scaler, []).append(cell)
+    pool_of = {scaler.stored.key: pool for pool, scalers in links.scalers_of.items() for scaler in scalers}
+    rungs = ladder(cells.values())
     return Compiled(
         written=written,
         links=links,
@@ -78,8 +83,24 @@ def compiled(snapshot: Snapshot, before: Compiled | None) -> Compiled:
         of_scaler=of_scaler,
         parts={key: [part_of(cell, key) for cell in own if cell.planned] for key, own in of_scaler.items()},
         of_policy=of_policy,
-        ladder=ladder(cells.values()),
+        ladder=rungs,
+        ladders=ladders(rungs, pool_of),
+        pool_of=pool_of,
     )
+
+
+def ladders(rungs: Iterable[Rung], pool_of: Mapping[Key, Key]) -> dict[Key, list[Rung]]:
+    """The ladder of each pool; a cell that several pools carry is on each of theirs."""
+    found: dict[Key, list[Rung]] = {}
+    for rung in rungs:
+        for pool in pools_of(rung.cell, pool_of):
+            found.setdefault(pool, []).append(rung)
+    return found
+
+
+def pools_of(cell: Cell, pool_of: Mapping[Key, Key]) -> set[Key]:
+    """The pools that carry a cell."""
+    return {pool_of[scaler] for scaler in cell.scalers if scaler in pool_of}
 
 
 def _renewed(links: Links, snapshot: Snapshot) -> Links:

@@ -36,11 +36,14 @@ class Shedding(Struct, frozen=True, kw_only=True):
     advised: tuple[Taken, ...]
 
 
-def pressed(scene: Scene, view: ScalerView) -> bool:
-    """Whether a scaler's users feel its shortage: it is saturated, or something was taken from them."""
-    return view.saturated or any(
-        scene.memory[cell.key].level != FIRST and cell.mode == "Auto" for cell in scene.by_scaler.get(view.key, ())
-    )
+def not_whole(scene: Scene) -> dict[Key, list[Cell]]:
+    """By scaler: its cells in mode Auto from whose users something was taken."""
+    found: dict[Key, list[Cell]] = {}
+    for key, memory in scene.memory.items():
+        if memory.level != FIRST and (cell := scene.cells[key]).mode == "Auto":
+            for scaler in cell.scalers:
+                found.setdefault(scaler, []).append(cell)
+    return found
 
 
 def shortages(scene: Scene, decided: Sequence[Decided]) -> list[Shortage]:

@@ -112,7 +112,7 @@ def user_cells(
             users = wanted.setdefault(CellKey(policy.stored.key, audience), [])
             users += [user for user in heavy if user not in users]
     return {
-        (key := CellKey(parent.policy, user)): structs.replace(cells[parent], key=key)
+        (key := CellKey(parent.policy, user)): structs.replace(cells[parent], key=key, alone=True)
         for parent, users in sorted(wanted.items())
         if parent in cells and may_be_split(cells[parent])
         for user in users[:MOST_USERS]

@@ -32,13 +32,14 @@ def in_force(
     A tier that the policy gives no part in the feature (`Never`) has no cell that a person could speak of.
     """
     found: dict[CellKey, StoredOverride] = {}
+    standing = [o for o in overrides if now < ends_at(o.spec, created_at=o.created_at)]
+    if not standing:
+        return found
     by_policy: dict[Key, list[Cell]] = {}
     for cell in cells.values():
         if cell.planned:
             by_policy.setdefault(cell.key.policy, []).append(cell)
-    for override in sorted(overrides, key=lambda o: (o.created_at, o.key)):
-        if now >= ends_at(override.spec, created_at=override.created_at):
-            continue
+    for override in sorted(standing, key=lambda o: (o.created_at, o.key)):
         for cell in by_policy.get(Key(override.key.namespace, override.spec.policy_ref.name), ()):
             if override.spec.variant in cell.variants and covers(override, cell.key):
                 found[cell.key] = override

@@ -278,7 +278,7 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         tiers=tuple((p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
-        leaving=w.view.supply.leaving,
+        pods=w.view.supply.pods,
         pressed=pressed,
         closed=now < w.memory.closed_until,
         fixed=not acts or bool(w.view.demand.missing) or w.view.blind,

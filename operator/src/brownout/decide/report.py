@@ -1,5 +1,6 @@
 """The plan in full: every decision with its numbers, its conditions and its words. Decides nothing."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
@@ -7,7 +8,8 @@ from msgspec import Struct
 from brownout.api.override import ends_at
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
-from brownout.decide.cells import FIRST, Cell, Rung, taken
+from brownout.decide.cells import FIRST, Cell, Rung, ladder, rungs_taken, taken
+from brownout.decide.compiled import ladders, pools_of
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding
 from brownout.decide.memory import PoolMemory
@@ -52,8 +54,12 @@ def describe(r: Report) -> Plan:
             scalers[key] = _unusable_scaler(r, scaler)
     advice = {step.cell.key: step.level for step in r.shedding.advised}
     policies = {key: _policy(r, policy, advice) for key, policy in r.scene.snapshot.policies.items()}
-    ladders = _ladders(r)
-    pools = {key: _pool(r, deal, scalers, ladders[key]) for deal in r.deals for key in [deal.pool.stored.key]}
+    ladders, taken_of = _ladders(r), _rungs_taken(r)
+    pools = {
+        key: _pool(r, deal, scalers, ladders.get(key, ()), taken_of[key])
+        for deal in r.deals
+        for key in [deal.pool.stored.key]
+    }
     overrides = {key: _override(r, override) for key, override in r.scene.snapshot.overrides.items()}
     return Plan(
         at=r.scene.now,
@@ -73,6 +79,25 @@ def _is_shown(r: Report, cell: Cell) -> bool:
 
 def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str = "") -> Verdict:
     return Verdict(type=kind, status=status, reason=reason, message=message)
+
+
+EVIDENCE_IS_THERE = _verdict(Condition.METRICS_AVAILABLE, True, Reason.AVAILABLE)
+NOT_HELD = _verdict(Condition.HELD, False, Reason.AVAILABLE)
+NOT_LIMITED = _verdict(Condition.SCALING_LIMITED, False, Reason.STEADY)
+NOT_SATURATED = _verdict(Condition.SATURATED, False, Reason.NOT_SATURATED)
+NOT_SHEDDING = _verdict(Condition.SHEDDING, False, Reason.SERVED)
+NOT_OVERRIDDEN = _verdict(Condition.OVERRIDDEN, False, Reason.SERVED)
+"""What is true of nearly everything nearly always."""
+
+
+def _evidence(missing: str) -> Verdict:
+    """Whether all evidence is there, or what is `missing`."""
+    return _verdict(Condition.METRICS_AVAILABLE, False, Reason.MISSING, missing) if missing else EVIDENCE_IS_THERE
+
+
+def _held(missing: str) -> Verdict:
+    """Whether decisions wait for what is `missing`."""
+    return _verdict(Condition.HELD, True, Reason.MISSING, missing) if missing else NOT_HELD
 
 
 def _scaler(r: Report, d: Decided) -> ScalePlan:
@@ -115,38 +140,25 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
 
 def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
     view, missing = d.view, d.view.demand.missing
-    limited = bool(d.limited_by)
-    held = d.rule is Reason.HELD
-    verdicts = [
-        r.scene.compiled.links.ready["InferenceScaler", view.key],
-        _verdict(
-            Condition.METRICS_AVAILABLE,
-            not missing,
-            Reason.MISSING if missing else Reason.AVAILABLE,
-            "; ".join(missing),
-        ),
-        _verdict(
-            Condition.SCALING_LIMITED,
-            limited,
-            d.rule if limited else Reason.STEADY,
-            f"{d.demanded} replicas are demanded, limited by {d.limited_by}" if limited else "",
-        ),
-        _verdict(
-            Condition.SATURATED,
-            view.saturated,
-            Reason.SATURATED if view.saturated else Reason.NOT_SATURATED,
-        ),
-        _verdict(Condition.HELD, held, Reason.HELD if held else Reason.AVAILABLE, d.message if held else ""),
-    ]
+    ready, limits = r.scene.compiled.links.ready["InferenceScaler", view.key], NOT_LIMITED
+    if d.limited_by:
+        words = f"{d.demanded} replicas are demanded, limited by {d.limited_by}"
+        limits = _verdict(Condition.SCALING_LIMITED, True, d.rule, words)
     if view.supply.dead:
-        verdicts[0] = _verdict(
+        ready = _verdict(
             Condition.READY,
             False,
             Reason.PODS_NOT_READY,
             f"{view.supply.dead} pods did not become ready within coldStart.giveUpAfterSeconds "
             f"({view.spec.cold_start.give_up_after_seconds}); look at their events and logs",
         )
-    return tuple(verdicts)
+    return (
+        ready,
+        _evidence("; ".join(missing)),
+        limits,
+        _verdict(Condition.SATURATED, True, Reason.SATURATED) if view.saturated else NOT_SATURATED,
+        _verdict(Condition.HELD, True, Reason.HELD, d.message) if d.rule is Reason.HELD else NOT_HELD,
+    )
 
 
 def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
@@ -169,36 +181,28 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
 
 def _policy(r: Report, policy: Policy, advice: Mapping[CellKey, Level]) -> PolicyPlan:
     key = policy.stored.key
-    own = [cell for cell in r.scene.by_policy[key] if _is_shown(r, cell)]
+    own = [cell for cell in r.scene.by_policy[key] if not cell.alone or _is_shown(r, cell)]
     cells = tuple([_cell(r, cell, advice.get(cell.key)) for cell in own])
     below = [c for c in cells if c.level != FIRST or c.overridden_to]
-    shedding = [c for c in cells if c.level != FIRST]
-    missing = next((r.scene.stale[cell.key] for cell in own if cell.key in r.scene.stale), "")
+    shedding = sum([c.level != FIRST for c in below])
+    overridden = any(c.overridden_to for c in below)
+    stale = r.scene.stale
+    missing = next((stale[cell.key] for cell in own if cell.key in stale), "") if stale else ""
     unread = missing or (policy.heaviest.message if isinstance(policy.heaviest, Missing) else "")
     verdicts = [r.scene.compiled.links.ready["FeaturePolicy", key]]
     if own:
+        words = f"{shedding} of {len(cells)} cells have less than {own[0].variants[0]}"
         verdicts += [
-            _verdict(Condition.METRICS_AVAILABLE, not unread, Reason.MISSING if unread else Reason.AVAILABLE, unread),
-            _verdict(
-                Condition.SHEDDING,
-                bool(shedding),
-                Reason.CAPACITY if shedding else Reason.SERVED,
-                f"{len(shedding)} of {len(cells)} cells have less than {cells[0].variant_name if not shedding else own[0].variants[0]}"
-                if shedding
-                else "",
-            ),
-            _verdict(
-                Condition.OVERRIDDEN,
-                any(c.overridden_to for c in cells),
-                Reason.OVERRIDE if any(c.overridden_to for c in cells) else Reason.SERVED,
-            ),
-            _verdict(Condition.HELD, bool(missing), Reason.MISSING if missing else Reason.AVAILABLE, missing),
+            _evidence(unread),
+            _verdict(Condition.SHEDDING, True, Reason.CAPACITY, words) if shedding else NOT_SHEDDING,
+            _verdict(Condition.OVERRIDDEN, True, Reason.OVERRIDE) if overridden else NOT_OVERRIDDEN,
+            _held(missing),
         ]
     return PolicyPlan(
         key=key,
         cells=cells,
         version=r.versions.get(key, policy.stored.status.version),
-        summary="; ".join(f"{c.key.audience}: {c.overridden_to or _served_words(r, c)}" for c in below) or "all",
+        summary="; ".join([f"{c.key.audience}: {c.overridden_to or _served_words(r, c)}" for c in below]) or "all",
         verdicts=tuple(verdicts),
     )
 
@@ -238,19 +242,26 @@ def _cell(r: Report, cell: Cell, advised: Level | None) -> CellPlan:
 
 
 def _ladders(r: Report) -> dict[Key, list[Rung]]:
-    """The ladder of each pool."""
-    pool_of = {d.view.key: deal.pool.stored.key for deal in r.deals for d in deal.decided}
-    found: dict[Key, list[Rung]] = {deal.pool.stored.key: [] for deal in r.deals}
-    for rung in r.scene.ladder():
-        if _is_shown(r, rung.cell):
-            for pool in {pool_of[scaler] for scaler in rung.cell.scalers if scaler in pool_of}:
-                found[pool].append(rung)
+    """The ladder of each pool: single users who are spoken of are before all others."""
+    known = r.scene.compiled
+    users = ladders(ladder([cell for cell in r.scene.users.values() if _is_shown(r, cell)]), known.pool_of)
+    return {**known.ladders, **{pool: [*rungs, *known.ladders[pool]] for pool, rungs in users.items()}}
+
+
+def _rungs_taken(r: Report) -> Counter[Key]:
+    """How many rungs of each pool's ladder are taken, wholly or in part."""
+    found: Counter[Key] = Counter()
+    for key, memory in r.scene.memory.items():
+        if memory.level == FIRST or not _is_shown(r, cell := r.scene.cells[key]):
+            continue
+        for pool in pools_of(cell, r.scene.compiled.pool_of):
+            found[pool] += rungs_taken(cell, memory.level)
     return found
 
 
-def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequence[Rung]) -> PoolPlan:
+def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequence[Rung], down: int) -> PoolPlan:
+    """A pool's line: of its `rungs`, `down` are taken."""
     key = deal.pool.stored.key
-    down = [rung for rung in rungs if taken(rung, r.scene.memory[rung.cell.key].level)]
     upcoming = next((rung for rung in rungs if not taken(rung, r.scene.memory[rung.cell.key].level)), None)
     worst = max(deal.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
     saturated = worst is not None and worst.view.saturated
@@ -276,7 +287,7 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         saturated_by=worst.view.key.name if worst and saturated else "",
         saturated_since=r.pools[key].saturated_since,
         saturation_message=words,
-        rungs_taken=len(down),
+        rungs_taken=down,
         rungs_total=len(rungs),
         next_rung=str(upcoming) if upcoming else "",
         last_rung=r.pools[key].last_rung,
@@ -288,8 +299,8 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
                 Reason.SATURATED if saturated else Reason.NOT_SATURATED,
                 f"{worst.view.key} is saturated" if worst and saturated else "",
             ),
-            _verdict(Condition.SHEDDING, bool(down), Reason.CAPACITY if down else Reason.SERVED),
-            _verdict(Condition.HELD, bool(unreadable), Reason.MISSING if unreadable else Reason.AVAILABLE, unreadable),
+            _verdict(Condition.SHEDDING, down > 0, Reason.CAPACITY if down else Reason.SERVED),
+            _held(unreadable),
         ),
     )
 

@@ -31,7 +31,7 @@ class Objection(Struct, frozen=True):
 
 
 class Lowering(Struct, frozen=True, kw_only=True):
-    """A proposal to go down. `shed` names this scaler's cells that are not back."""
+    """A proposal to go down. `shed` names a cell of this scaler that is not back, where there is one."""
 
     view: ScalerView
     to: int

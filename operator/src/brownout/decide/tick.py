@@ -4,7 +4,7 @@ In order: look (links, cells, demand, saturation), deal GPUs out, go down the la
 where it fits, and say why. Overrides are last and on top, each until it expires.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
@@ -13,9 +13,9 @@ from brownout.api.resources import Key
 from brownout.decide.arbitrate import gpus_of
 from brownout.decide.assess import view_scaler
 from brownout.decide.carry import by_name, kept, variant_names
-from brownout.decide.cells import FIRST
+from brownout.decide.cells import FIRST, Cell
 from brownout.decide.evidence import Missing
-from brownout.decide.features import Shedding, pressed, restore_all, shed_all, went_down
+from brownout.decide.features import Shedding, not_whole, restore_all, shed_all, went_down
 from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
@@ -39,7 +39,8 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     memory = by_name(memory, snapshot.policies)
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
     scene = look(snapshot, memory, now=now)
-    deals = [_deal(scene, pool, memory, elapsed) for _, pool in sorted(snapshot.pools.items())]
+    lacking = not_whole(scene)
+    deals = [_deal(scene, pool, memory, elapsed, lacking) for _, pool in sorted(snapshot.pools.items())]
     shedding = shed_all(scene, deals)
     views = {d.view.key: d.view for deal in deals for d in deal.decided}
     scene = scene.now_at({s.cell.key: went_down(scene, s, capacity=ready_for(s.cell, views)) for s in shedding.taken})
@@ -63,17 +64,17 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     return describe(report), kept(new, memory, snapshot)
 
 
-def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
-    """Deal a pool's GPUs out among its scalers."""
+def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float, lacking: Mapping[Key, list[Cell]]) -> Deal:
+    """Deal a pool's GPUs out among its scalers, of whose cells some are `lacking` something."""
     key = pool.stored.key
     views = [
         view_scaler(scene, scaler, pool, memory.scalers.get(scaler.stored.key, ScalerMemory()), elapsed=elapsed)
         for scaler in scene.compiled.links.scalers_of.get(key, ())
     ]
     percent = pool.stored.spec.saturation.restore_percent
-    wishes = [_wish(scene, view, percent) for view in views]
+    wishes = [_wish(scene, view, lacking.get(view.key, ()), percent) for view in views]
     gpus = gpus_of(pool)
-    in_need = frozenset(view.key for view in views if pressed(scene, view))
+    in_need = frozenset([view.key for view in views if view.saturated or view.key in lacking])
     return Deal(
         pool=pool,
         gpus=gpus,
@@ -82,16 +83,12 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float) -> Deal:
     )
 
 
-def _wish(scene: Scene, view: ScalerView, restore_percent: int) -> Wish:
+def _wish(scene: Scene, view: ScalerView, lacking: Sequence[Cell], restore_percent: int) -> Wish:
     """What a scaler wishes; what a person or a mode holds down does not hold replicas up."""
-    shed = [
-        cell
-        for cell in scene.by_scaler.get(view.key, ())
-        if cell.mode == "Auto" and cell.key not in scene.overridden and scene.memory[cell.key].level != FIRST
-    ]
+    shed = [cell for cell in lacking if cell.key not in scene.overridden]
     return wish(
         view,
-        shed=tuple(f"{cell.key} has {cell.name(scene.memory[cell.key].level)}" for cell in shed),
+        shed=tuple([f"{cell.key} has {cell.name(scene.memory[cell.key].level)}" for cell in shed[:1]]),
         dearest_shed=max((cell.cost(FIRST, view.key) for cell in shed), default=0.0) * view.memory.cost_factor,
         restore_percent=restore_percent,
         now=scene.now,
@@ -131,10 +128,8 @@ def _restore(
 
 def _versions(scene: Scene, memory: Memory) -> dict[Key, int]:
     """Each policy's version: one more where any cell's users have something else than before, never less than stored."""
-    changed = set()
-    for key, level in scene.served.items():
-        if _had(key, scene, memory) != level:
-            changed.add(key.policy)
+    had = memory.served
+    changed = {key.policy for key, now in scene.served.items() if (had.get(key) or _had(key, scene, memory)) != now}
     return {
         key: max(1, memory.versions.get(key, 0), policy.stored.status.version) + (1 if key in changed else 0)
         for key, policy in scene.policies.items()

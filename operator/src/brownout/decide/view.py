@@ -7,8 +7,7 @@ from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.demand import Demand
 from brownout.decide.learn import cold_start_seconds
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.removal import leaves_first
-from brownout.decide.snapshot import Scaler, Workload
+from brownout.decide.snapshot import Pod, Scaler, Workload
 
 
 class Supply(Struct, frozen=True, kw_only=True):
@@ -17,7 +16,7 @@ class Supply(Struct, frozen=True, kw_only=True):
     A pod that failed for good is replaced by its controller, so of those that are given up only as many count as replicas
     are lacking for: what an eviction left lying about is nobody's replica.
 
-    `leaving`: the nodes of the pods that have one, in the order in which a scale-down would take them.
+    `pods` are those that are not on their way out, `by_node` counts them.
     """
 
     replicas: int
@@ -27,7 +26,7 @@ class Supply(Struct, frozen=True, kw_only=True):
     dead: int
     coming_ready_at: float | None
     by_node: dict[str, int]
-    leaving: tuple[str, ...] = ()
+    pods: tuple[Pod, ...] = ()
 
     @property
     def capacity(self) -> float:
@@ -37,14 +36,14 @@ class Supply(Struct, frozen=True, kw_only=True):
 
 def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemory, *, now: float) -> Supply:
     """Count a workload's replicas. What is not ready giveUpAfterSeconds after its creation is given up: dead."""
-    alive = [pod for pod in workload.pods if not pod.terminating]
-    ready = [pod for pod in alive if pod.ready_at is not None and not pod.failed]
+    alive = tuple([pod for pod in workload.pods if not pod.terminating])
     unready = [pod for pod in alive if pod.ready_at is None or pod.failed]
+    ready = len(alive) - len(unready)
     given_up = [pod for pod in unready if now - pod.created_at > spec.cold_start.give_up_after_seconds]
     loading = [pod for pod in unready if pod not in given_up and not pod.failed]
-    there = max(workload.replicas, len(ready) + len(loading))
-    dead = min(len(given_up), there - len(ready) - len(loading))
-    coming = there - len(ready) - dead
+    there = max(workload.replicas, ready + len(loading))
+    dead = min(len(given_up), there - ready - len(loading))
+    coming = there - ready - dead
     expected = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
     due = [max(now, pod.created_at + expected) for pod in loading]
     nodes: dict[str, int] = {}
@@ -54,12 +53,12 @@ def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemor
     return Supply(
         replicas=workload.replicas,
         gpus=spec.gpus_per_replica or workload.gpus_per_replica,
-        ready=len(ready),
+        ready=ready,
         coming=coming,
         dead=dead,
         coming_ready_at=min(due) if due else (now + expected if coming else None),
         by_node=nodes,
-        leaving=tuple([pod.node for pod in leaves_first(alive) if pod.node is not None]),
+        pods=alive,
     )
 
 
