@@ -28,7 +28,7 @@ class Cell(Struct, frozen=True, kw_only=True):
     """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to.
 
     `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now. `alone`: this
-    is one user (`decide.heavy`), and nobody has a part of one.
+    is one user (`decide.heavy`): a part of it is a part of the time.
     """
 
     key: CellKey

@@ -14,10 +14,14 @@ from typing import Protocol, TypeVar
 class Placed(Protocol):
     """A pod: where it is, since when, and since when it serves."""
 
-    name: str
-    created_at: float
-    ready_at: float | None
-    node: str | None
+    @property
+    def name(self) -> str: ...
+    @property
+    def created_at(self) -> float: ...
+    @property
+    def ready_at(self) -> float | None: ...
+    @property
+    def node(self) -> str | None: ...
 
 
 AnyPod = TypeVar("AnyPod", bound=Placed)

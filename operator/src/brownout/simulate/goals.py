@@ -163,7 +163,7 @@ def _restart(judged: Judged) -> Goal:
 
 def _p95(results: Sequence[Results]) -> dict[str, float]:
     """By scenario that has episodes, the worse where one is there twice: the 95th percentile over seeds of the worst episode's seconds."""
-    found = {}
+    found: dict[str, float] = {}
     for one in results:
         worst = sorted(max(f.seconds_to_protect) for f in one.figures[OURS].values() if f.seconds_to_protect)
         if worst:
