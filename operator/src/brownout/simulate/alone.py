@@ -25,6 +25,8 @@ class HeldBack:
     def say(self, levels: Mapping[CellKey, Level]) -> int:
         """Take a controller's word, and return how many users have another level by it; who is not named is whole."""
         said = {key: level for key, level in levels.items() if key.audience.user and level != FIRST}
+        if not said and not self._said:
+            return 0
         changed = sum(said.get(key) != self._said.get(key) for key in said.keys() | self._said.keys())
         self._said = said
         return changed

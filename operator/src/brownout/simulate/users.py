@@ -52,10 +52,13 @@ class Users:
         found: dict[Key, Rates] = {}
         if heaviest is None:
             return found
-        for user, rate in zip(heaviest.users.ravel().tolist(), heaviest.rates.ravel().tolist(), strict=True):
-            if user != NOBODY:
-                key = self.key(user)
-                found.setdefault(key.policy, {})[key.audience] = Sample(rate, at)
+        for users, rates in zip(heaviest.users.tolist(), heaviest.rates.tolist(), strict=True):
+            if users[0] == NOBODY:
+                continue
+            of_policy = found.setdefault(self.key(users[0]).policy, {})
+            for user, rate in zip(users, rates, strict=True):
+                if user != NOBODY:
+                    of_policy[(self._keys.get(user) or self.key(user)).audience] = Sample(rate, at)
         return found
 
     def rate(self, key: CellKey, streams: Floats) -> float:
