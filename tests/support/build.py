@@ -421,6 +421,7 @@ def cell(
         variants=names,
         costs=costs,
         scalers=frozenset(key for by_scaler in costs for key in by_scaler),
+        alone=bool(who.user),
     )
     assert clamp(FIRST, described) == FIRST
     return CellAt(cell=described)

@@ -63,7 +63,7 @@ class HeldBack:
                 for asks in (own, own[state.stage[own] == IN_TIME], own[state.stage[own] == LATE])
             )
             of = places[parent_of(key)]
-            cell = structs.replace(cells[of], key=key)
+            cell = structs.replace(cells[of], key=key, alone=True)
             found.append(
                 Alone(
                     cell=cell, of=of, variant=depth // 100, percent=100 - depth % 100, asked=asked, good=good, late=late

@@ -133,7 +133,7 @@ def _with_users(cells: Mapping[CellKey, Cell], policies: Iterable[StoredPolicy])
             whole = cells.get(CellKey(policy.key, Audience(line.tier, line.cohort)))
             if line.user and whole is not None:
                 key = CellKey(policy.key, Audience(line.tier, line.cohort, line.user))
-                found[key] = structs.replace(whole, key=key)
+                found[key] = structs.replace(whole, key=key, alone=True)
     return found
 
 
