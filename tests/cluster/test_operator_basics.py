@@ -24,8 +24,8 @@ def test_beyond_the_pool_features_go_from_the_free_tier_and_come_back(world: Wor
     world.wait_for_replicas(4)
     assert world.served("pro") == ("full", 100)
     assert world.condition("FeaturePolicy", FEATURE, "Shedding")["status"] == "True"
-    world.set_load(pro=0.5, free=0.5)
-    world.wait_for_variant("free", "full")
+    world.set_load(pro=0.5, free=0.5, admitted=0.05)
+    world.wait_for_variant("free", "full", seconds=120)
     assert world.condition("FeaturePolicy", FEATURE, "Shedding")["status"] == "False"
 
 

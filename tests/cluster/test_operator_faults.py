@@ -65,8 +65,8 @@ def test_prometheus_that_stops_in_mid_surge_freezes_everything_and_nothing_is_lo
         "evidence is back",
         seconds=60,
     )
-    world.set_load(pro=0.5, free=0.5)
-    world.wait_for_variant("free", "full", seconds=60)
+    world.set_load(pro=0.5, free=0.5, admitted=0.05)
+    world.wait_for_variant("free", "full", seconds=120)
 
 
 def test_a_prometheus_that_hangs_does_not_hang_the_operator(world: World, operator: Operator) -> None:
@@ -89,8 +89,8 @@ def test_an_operator_killed_in_mid_surge_reverses_nothing_when_it_is_back(world:
     after = world.status("FeaturePolicy", FEATURE)
     assert after["version"] == before["version"]
     assert [cell["since"] for cell in after["cells"]] == [cell["since"] for cell in before["cells"]]
-    world.set_load(pro=0.5, free=0.5)
-    world.wait_for_variant("free", "full")
+    world.set_load(pro=0.5, free=0.5, admitted=0.05)
+    world.wait_for_variant("free", "full", seconds=120)
 
 
 def test_a_pod_that_never_becomes_ready_is_given_up_and_said(world: World, operator: Operator) -> None:

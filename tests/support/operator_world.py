@@ -158,12 +158,13 @@ class World:
         )
         self.namespace.wait_until_ready("gauges")
 
-    def set_load(self, *, pro: float = 0.0, free: float = 0.0, extra: str = "") -> None:
-        """Offered requests a second by tier, all of them admitted; `extra` is further text of gauges."""
+    def set_load(self, *, pro: float = 0.0, free: float = 0.0, admitted: float | None = None, extra: str = "") -> None:
+        """Offered requests a second by tier, all of them admitted, or so many of the free ones; `extra` is further text of gauges."""
+        let_through = free if admitted is None else admitted
         lines = [
             f'{which}{{feature="{FEATURE}",tier="{tier}",cohort=""}} {rate}'
-            for which in ("offered", "admitted")
-            for tier, rate in (("pro", pro), ("free", free))
+            for which, of_free in (("offered", free), ("admitted", let_through))
+            for tier, rate in (("pro", pro), ("free", of_free))
         ]
         self.set_gauges("\n".join([*lines, extra, ""]))
 

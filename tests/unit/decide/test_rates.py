@@ -150,3 +150,28 @@ def test_what_was_let_through_counts_only_while_a_step_is_long_past() -> None:
 
 def test_a_clock_that_runs_backwards_makes_nothing_younger_than_it_is() -> None:
     assert asked(DENIED, 0.0, later=-500) == 10.0
+
+
+# --- what those who are served say of all
+
+
+def test_a_surge_that_ended_while_it_was_answered_is_over_for_those_who_were_denied_too() -> None:
+    """A tenth is served and asks for next to nothing: nobody waits an hour until what was remembered has faded."""
+    memory = structs.replace(DENIED, visible_rate=0.05, admitted_rate=0.05)
+
+    remembered = asked(memory, 0.05, later=60.0)
+    assert remembered is not None
+    assert remembered > 9.0
+    told = asked_by_all(
+        memory, 0.05, denies=True, served=0.1, window=RATE_WINDOW_SECONDS, now=NOW + 60.0, remember_seconds=3600.0
+    )
+    assert told is not None
+    assert 0.5 < told < 1.0
+
+
+def test_those_who_are_served_raise_nothing_and_few_of_them_prove_little() -> None:
+    memory = structs.replace(DENIED, visible_rate=1.0, admitted_rate=1.0)
+
+    assert asked_by_all(
+        memory, 1.0, denies=True, served=0.1, window=RATE_WINDOW_SECONDS, now=NOW + 60.0, remember_seconds=3600.0
+    ) == pytest.approx(10.0, rel=0.02)

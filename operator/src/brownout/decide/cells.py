@@ -65,6 +65,13 @@ class Cell(Struct, frozen=True, kw_only=True):
         denial = len(self.variants) - 1
         return level.variant == denial or (level.variant + 1 == denial and level.percent < 100)
 
+    def let_through(self, level: Level) -> float:
+        """The part of its users who are not denied at a level, from 0 to 1."""
+        denial = len(self.variants) - 1
+        if level.variant == denial:
+            return 0.0
+        return level.percent / 100 if level.variant + 1 == denial else 1.0
+
     def loads(self, level: Level) -> frozenset[Key]:
         """The scalers that carry more with a part of the next better variant; giving back may relieve another."""
         better = level.variant if level.percent < 100 else level.variant - 1

@@ -98,14 +98,27 @@ def follow(
     return structs.replace(memory, rate=rate, mean_rate=mean, visible_rate=visible, admitted_rate=let_through)
 
 
+SERVED_Z = 2.0
+"""Standard deviations by which what those who are served ask for is widened, before it is taken for what all would ask for."""
+
+
 def asked_by_all(
-    memory: CellMemory, seen: float | None, *, denies: bool, window: float, now: float, remember_seconds: float
+    memory: CellMemory,
+    seen: float | None,
+    *,
+    denies: bool,
+    window: float,
+    now: float,
+    remember_seconds: float,
+    served: float = 0.0,
 ) -> float | None:
     """What all of a cell's users would ask for, in requests a second; None: never measured.
 
     Of a cell that denies nobody it is what is seen, and for a while after a step what was expected of it. Of one that
     `denies` some it is what was asked for before the last step: grown or shrunk as those who still ask are, or, where they
-    are too few to tell, fading over `remember_seconds`.
+    are too few to tell, fading over `remember_seconds`. And no more than what the part of them that is `served` (0 to 1) asks
+    for says with hardly a doubt: who has the feature does not stop asking, so a surge that ended while it was being answered
+    is over for those who have nothing as well.
     """
     settled = memory.last_step_at is None or now - memory.last_step_at >= SETTLE_SECONDS
     if memory.shed_rate is None or (settled and not denies and seen is not None):
@@ -115,5 +128,13 @@ def asked_by_all(
     visible = memory.visible_rate
     if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
         expected = memory.shed_rate * seen / visible
+    if served > 0 and memory.admitted_rate is not None:
+        expected = min(expected, _surely_below(memory.admitted_rate, window) / served)
     most = MOST_GROWTH * expected if denies else float("inf")
     return max(expected, min(seen or 0.0, most))
+
+
+def _surely_below(rate: float, window: float) -> float:
+    """A rate that is hardly ever the true one's lesser: by Anscombe's transform, as in `deviations`."""
+    seconds = window_seconds(rate, window)
+    return ((sqrt(rate * seconds + 3 / 8) + SERVED_Z / 2) ** 2 - 3 / 8) / seconds

@@ -173,6 +173,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
             remembered[key],
             seen[key],
             denies=cell.denies(remembered[key].level),
+            served=cell.let_through(remembered[key].level),
             window=window,
             now=now,
             remember_seconds=remember_seconds(cell, policy.stored.spec.demand),

@@ -154,6 +154,7 @@ def _candidate(seen: Seen, one: CellSeen, cell: Cell) -> Candidate:
             one.memory,
             None,
             denies=cell.denies(one.memory.level),
+            served=cell.let_through(one.memory.level),
             window=RATE_WINDOW_SECONDS,
             now=seen.now,
             remember_seconds=remember_seconds(cell, spec.demand),
