@@ -106,13 +106,21 @@ def test_rare_and_heavy_requests_are_noisier_than_frequent_light_ones() -> None:
 
 
 def test_a_queue_of_400_behind_ten_replicas_is_a_little_more_flow() -> None:
-    """400 requests of one GPU-second each; the HPA's formula on their number would ask for forty times the replicas."""
-    calm = view(scaler(replicas=10, drain_seconds=60), policy(offered={"free": 7.0}))
+    """400 requests of one GPU-second each; the HPA's formula on their number would ask for forty times the replicas.
 
-    queued = view(scaler(replicas=10, drain_seconds=60, backlog=400.0), policy(offered={"free": 7.0}))
+    Pods take 100 s to be ready, so four more empty it in as long; in drainSeconds those that are there are to empty it.
+    """
+    calm = view(scaler(replicas=10), policy(offered={"free": 7.0}))
 
-    assert calm.demanded == 10
-    assert queued.demanded == calm.demanded + 7
+    queued = view(scaler(replicas=10, backlog=400.0), policy(offered={"free": 7.0}))
+
+    assert (calm.demanded, queued.demanded) == (10, 14)
+
+
+def test_where_replicas_start_sooner_than_a_queue_is_to_be_empty_it_is_emptied_in_drain_seconds() -> None:
+    queued = view(scaler(replicas=10, drain_seconds=200, backlog=400.0), policy(offered={"free": 7.0}))
+
+    assert queued.demanded == 10 + 2
 
 
 def test_a_backlog_alone_is_planned_to_be_worked_off() -> None:

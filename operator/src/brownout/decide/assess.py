@@ -86,20 +86,26 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         memory=memory,
         saturation=ratio,
         saturated=memory.saturated,
-        demanded=_replicas(demand, demand.planned, supply, spec),
+        demanded=_replicas(demand, demand.planned, supply, spec, lead=lead),
         forecast=_forecast(demand, memory, supply, spec, lead=lead, window=window),
         tiers=tiers,
         floor=0 if demand.floor is None else _for_flow(demand.floor.upper, supply, spec.flow.target_percent),
     )
 
 
-def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: InferenceScalerSpec) -> int:
+def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: InferenceScalerSpec, *, lead: float) -> int:
+    """Replicas for a flow and what waits. A new one works a queue off from `lead` seconds on, a cold start later.
+
+    So where the flow is known a queue adds no more than what empties it in that time: while replicas load it grows, and would
+    ask for more and more of them, all of which idle once the first have emptied it.
+    """
+    drain = spec.queue.drain_seconds
     return replicas_for(
         demand,
         flow=None if flow is None else flow.upper,
         gpus=supply.gpus,
         target_percent=spec.flow.target_percent,
-        drain_seconds=spec.queue.drain_seconds,
+        drain_seconds=drain if flow is None else max(drain, round(lead)),
     )
 
 
@@ -140,7 +146,7 @@ def _forecast(
     if spec.forecast.method == "None" or demand.offered is None:
         return None
     expected = trend(memory.trend, noise=demand.offered.noise, window=window, lead_seconds=lead)
-    return None if expected is None else _replicas(demand, Flow(expected), supply, spec)
+    return None if expected is None else _replicas(demand, Flow(expected), supply, spec, lead=lead)
 
 
 def _let_through(scene: Scene, scaler: Key) -> Flow | None:
