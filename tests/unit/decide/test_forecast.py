@@ -6,20 +6,20 @@ import pytest
 
 from brownout.decide.evidence import Missing
 from brownout.decide.forecast import trend as trend_of
-from brownout.decide.history import HISTORY_SECONDS, History, remember
+from brownout.decide.history import HISTORY_SECONDS, History, history, remember
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import ScalePlan
 from brownout.decide.rates import RATE_WINDOW_SECONDS
 from support.build import GONE, NOW, named, policy, pool, scaler, snapshot, tick
 
 
-def trend(history: History, *, noise: float = 0.0, lead_seconds: float = 60.0) -> float | None:
-    return trend_of(history, noise=noise, window=RATE_WINDOW_SECONDS, lead_seconds=lead_seconds)
+def trend(known: History, *, noise: float = 0.0, lead_seconds: float = 60.0) -> float | None:
+    return trend_of(known, noise=noise, window=RATE_WINDOW_SECONDS, lead_seconds=lead_seconds)
 
 
 def line(start: float, slope: float, *, seconds: float = 60.0, step: float = 2.0) -> History:
     times = tuple(i * step for i in range(int(seconds / step) + 1))
-    return History(times, tuple(start + slope * time for time in times))
+    return history(times, (start + slope * time for time in times))
 
 
 def test_a_rising_line_goes_on_rising() -> None:
@@ -54,21 +54,21 @@ def test_a_slope_within_counting_noise_is_no_trend() -> None:
 
 def test_a_slope_within_the_scatter_of_its_own_points_is_no_trend() -> None:
     """Two levels in turn: the line through them rises a little, and by chance."""
-    scattered = History(tuple(float(i) for i in range(60)), (10.0, 13.0) * 30)
+    scattered = history(map(float, range(60)), (10.0, 13.0) * 30)
 
     assert trend(scattered) is None
 
 
 def test_the_history_is_a_minute_long() -> None:
-    history = History()
+    known = History()
     for second in range(0, 300, 2):
-        history = remember(history, now=float(second), value=1.0)
+        known = remember(known, now=float(second), value=1.0)
 
-    assert history.times[-1] - history.times[0] <= HISTORY_SECONDS
+    assert known.times[-1] - known.times[0] <= HISTORY_SECONDS
 
 
 def test_a_second_look_at_the_same_moment_replaces_the_first() -> None:
-    assert remember(History((1.0,), (5.0,)), now=1.0, value=6.0) == History((1.0,), (6.0,))
+    assert remember(history([1.0], [5.0]), now=1.0, value=6.0) == history([1.0], [6.0])
 
 
 def test_steady_load_with_counting_noise_is_hardly_ever_forecast_to_grow() -> None:
@@ -77,11 +77,11 @@ def test_steady_load_with_counting_noise_is_hardly_ever_forecast_to_grow() -> No
     rate, window = 4.0, int(RATE_WINDOW_SECONDS)
     counts = [sum(random.random() < rate / 20 for _ in range(20)) for _ in range(6000)]
     noise = (rate / window) ** 0.5
-    history = History()
+    known = History()
     found = 0
     for second in range(window, 6000, 2):
-        history = remember(history, now=float(second), value=sum(counts[second - window : second]) / window)
-        found += trend(history, noise=noise) is not None
+        known = remember(known, now=float(second), value=sum(counts[second - window : second]) / window)
+        found += trend(known, noise=noise) is not None
 
     assert found / 3000 < 0.02
 

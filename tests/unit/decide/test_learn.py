@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from brownout.decide.demand import Flow
-from brownout.decide.history import History
+from brownout.decide.history import history
 from brownout.decide.learn import cold_start_seconds, learn_cold_start, learn_cost
 from brownout.decide.memory import ScalerMemory
 from brownout.decide.rates import RATE_WINDOW_SECONDS
@@ -119,7 +119,7 @@ def test_missing_evidence_teaches_nothing_and_starts_the_wait_anew() -> None:
     again = learn_cost(blind, busy=10.0, declared=Flow(5.0), full=False, elapsed=TICK, now=302.0)
 
     assert blind.cost_factor == again.cost_factor == known.cost_factor
-    assert again.admitted == History((302.0,), (5.0,))
+    assert again.admitted == history([302.0], [5.0])
 
 
 def test_a_missing_busy_metric_teaches_nothing() -> None:

@@ -10,7 +10,7 @@ Against the sawtooth of periods of 2 to 10 minutes it loses a quarter less than 
 from collections.abc import Sequence
 from math import ceil
 
-from brownout.decide.history import History
+from brownout.decide.history import History, history
 
 REMEMBERED_SECONDS = 1800.0
 """Swings are looked for in so long a past,"""
@@ -29,7 +29,7 @@ def note(needs: History, *, replicas: int, now: float) -> History:
     if needs.times and now - needs.times[-1] < EVERY_SECONDS:
         return needs
     first = next((i for i, at in enumerate(needs.times) if now - at < REMEMBERED_SECONDS), len(needs.times))
-    return History(times=(*needs.times[first:], now), values=(*needs.values[first:], float(replicas)))
+    return history((*needs.times[first:], now), (*needs.values[first:], replicas))
 
 
 def swings(levels: Sequence[float]) -> bool:
