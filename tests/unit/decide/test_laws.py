@@ -36,12 +36,12 @@ def planned(decided: Plan) -> dict[CellKey, CellPlan]:
 
 
 def gpus_after(decided: Plan, seen: Snapshot, where: Pool) -> tuple[int, int]:
-    """GPUs that a pool's scalers hold now, and those that they hold once the plan is written."""
+    """GPUs that a pool's scalers hold now, and those that they may hold while the plan is written, if it fails to lower any."""
     before = after = 0
     for one in link(seen).scalers_of.get(where.stored.key, ()):
         found, each = decided.scalers[one.stored.key], one.stored.spec.gpus_per_replica or 1
         before += found.current * each
-        after += (found.replicas if found.write else found.current) * each
+        after += (max(found.replicas, found.current) if found.write else found.current) * each
     return before, after
 
 

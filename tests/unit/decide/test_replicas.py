@@ -351,10 +351,29 @@ def test_what_a_scaler_holds_above_its_plan_goes_to_a_short_one_after_sixty_seco
 
     assert {p.replicas for p in of(plans[:-1], "video")} == {6}
     assert (of(plans, "video")[-1].replicas, of(plans, "video")[-1].rule) == (3, Reason.RECLAIMED)
-    assert of(plans, "image")[-1].replicas == 5
+    assert (of(plans, "image")[-1].replicas, of(plans, "image")[-1].obtainable) == (2, 5)
     assert of(plans, "video")[-1].message == "3 replicas go to image, which is short of its share"
     assert {(p.goes_to, p.keeps) for p in of(plans, "video")} == {(named("image"), 3)}
     assert {p.goes_to for p in of(plans, "image")} == {None}
+
+
+def test_what_is_let_go_of_is_anothers_once_it_is_seen_to_be_free() -> None:
+    """A write may fail; both would hold it then, and one of them in vain."""
+    memory, has, seen_at = Memory(), {"image": 2, "video": 6}, []
+    for second in range(0, 90, 10):
+        now = NOW + second
+        there = [scaler(name, replicas=has[name], priority=90 if name == "image" else 10, at=now) for name in has]
+        decided, memory = tick(
+            snapshot(pool(8), *there, asks(3.9, at=now), asks(1.5, of="video", at=now)), memory, now=now
+        )
+        has = {key.name: found.replicas for key, found in decided.scalers.items()}
+        seen_at.append((second, has["image"], has["video"], decided.scalers[named("image")].rule))
+
+    assert seen_at[5:8] == [
+        (50, 2, 6, Reason.POOL_EXHAUSTED),
+        (60, 2, 3, Reason.WAITS),
+        (70, 5, 3, Reason.DEMAND),
+    ]
 
 
 def test_a_deficit_that_passes_reclaims_nothing() -> None:

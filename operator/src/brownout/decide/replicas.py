@@ -1,6 +1,6 @@
 """Replicas of every scaler of a pool: what each wants, what the pool can give, and which rule had the last word."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import ceil
 
 from msgspec import Struct, structs
@@ -244,11 +244,13 @@ def decide_replicas(
             granted, keep = after, kept
     winner = min(won, default=None)
     asked = in_one_tick(claims, gpus, keep=keep, granted=granted)
+    there = _while_others_hold(claims, gpus, keep, {w.view.key: w.view.supply.replicas for w in wishes})
     return [
         _decided(
             w,
             granted=granted[w.view.key],
             asked=asked[w.view.key],
+            there=there.get(w.view.key),
             keep=keep[w.view.key],
             ideal=ideal[w.view.key],
             taken_by=winner if w.view.key in lost else None,
@@ -262,6 +264,17 @@ def decide_replicas(
         )
         for w in wishes
     ]
+
+
+def _while_others_hold(
+    claims: Sequence[Claim], gpus: GPUs, keep: Mapping[Key, int], now: Mapping[Key, int]
+) -> Mapping[Key, int]:
+    """What there is for each scaler before anybody has let go of anything; nothing where nobody does.
+
+    A write may fail: what somebody is told to let go of is another's only once it is seen to be free, or both would hold it.
+    """
+    holds = {key: max(replicas, now[key]) for key, replicas in keep.items()}
+    return {} if holds == keep else share(claims, gpus, keep=holds)
 
 
 def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
@@ -318,6 +331,7 @@ def _decided(
     keep: int,
     ideal: int,
     taken_by: Key | None,
+    there: int | None,
     memory: ScalerMemory,
     falls_to: int | None,
     falls_for: Key | None,
@@ -327,7 +341,7 @@ def _decided(
     view, current, spec = w.view, w.view.supply.replicas, w.view.spec
     rule, message, limited_by = w.rule, w.message, w.limited_by
     if spec.mode == "Advise":  # what it would do by itself: the pool's GPUs are dealt out without it
-        granted, asked, keep = w.demanded, w.demanded, w.keep
+        granted, asked, there, keep = w.demanded, w.demanded, None, w.keep
     replicas = max(granted, keep)
     if taken_by is not None and spec.mode == "Auto":
         rule, message = (
@@ -341,6 +355,9 @@ def _decided(
     if asked < replicas and replicas > current:
         rule, message = Reason.WAITS, f"{message}; larger replicas are placed first"
         replicas = max(asked, keep)
+    if there is not None and current < replicas > there:
+        rule, message = Reason.WAITS, f"{message}; others let go of their GPUs first"
+        replicas = max(there, current)
     if replicas > current and w.rise < replicas:
         rule = Reason.STABILIZATION
         message = f"{message}; fewer were enough within behavior.scaleUp's stabilization window: {w.rise} now"
