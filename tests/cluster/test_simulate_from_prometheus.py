@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from msgspec import structs
 import yaml
+from msgspec import structs
 
 from brownout.cli.main import main
 from brownout.simulate.rates import rates
