@@ -77,6 +77,8 @@ def test_a_file_that_is_not_there_or_no_mapping_is_one_sentence(tmp_path: Path) 
         ({"workloads": {"image": WORLD["workloads"]["image"], "chat": {"objectiveSeconds": 5}}}, "no InferenceScaler chat; found image"),
         ({"workloads": {}}, "nothing is said of image; write at least image: {objectiveSeconds: 10}"),
         ({"manifests": "elsewhere"}, "no such file or folder"),
+        ({"paying": ["gold"]}, "scenario small: paying: no UserTier gold; found free, pro"),
+        ({"weights": {"tiers": {"pro": 10, "fre": 1}}}, "scenario small: weights.tiers: no UserTier fre; found free, pro"),
     ],
 )  # fmt: skip
 def test_a_scenario_that_does_not_fit_its_manifests_says_what_there_is(

@@ -76,6 +76,7 @@ def load(scenario: Scenario) -> Manifests:
             raise ScenarioError(
                 f"scenario {scenario.name}: manifests: {verdict.message or f'{kind} {key} cannot be used'}"
             )
+    _check_tiers(scenario, {key.name for key in found["UserTier"]})
     return Manifests(
         pool=pool,
         scalers=found["InferenceScaler"],
@@ -85,6 +86,16 @@ def load(scenario: Scenario) -> Manifests:
         cells=build_cells(links),
         links=links,
     )
+
+
+def _check_tiers(scenario: Scenario, known: set[str]) -> None:
+    """A misspelt tier would pay for nothing, or be worth nothing, and every figure would still look like one."""
+    for field, named in (("paying", scenario.paying), ("weights.tiers", scenario.weights.tiers)):
+        for tier in named:
+            if tier not in known:
+                raise ScenarioError(
+                    f"scenario {scenario.name}: {field}: no UserTier {tier}; found {', '.join(sorted(known)) or 'none'}"
+                )
 
 
 def manifest_files(scenario: Scenario) -> list[Path]:
