@@ -115,6 +115,7 @@ def test_a_trace_is_found_in_the_folder_of_traces_too(tmp_path: Path) -> None:
         ("t,rps\n0,1\n1,many\n", "line 3: could not convert string to float: 'many'; write numbers"),
         ("t,rps\nnoon,1\n", "line 2: Invalid isoformat string: 'noon'; write numbers, or ISO 8601 times"),
         ("t,rps\n", "no rows; a trace needs at least one"),
+        ("t,rps\n300,1\n0,2\n", "trace.csv: line 3: time 0 after 300; write rows in ascending order"),
     ],
 )
 def test_a_trace_that_cannot_be_read_says_where_and_what_to_write(tmp_path: Path, text: str, said: str) -> None:

@@ -47,12 +47,19 @@ def test_a_base_that_leads_back_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"second": 5}, "unknown field `second`"),
-        ({"seconds": 0}, "Expected `float` > 0.0 - at `$.seconds`"),
-        ({"paying": None}, "`$.paying`"),
-        ({"workloads": {"image": {"objective": 5}}}, "unknown field `objective`"),
+        ({"second": 5}, ": unknown field second; write seconds; known are name, summary, manifests, namespace, seconds"),
+        ({"seconds": 0}, ": seconds: found 0; Expected `float` > 0.0"),
+        ({"seconds": "40m"}, ": seconds: found '40m'; write a number of seconds, such as 2400"),
+        ({"seconds": "long"}, ": seconds: found 'long'; write a number of seconds, such as 60"),
+        ({"paying": None}, ": paying: found nothing; Expected `array`, got `null`"),
+        ({"workloads": {"image": {"objectivSeconds": 5}}}, ": workloads.image: unknown field objectivSeconds; write objectiveSeconds; known are"),
+        ({"workloads": {"image": {"batch": 4}}}, ": workloads.image: objectiveSeconds is missing; write it"),
+        ({"workloads": ["image"]}, ": workloads: Expected `object`, got `array`"),
+        ({"demand": [{"feature": "image", "tier": "pro", "rate": {"peak": "9"}}]}, ": demand[0].rate.peak: found '9'; Expected `float`, got `str`"),
+        ({"events": [{"at": "1.5h", "nodes": -1}]}, ": events[0].at: found '1.5h'; write a number of seconds, such as 5400"),
+        ({"users": {"zzz": 1}}, ": users: unknown field zzz; leave it out; known are retryShare"),
     ],
-)
+)  # fmt: skip
 def test_a_field_that_is_wrong_is_named(tmp_path: Path, changes: dict[str, object], said: str) -> None:
     file = tmp_path / "wrong.yaml"
     file.write_text(yaml.safe_dump({**WORLD, **changes}))
@@ -77,6 +84,8 @@ def test_a_file_that_is_not_there_or_no_mapping_is_one_sentence(tmp_path: Path) 
         ({"workloads": {"image": WORLD["workloads"]["image"], "chat": {"objectiveSeconds": 5}}}, "no InferenceScaler chat; found image"),
         ({"workloads": {}}, "nothing is said of image; write at least image: {objectiveSeconds: 10}"),
         ({"manifests": "elsewhere"}, "no such file or folder"),
+        ({"paying": ["gold"]}, "scenario small: paying: no UserTier gold; found free, pro"),
+        ({"weights": {"tiers": {"pro": 10, "fre": 1}}}, "scenario small: weights.tiers: no UserTier fre; found free, pro"),
     ],
 )  # fmt: skip
 def test_a_scenario_that_does_not_fit_its_manifests_says_what_there_is(
@@ -105,6 +114,21 @@ def test_manifests_that_cannot_be_used_are_named(tmp_path: Path, old: str, new: 
     with pytest.raises(ScenarioError) as error:
         Prepared(scenario)
     assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("poolRef: {name: pool}", "poolRef: {name: lake}"),
+        ("gpusPerReplica: 1", "gpusPerReplica: many"),
+        ("spec: {priority: 10}", "spec: {priority: ["),
+    ],
+)
+def test_whose_manifests_cannot_be_used_is_told_to_validate_them(tmp_path: Path, old: str, new: str) -> None:
+    scenario = small(tmp_path, manifests=MANIFESTS.replace(old, new))
+    with pytest.raises(ScenarioError) as error:
+        Prepared(scenario)
+    assert str(error.value).endswith(f"; run brownout validate -f {tmp_path / 'product.yaml'}")
 
 
 def test_every_scenario_that_comes_along_can_be_prepared() -> None:

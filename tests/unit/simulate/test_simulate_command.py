@@ -77,7 +77,7 @@ def test_what_cannot_be_run_is_one_line_and_exit_code_2(
 
 def test_a_scenario_that_is_wrong_names_its_file_and_field(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert simulate(str(written(tmp_path, seconds=-1)), "--jobs", "1") == 2
-    assert "small.yaml: Expected `float` > 0.0 - at `$.seconds`" in capsys.readouterr().err
+    assert "small.yaml: seconds: found -1; Expected `float` > 0.0" in capsys.readouterr().err
 
 
 def test_a_missing_trace_says_how_to_name_its_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -86,6 +86,7 @@ def _simulate(arguments: argparse.Namespace, scenarios: "list[Scenario]") -> int
     if arguments.jobs is not None and arguments.jobs < 1:
         raise UsageError(f"--jobs: found {arguments.jobs}; write 1 or more")
     field = entrants(names)
+    _warn(scenarios)
     with _progress() as progress:
         results = compare(
             scenarios,
@@ -99,6 +100,17 @@ def _simulate(arguments: argparse.Namespace, scenarios: "list[Scenario]") -> int
     found = comparisons(results, arguments.traces)
     _write(arguments, results, found)
     return 0
+
+
+def _warn(scenarios: "list[Scenario]") -> None:
+    """Say once what is probably not meant, before anything runs."""
+    from brownout.simulate.cautions import cautions
+    from brownout.simulate.layout import Layout
+    from brownout.simulate.manifests import load
+
+    for scenario in scenarios:
+        for sentence in cautions(Layout(scenario, load(scenario))):
+            print(f"brownout simulate: warning: {sentence}", file=sys.stderr)
 
 
 def _scenarios(arguments: argparse.Namespace) -> "list[Scenario]":

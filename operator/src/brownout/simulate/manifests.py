@@ -75,7 +75,9 @@ def load(scenario: Scenario) -> Manifests:
         if not verdict.status:
             raise ScenarioError(
                 f"scenario {scenario.name}: manifests: {verdict.message or f'{kind} {key} cannot be used'}"
+                f"; run brownout validate{''.join(f' -f {place}' for place in _places(scenario))}"
             )
+    _check_tiers(scenario, {key.name for key in found["UserTier"]})
     return Manifests(
         pool=pool,
         scalers=found["InferenceScaler"],
@@ -87,10 +89,24 @@ def load(scenario: Scenario) -> Manifests:
     )
 
 
+def _check_tiers(scenario: Scenario, known: set[str]) -> None:
+    """A misspelt tier would pay for nothing, or be worth nothing, and every figure would still look like one."""
+    for field, named in (("paying", scenario.paying), ("weights.tiers", scenario.weights.tiers)):
+        for tier in named:
+            if tier not in known:
+                raise ScenarioError(
+                    f"scenario {scenario.name}: {field}: no UserTier {tier}; found {', '.join(sorted(known)) or 'none'}"
+                )
+
+
 def manifest_files(scenario: Scenario) -> list[Path]:
     """The files that a scenario names; ScenarioError where there is none."""
+    return [file for place in _places(scenario) for file in _files(place)]
+
+
+def _places(scenario: Scenario) -> list[Path]:
     named = (scenario.manifests,) if isinstance(scenario.manifests, str) else scenario.manifests
-    return [file for name in named for file in _files(Path(scenario.folder) / name)]
+    return [Path(scenario.folder) / name for name in named]
 
 
 def _as_served(scaler: StoredScaler, scenario: Scenario) -> StoredScaler:
@@ -116,7 +132,7 @@ def _read(path: Path, namespace: str) -> list[tuple[Stored[Any, Any], str]]:
     try:
         bodies = [body for body in yaml.safe_load_all(path.read_text()) if isinstance(body, dict)]
     except yaml.YAMLError as error:
-        raise ScenarioError(f"{path}: is not YAML: {error}") from None
+        raise ScenarioError(f"{path}: is not YAML: {error}; run brownout validate -f {path}") from None
     for body in bodies:
         resource = BY_KIND.get(body.get("kind", ""))
         if resource is None or not str(body.get("apiVersion", "")).startswith("brownout.dev/"):
@@ -124,7 +140,7 @@ def _read(path: Path, namespace: str) -> list[tuple[Stored[Any, Any], str]]:
         meta = {**body.get("metadata", {}), "namespace": namespace if resource.namespaced else "", "generation": 1}
         stored = decode(resource, {**body, "metadata": meta}, 0.0)
         if isinstance(stored, InvalidObject):
-            raise ScenarioError(f"{path}: {stored.message}")
+            raise ScenarioError(f"{path}: {stored.message}; run brownout validate -f {path}")
         found.append((stored, resource.kind))
     return found
 

@@ -94,7 +94,10 @@ def from_trace(trace: Trace, at: Floats, *, scenario: Scenario, traces: Path | N
 
 
 def read_trace(path: Path, trace: Trace) -> tuple[Floats, Floats]:
-    """A CSV file's moments in seconds from its first row, and its rates (ones where each row is a request)."""
+    """A CSV file's moments in seconds from its first row, and its rates (ones where each row is a request).
+
+    Rows that go back in time are refused: sorted, a file pasted together from two days would pass for one of both.
+    """
     with path.open(newline="") as file:
         rows = csv.DictReader(file)
         for column in filter(None, (trace.seconds_column, trace.rate_column)):
@@ -102,7 +105,7 @@ def read_trace(path: Path, trace: Trace) -> tuple[Floats, Floats]:
                 raise ScenarioError(
                     f"{path}: no column {column!r}; it has {', '.join(rows.fieldnames or ()) or 'none'}"
                 )
-        moments, values = [], []
+        moments, values, before = [], [], ""
         for row in rows:
             try:
                 moments.append(_seconds(row[trace.seconds_column]))
@@ -111,11 +114,16 @@ def read_trace(path: Path, trace: Trace) -> tuple[Floats, Floats]:
                 raise ScenarioError(
                     f"{path}: line {rows.line_num}: {error}; write numbers, or ISO 8601 times"
                 ) from None
+            if len(moments) > 1 and moments[-1] < moments[-2]:
+                raise ScenarioError(
+                    f"{path}: line {rows.line_num}: time {row[trace.seconds_column]} after {before}; "
+                    "write rows in ascending order"
+                )
+            before = row[trace.seconds_column]
     if not moments:
         raise ScenarioError(f"{path}: no rows; a trace needs at least one")
-    order = np.argsort(moments, kind="stable")
-    found = np.asarray(moments, dtype=np.float64)[order]
-    return found - found[0], np.asarray(values, dtype=np.float64)[order]
+    found = np.asarray(moments, dtype=np.float64)
+    return found - found[0], np.asarray(values, dtype=np.float64)
 
 
 def _seconds(text: str) -> float:

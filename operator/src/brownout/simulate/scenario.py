@@ -11,6 +11,8 @@ import msgspec
 import yaml
 from msgspec import Meta, Struct
 
+from brownout.simulate.refusals import refusal
+
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -186,11 +188,11 @@ def read(path: Path) -> Scenario:
     With `base: FILE` the fields of that file are taken where this one says nothing: mappings are merged, streams of demand
     replace those of the same cell and name, everything else is replaced.
     """
-    raw = _raw(path)
+    raw = {**_raw(path), "folder": str(path.parent)}
     try:
-        return msgspec.convert({**raw, "folder": str(path.parent)}, Scenario)
+        return msgspec.convert(raw, Scenario)
     except msgspec.ValidationError as error:
-        raise ScenarioError(f"{path}: {error}") from None
+        raise ScenarioError(f"{path}: {refusal(raw, Scenario, error)}") from None
 
 
 def _raw(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
