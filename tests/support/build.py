@@ -65,6 +65,8 @@ from brownout.decide.tick import plan
 NAMESPACE = "media"
 NOW = 100_000.0
 GONE = Missing("Prometheus does not answer")
+FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
+"""A scaler that has been saturated for ten seconds."""
 
 Variants: TypeAlias = Mapping[str, Mapping[str, float]]
 """GPU-seconds for each request, by variant and scaler; best first."""

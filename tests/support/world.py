@@ -11,23 +11,20 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import msgspec
 import yaml
 from msgspec import structs
 
 from brownout.api.reasons import Reason
-from brownout.api.resources import RESOURCES, Key, Stored, decode
+from brownout.api.resources import BY_KIND, Key, Stored, decode
 from brownout.api.schema import number
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.heavy import audience_of, beneath, parent_of
-from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.memory import Memory
 from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Audience, Node, Pod, Policy, Pool, Scaler, Snapshot, Workload
 from brownout.decide.tick import plan
-from brownout.publish.status import body, policy_status, pool_status, scaler_status
-
-BY_KIND = {resource.kind: resource for resource in RESOURCES}
+from brownout.simulate.ours import with_status
 
 Objects = dict[str, dict[Key, Stored[Any, Any]]]
 """Typed objects by kind and key."""
@@ -297,35 +294,6 @@ class World:
         for key, left in budget.items():
             self._busy[key].add(self.now, start[key] - left)
         self.waits.append(waits)
-
-
-def with_status(seen: Snapshot, decided: Plan, memory: Memory, now: float) -> Snapshot:
-    """The snapshot with a plan's statuses written into it, and read back as from the API server."""
-
-    def again(kind: str, stored: Stored[Any, Any], status: msgspec.Struct) -> Any:
-        said = msgspec.json.decode(msgspec.json.encode(body(status)))
-        return structs.replace(stored, status=msgspec.convert(said, BY_KIND[kind].status))
-
-    def scaler(key: Key, one: Scaler) -> Scaler:
-        remembered = memory.scalers.get(key, ScalerMemory())
-        status = scaler_status(decided.scalers[key], remembered, one.stored, now)
-        return structs.replace(one, stored=again("InferenceScaler", one.stored, status))
-
-    def policy(key: Key, one: Policy) -> Policy:
-        status = policy_status(decided.policies[key], memory, one.stored, now)
-        return structs.replace(one, stored=again("FeaturePolicy", one.stored, status))
-
-    def pool(key: Key, one: Pool) -> Pool:
-        return structs.replace(
-            one, stored=again("GPUPool", one.stored, pool_status(decided.pools[key], one.stored, now))
-        )
-
-    return structs.replace(
-        seen,
-        pools={key: pool(key, one) for key, one in seen.pools.items()},
-        scalers={key: scaler(key, one) for key, one in seen.scalers.items()},
-        policies={key: policy(key, one) for key, one in seen.policies.items()},
-    )
 
 
 def _poisson(random: Random, mean: float) -> int:

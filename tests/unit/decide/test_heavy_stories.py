@@ -16,7 +16,9 @@ from brownout.decide.outcome import Level, Plan
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Snapshot
 from brownout.publish.status import policy_status
+from brownout.simulate.ours import with_status
 from support.build import (
+    FULL,
     GONE,
     NOW,
     THREE,
@@ -33,9 +35,8 @@ from support.build import (
     tick,
     words,
 )
-from support.world import World, load, with_status
+from support.world import World, load
 
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 OFFERED = {"pro": 2.0, "free": 14.0}
 ANA = {"free@ana": 9.0, "free@ben": 0.1}
 

@@ -17,9 +17,9 @@ from brownout.decide.outcome import CellKey, CellPlan, Level, Plan
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Pool, Snapshot
 from brownout.decide.tick import plan
+from brownout.simulate.ours import with_status
 from support.build import NAMESPACE, NOW, named, tick
 from support.random_worlds import memories, seen_worlds, snapshots, with_memories, with_seen_memories, worlds
-from support.world import with_status
 
 LAW = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 

@@ -14,7 +14,9 @@ from brownout.decide.outcome import Level
 from brownout.decide.recall import deadline, moment, recall, recall_cell, rfc3339
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan
+from brownout.simulate.ours import with_status
 from support.build import (
+    FULL,
     NOW,
     THREE,
     CellAt,
@@ -30,9 +32,7 @@ from support.build import (
     tick,
     words,
 )
-from support.world import with_status
 
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 POOL = pool().stored.key
 NEW, REST = cell(tier="free/new-accounts"), cell(tier="free")
 NAMES = list(THREE)

@@ -7,13 +7,12 @@ from msgspec import structs
 
 from brownout.api.reasons import Reason
 from brownout.api.scaler import Behavior, ColdStart, ScalingPolicy, ScalingRules, Stale
-from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan, ScalePlan
 from brownout.decide.snapshot import Policy, Pool, Snapshot
-from support.build import GONE, NOW, TWO, cell, named, policy, pool, remembered, scaler, snapshot, tick, watch
+from support.build import FULL, GONE, NOW, TWO, cell, named, policy, pool, remembered, scaler, snapshot, tick, watch
 
 AT_ONCE = Behavior(scale_down=ScalingRules(stabilization_window_seconds=0))
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 ALWAYS = {"pro": "Always"}
 
 

@@ -8,11 +8,12 @@ from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerStatus, ReplicaCounts
 from brownout.decide.evidence import Missing
-from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
+from brownout.decide.memory import Memory, PoolMemory
 from brownout.decide.outcome import Plan, Verdict
 from brownout.decide.snapshot import Pool, Snapshot
 from support.build import (
     FREE,
+    FULL,
     GONE,
     NOW,
     PRO,
@@ -29,7 +30,6 @@ from support.build import (
     tick,
 )
 
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 POOL = Key("", "gpus")
 OFFERED = {"pro": 4.0, "plus": 4.0, "free": 4.0, "free/new-accounts": 2.0}
 

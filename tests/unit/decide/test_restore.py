@@ -13,6 +13,7 @@ from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellPlan, Level, Plan
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
 from support.build import (
+    FULL,
     GONE,
     NOW,
     TWO,
@@ -34,7 +35,6 @@ from support.build import (
 
 NEW, REST, PLUS = cell(tier="free/new-accounts"), cell(tier="free"), cell(tier="plus", lowest="lite")
 QUIET = {"pro": 1.0}
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 
 
 def after(

@@ -8,11 +8,12 @@ from brownout.api.policy import Restore
 from brownout.api.pool import ReclaimSettings
 from brownout.api.reasons import Reason
 from brownout.decide.cells import FIRST, ladder
-from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.memory import Memory
 from brownout.decide.outcome import Level
 from brownout.decide.shed import Shortage, Taken, shed
 from brownout.decide.snapshot import Policy, Snapshot
 from support.build import (
+    FULL,
     GONE,
     NOW,
     TWO,
@@ -30,7 +31,6 @@ from support.build import (
     words,
 )
 
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 NEW, REST = cell(tier="free/new-accounts"), cell(tier="free")
 SPLIT = {"full": {"xl": 1.0}, "lite": {"small": 0.25}, "denied": {}}
 NEW_SPLIT, REST_SPLIT = cell(tier="free/new-accounts", variants=SPLIT), cell(tier="free", variants=SPLIT)

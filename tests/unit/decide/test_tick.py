@@ -6,10 +6,11 @@ from msgspec import structs
 from brownout.api.reasons import Reason
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
-from brownout.decide.memory import Memory, ScalerMemory
+from brownout.decide.memory import Memory
 from brownout.decide.outcome import Level
 from brownout.decide.snapshot import Snapshot
 from support.build import (
+    FULL,
     GONE,
     NOW,
     TWO,
@@ -28,7 +29,6 @@ from support.build import (
     words,
 )
 
-FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 REST = cell(tier="free")
 KINDS = ("GPUPool", "InferenceScaler", "UserTier", "FeaturePolicy", "FeatureOverride", "Node", "Pod")
 

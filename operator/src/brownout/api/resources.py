@@ -12,6 +12,7 @@ from brownout.api.schema import Object, Resource
 from brownout.api.tier import USER_TIER
 
 RESOURCES: tuple[Resource, ...] = (GPU_POOL, INFERENCE_SCALER, USER_TIER, FEATURE_POLICY, FEATURE_OVERRIDE)
+BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in RESOURCES}
 
 S = TypeVar("S", bound=Object)
 T = TypeVar("T", bound=Object)

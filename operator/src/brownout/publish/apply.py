@@ -14,7 +14,7 @@ from kubernetes.aio.client.exceptions import ApiException
 from msgspec import Struct
 
 from brownout.api.reasons import Condition, Reason
-from brownout.api.resources import RESOURCES, InvalidObject, Key
+from brownout.api.resources import BY_KIND, InvalidObject, Key
 from brownout.api.schema import API_VERSION, GROUP, VERSION, Resource
 from brownout.decide.recall import rfc3339
 from brownout.publish.changed import Body, worth_writing
@@ -29,8 +29,6 @@ LAG_SECONDS = 5.0
 FIELD_MANAGER = "brownout"
 INVALID_FIELD_MANAGER = "brownout-invalid"
 """For objects that cannot be read: it owns the Ready condition alone, so that the rest of the status stays as it is."""
-
-_BY_KIND: dict[str, Resource] = {resource.kind: resource for resource in RESOURCES}
 
 
 class Update(Struct, frozen=True, kw_only=True):
@@ -108,7 +106,7 @@ class StatusWriter:
         document = {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "status": status}
         try:
             async with self._in_flight:
-                await self._patch(_BY_KIND[kind], key, document, manager)
+                await self._patch(BY_KIND[kind], key, document, manager)
         except Exception as error:
             self._complain(kind, key, error)
             return False

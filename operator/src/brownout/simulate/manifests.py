@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from msgspec import Struct, structs
 
-from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
+from brownout.api.resources import BY_KIND, InvalidObject, Key, Stored, decode
 from brownout.decide.cells import Cell, build_cells
 from brownout.decide.evidence import Missing
 from brownout.decide.links import Links, link
@@ -27,7 +27,6 @@ from brownout.decide.snapshot import (
 )
 from brownout.simulate.scenario import Scenario, ScenarioError
 
-BY_KIND = {resource.kind: resource for resource in RESOURCES}
 NOT_YET = Missing("nothing has been measured yet")
 
 

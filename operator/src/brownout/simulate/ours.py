@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from brownout.api.resources import Key, Stored
+from brownout.api.resources import BY_KIND, Key, Stored
 from brownout.api.scaler import Metric
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.memory import Memory, ScalerMemory
@@ -16,7 +16,7 @@ from brownout.decide.snapshot import Node, Pod, Policy, Pool, Rates, Scaler, Sna
 from brownout.decide.tick import plan
 from brownout.publish.status import body, policy_status, pool_status, scaler_status
 from brownout.simulate.controller import Action, Observation, WorkloadSeen
-from brownout.simulate.manifests import BY_KIND, Manifests
+from brownout.simulate.manifests import Manifests
 
 OUTAGE = Missing("Prometheus does not answer")
 
