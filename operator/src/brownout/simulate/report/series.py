@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from brownout.decide.cells import Cell, Rung
 from brownout.decide.outcome import Level
-from brownout.simulate.levels import depth
+from brownout.simulate.levels import depth, depth_alone
 from brownout.simulate.record import Alone, Floats, Ints, Record
 
 MOST_BINS, LEAST_BINS = 180, 40
@@ -113,40 +113,43 @@ def losses(record: Record) -> tuple[Loss, ...]:
 
     What a user alone lost is in its cell's numbers too, where that was below its first variant at the same time.
     """
-    depths = depth(record)
-    found = [_loss_alone(record, user) for user in record.alone]
+    alone = zip(record.alone, depth_alone(record).T, strict=True)
+    found = [_loss(record, user, depths, users=1.0) for user, depths in alone]
+    of_cells = depth(record)
     for c in ladder(record):
-        below = depths[:, c] > 0
+        below = of_cells[:, c] > 0
         if not below.any():
             continue
-        cell, deepest = record.cells[c], int(depths[:, c].argmax())
         asked, whole = float(record.asked[below, c].sum()), float(record.asked[:, c].sum())
         asks = record.user_asked[record.user_cell == c]
-        found.append(
-            Loss(
-                cell=cell,
-                deepest=cell.name(Level(int(record.variant[deepest, c]), int(record.percent[deepest, c]))),
-                minutes=float(below.sum()) * record.tick_seconds / 60,
-                users=float((1 - (1 - asked / whole) ** asks).sum()) if whole else 0.0,
-                asked=asked,
-                good=float(record.good[below, c].sum()),
-                late=float(record.late[below, c].sum()),
-            )
-        )
+        users = float((1 - (1 - asked / whole) ** asks).sum()) if whole else 0.0
+        found.append(_loss(record, _everybody(record, c), of_cells[:, c], users=users))
     return tuple(found)
 
 
-def _loss_alone(record: Record, user: Alone) -> Loss:
-    depths = user.variant * 100 + (100 - user.percent)
+def _everybody(record: Record, c: int) -> Alone:
+    """A cell's columns, as those of a user alone."""
+    return Alone(
+        cell=record.cells[c],
+        of=c,
+        variant=record.variant[:, c],
+        percent=record.percent[:, c],
+        asked=record.asked[:, c],
+        good=record.good[:, c],
+        late=record.late[:, c],
+    )
+
+
+def _loss(record: Record, of: Alone, depths: Ints, *, users: float) -> Loss:
     below, deepest = depths > 0, int(depths.argmax())
     return Loss(
-        cell=user.cell,
-        deepest=user.cell.name(Level(int(user.variant[deepest]), int(user.percent[deepest]))),
+        cell=of.cell,
+        deepest=of.cell.name(Level(int(of.variant[deepest]), int(of.percent[deepest]))),
         minutes=float(below.sum()) * record.tick_seconds / 60,
-        users=1.0,
-        asked=float(user.asked[below].sum()),
-        good=float(user.good[below].sum()),
-        late=float(user.late[below].sum()),
+        users=users,
+        asked=float(of.asked[below].sum()),
+        good=float(of.good[below].sum()),
+        late=float(of.late[below].sum()),
     )
 
 
