@@ -300,10 +300,14 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
 
 def _lasting(claim: Claim, view: ScalerView, now: float) -> Claim:
     """What it claims for longer than this moment: where its demand swings, what the peaks need."""
-    most = min(peak(view.memory.needs, now=now), view.spec.max_replicas)
-    if not claim.tiers or most <= claim.tiers[-1][1]:
+    if not claim.tiers:
         return claim
-    lowest, _ = claim.tiers[-1]
+    lowest, needed = claim.tiers[-1]
+    if max(view.memory.needs.values, default=0.0) <= needed:
+        return claim  # nearly always: there was no higher need that could swing
+    most = min(peak(view.memory.needs, now=now), view.spec.max_replicas)
+    if most <= needed:
+        return claim
     return structs.replace(claim, demanded=max(claim.demanded, most), tiers=(*claim.tiers[:-1], (lowest, most)))
 
 
