@@ -26,7 +26,7 @@ test: setup ## every test, on a real control plane (three processes, each with a
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
-bench-decisions: setup ## controllers compared in every scenario, into benchmarks/results (15 minutes on two cores; ARGS="--quick")
+bench-decisions: setup ## controllers compared in every scenario, into benchmarks/results (half an hour of processor time; ARGS="--quick")
 	@$(BIN)/python benchmarks/decisions.py $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files: what CI runs

@@ -4,8 +4,8 @@
 
 First the other controllers are tuned on seeds 1 to 10 (`brownout.simulate.tuning`); then all run on seeds that tuning has not
 seen, on the same users. Beside that Brownout alone runs some scenarios with servers that know no tiers (FIFO), and S8 without
-its restarts. Writes decisions.json, decisions.md and plots into benchmarks/results. `make bench-decisions` is all of it: under
-15 minutes on two cores.
+its restarts. Writes decisions.json, decisions.md and plots into benchmarks/results. `make bench-decisions` is all of it: about
+half an hour of processor time.
 """
 
 import argparse

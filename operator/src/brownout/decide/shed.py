@@ -32,8 +32,8 @@ BACKLOG_SECONDS = 60.0
 class Shortage(Struct, frozen=True, kw_only=True):
     """A scaler that has too much: `excess` flow above the target, None where only a step at a time can be taken.
 
-    `message` says on what numbers; it reaches users' status unchanged. `tiers`: where the queue knows tiers, by tier priority
-    above the lowest, what that tier and those above it have too much by themselves.
+    `message` says on what numbers; it reaches users' status unchanged. `tiers`: by tier priority above the lowest, what that
+    tier and those above it have too much by themselves.
     """
 
     scaler: Key
@@ -93,7 +93,7 @@ def tiers_alone(view: ScalerView, carried: Mapping[int, Flow]) -> dict[int, floa
     """By tier priority: what that tier and those above it have beyond 97 % of ready capacity, for all but the lowest tier.
 
     `carried`: the flow of that tier and those above it. It counts by its lower bound, and of the queue what is longer than its
-    objective: a tier above the lowest is served first as it is, so what may be a burst is waited for instead of taken. But
+    objective: those below lose theirs first, in the queue too, so what may be a burst is waited for instead of taken. But
     what is too much of those above is too much with all of this tier: nobody gives a part before those below gave all.
     """
     if len(carried) < 2:
@@ -136,7 +136,7 @@ def room_of(views: Iterable[ScalerView]) -> dict[Key, float]:
 class _TooMuch:
     """What scalers have too much while rungs are taken: `short` are those that do, `why` says why.
 
-    In a queue that knows tiers nobody waits for those below, so there it depends on the tier that is looked at.
+    It depends on the tier that is looked at: one that alone is not too much loses nothing for those below it.
     """
 
     def __init__(self, shortages: Sequence[Shortage], room: Mapping[Key, float]) -> None:
