@@ -54,6 +54,17 @@ def test_a_first_request_after_none_is_no_surge() -> None:
     assert smoothed(0.0, 1 / 30, elapsed=2.0, window=30.0) < 0.001
 
 
+def test_the_first_windows_of_a_new_counter_are_not_believed_for_minutes() -> None:
+    """Four asks in a minute, from a window that was empty when it was first looked at: after a minute most of it is known."""
+    memory = follow(WHOLE, 0.0, None, elapsed=0.0, window=RATE_WINDOW_SECONDS, now=NOW)
+    for second in range(2, 62, 2):
+        seen = 0.15 * min(1.0, second / RATE_WINDOW_SECONDS)
+        memory = follow(memory, seen, None, elapsed=2.0, window=RATE_WINDOW_SECONDS, now=NOW + second)
+
+    assert memory.rate is not None
+    assert 0.12 < memory.rate < 0.15
+
+
 def test_the_first_rate_that_is_seen_is_the_rate() -> None:
     assert smoothed(None, 0.1, elapsed=2.0, window=30.0) == 0.1
 

@@ -14,7 +14,9 @@ from brownout.decide.outcome import CellKey, Level
 
 
 class CellMemory(Struct, frozen=True, kw_only=True, gc=False):
-    """Times in seconds; rates in requests a second. `shed_rate` is the offered rate last seen before it was shed."""
+    """Times in seconds; rates in requests a second. `shed_rate` is the offered rate last seen before it was shed; `rate` is
+    measured since `rate_since`.
+    """
 
     level: Level = Level(0)
     reason: Reason = Reason.SERVED
@@ -27,6 +29,7 @@ class CellMemory(Struct, frozen=True, kw_only=True, gc=False):
     direction: str = ""
     reversals: tuple[float, ...] = ()
     rate: float | None = None
+    rate_since: float | None = None
     mean_rate: float | None = None
     visible_rate: float | None = None
     admitted_rate: float | None = None

@@ -61,11 +61,17 @@ def deviations(expected: float, counted: float) -> float:
     return 2 * abs(sqrt(counted + 3 / 8) - sqrt(expected + 3 / 8))
 
 
-def smoothed(before: float | None, seen: float, *, elapsed: float, window: float) -> float:
-    """A rate `elapsed` seconds after it was `before`, where the last window says `seen`; all in requests a second."""
+def smoothed(
+    before: float | None, seen: float, *, elapsed: float, window: float, measured_for: float = LONGEST_SECONDS
+) -> float:
+    """A rate `elapsed` seconds after it was `before`, where the last window says `seen`; all in requests a second.
+
+    It is never smoothed over longer than it was `measured_for`, in seconds: the first windows of a new counter are mostly
+    empty, and would else be believed for minutes.
+    """
     if before is None:
         return seen
-    seconds = smoothing_seconds(max(before, seen), window)
+    seconds = min(smoothing_seconds(max(before, seen), window), measured_for / 2)
     if seconds <= 0 or deviations(before * window, seen * window) > SIGNIFICANT:
         return seen
     return before + (1.0 - exp(-elapsed / seconds)) * (seen - before)
@@ -77,25 +83,28 @@ def follow(
     """The memory of a cell's rates, a tick later. `admitted` is what was let through."""
     if seen is None:
         return memory
-    rate = smoothed(memory.rate, seen, elapsed=elapsed, window=window)
+    since = now if memory.rate_since is None else memory.rate_since
+    rate = smoothed(memory.rate, seen, elapsed=elapsed, window=window, measured_for=now - since)
     mean = rate if memory.mean_rate is None else memory.mean_rate
     mean += (1.0 - exp(-elapsed / MEAN_SECONDS)) * (rate - mean)
     visible = memory.visible_rate
     if memory.level == FIRST or memory.last_step_at is None:
         visible = None
     else:
-        since = now - memory.last_step_at
-        if since < SETTLE_SECONDS:
+        settling = now - memory.last_step_at
+        if settling < SETTLE_SECONDS:
             visible = None
         elif visible is None:
             visible = rate
-        elif since < SETTLE_SECONDS + BASE_SECONDS:
+        elif settling < SETTLE_SECONDS + BASE_SECONDS:
             visible += (1.0 - exp(-elapsed / BASE_SECONDS)) * (rate - visible)
     if visible is None or admitted is None:
         let_through = None
     else:
         let_through = smoothed(memory.admitted_rate, admitted, elapsed=elapsed, window=window)
-    return structs.replace(memory, rate=rate, mean_rate=mean, visible_rate=visible, admitted_rate=let_through)
+    return structs.replace(
+        memory, rate=rate, rate_since=since, mean_rate=mean, visible_rate=visible, admitted_rate=let_through
+    )
 
 
 SERVED_Z = 2.0
