@@ -10,7 +10,7 @@ from brownout.api.policy import Restore
 from brownout.api.pool import ReclaimSettings
 from brownout.decide.outcome import CellKey, CellPlan, Plan
 from support.build import metric, policy, pool, scaler, snapshot
-from support.world import Objects, World
+from support.world import Objects, World, objects_of
 
 CELLS = (("pro", ""), ("plus", ""), ("free", ""), ("free", "new-accounts"))
 FEATURES = ("image", "video")
@@ -75,13 +75,7 @@ class Product(Struct, frozen=True, kw_only=True):
                 remember_seconds=120,
             ),
         )
-        return {
-            "GPUPool": {key: one.stored for key, one in seen.pools.items()},
-            "InferenceScaler": {key: one.stored for key, one in seen.scalers.items()},
-            "UserTier": seen.tiers,
-            "FeaturePolicy": {key: one.stored for key, one in seen.policies.items()},
-            "FeatureOverride": {},
-        }
+        return objects_of(seen)
 
     def world(self, offered: Callable[[float], Rates], *, tick: float = 4.0, **more: Any) -> World:
         return World(

@@ -58,6 +58,17 @@ def read(bodies: Iterable[dict[str, Any]], namespace: str = "media", at: float =
     return found
 
 
+def objects_of(seen: Snapshot) -> Objects:
+    """The objects of a snapshot, to live in a world of their own."""
+    return {
+        "GPUPool": {key: one.stored for key, one in seen.pools.items()},
+        "InferenceScaler": {key: one.stored for key, one in seen.scalers.items()},
+        "UserTier": dict(seen.tiers),
+        "FeaturePolicy": {key: one.stored for key, one in seen.policies.items()},
+        "FeatureOverride": dict(seen.overrides),
+    }
+
+
 def never(_: object) -> bool:
     return False
 
