@@ -50,6 +50,7 @@ def test_a_shed_cell_still_counts_with_what_it_asked_for() -> None:
     assert seen.demand.admitted is not None
     assert seen.demand.offered.mean == pytest.approx(11.0)
     assert seen.demand.admitted.mean == pytest.approx(1.0)
+    assert seen.demanded == 15  # 11 GPUs and their noise, 80 % full
 
 
 def test_admitted_demand_is_what_users_ask_for_at_the_level_that_they_have() -> None:

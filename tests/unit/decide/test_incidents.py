@@ -47,7 +47,8 @@ def replicas(plans: list[Plan], name: str = "image") -> list[int]:
     return [plan.scalers[named(name)].replicas for plan in plans]
 
 
-def test_an_answer_without_a_series_scales_nothing_down_keda_3065() -> None:
+@pytest.mark.parametrize("with_features", [True, False])
+def test_an_answer_without_a_series_scales_nothing_down_keda_3065(with_features: bool) -> None:
     """kedacore/keda #3065: Prometheus lost its targets, every query returned an empty vector, which counted as 0, and in the
     busiest hour everything was scaled to its minimum. Nothing failed, so nobody was told.
     """
@@ -55,12 +56,13 @@ def test_an_answer_without_a_series_scales_nothing_down_keda_3065() -> None:
 
     def look(now: float) -> Snapshot:
         empty = structs.replace(policy(), offered=EMPTY, admitted=EMPTY)
-        return snapshot(pool(20), scaler(replicas=12, load=EMPTY, backlog=EMPTY, at=now), empty)
+        there = scaler(replicas=12, load=EMPTY, backlog=EMPTY, at=now)
+        return snapshot(pool(20), there, empty) if with_features else snapshot(pool(20), there)
 
     plans, after = watch(look, seconds=3600, step=10.0, memory=remembered(shed))
 
     assert set(replicas(plans)) == {12}
-    assert after.cells[shed.key].level == shed.level
+    assert not with_features or after.cells[shed.key].level == shed.level
     said = {v.type: v for v in plans[-1].scalers[named("image")].verdicts}
     assert said[Condition.METRICS_AVAILABLE].status is False
     assert "the query returns nothing" in said[Condition.METRICS_AVAILABLE].message

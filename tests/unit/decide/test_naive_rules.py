@@ -38,7 +38,7 @@ PAYING_AND_FREE = {"pro": "Always", "free": "Auto"}
 Asked = Callable[[float], Mapping[tuple[str, str, str], float]]
 
 
-def images(offered: Asked, *, gpus: int, cold_start: float = 60.0, **of: Any) -> World:
+def images(offered: Asked, *, gpus: int, cold_start: float = 60.0, window: float = 20.0, **of: Any) -> World:
     """A workload of images alone in a pool, that paying users always have."""
     seen = snapshot(
         pool(gpus, name="demo"),
@@ -47,7 +47,7 @@ def images(offered: Asked, *, gpus: int, cold_start: float = 60.0, **of: Any) ->
             variants=TWO, tiers=PAYING_AND_FREE, restore=Restore(after_seconds=30, step_seconds=10), remember_seconds=60
         ),
     )
-    return World(objects_of(seen), offered, gpus, cold_start=cold_start, window=20.0)
+    return World(objects_of(seen), offered, gpus, cold_start=cold_start, window=window)
 
 
 def free_level(world: World, at: float) -> Level:
@@ -220,8 +220,9 @@ def test_a_burst_of_a_second_is_no_shortage() -> None:
     def offered(now: float) -> dict[tuple[str, str, str], float]:
         return {("image", "pro", ""): 2.0, ("image", "free", ""): 9.0 if now % 300 == 100 else 2.0}
 
-    world = images(offered, gpus=6, least=5).run(1500)
+    world = images(offered, gpus=6, least=5, window=2.0).run(1500)
 
+    assert max(plan.scalers[named("image")].saturation_percent for plan in world.plans) > 150
     assert {cell_of(plan, "image", "free").level for plan in world.plans} == {FIRST}
 
 

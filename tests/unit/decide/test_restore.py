@@ -105,6 +105,18 @@ def test_nothing_is_added_to_what_is_full() -> None:
     )
 
 
+@pytest.mark.parametrize(("order", "level"), [("FIFO", "denied"), ("Tiered", "lite 50 %")])
+def test_nothing_is_added_to_a_queue_in_which_everybody_waits(order: str, level: str) -> None:
+    """Five GPUs of load on ten, and forty GPU-seconds wait: in a queue without tiers all wait 4 s of the 5 that they may."""
+    there = scaler(replicas=10, most=10, backlog=40.0, order=order)
+    shed = REST.shed(asked=2.0)
+
+    found = free(shed, scaler_at=there, policy_at=policy(offered={"pro": 5.0}), scalers={"image": FULL})
+
+    assert words(found) == level
+    assert order == "Tiered" or found.refused_by is Reason.STILL_SATURATED
+
+
 def test_only_its_own_workloads_have_to_be_calm() -> None:
     seen = snapshot(
         pool(20),

@@ -326,19 +326,19 @@ def test_a_burst_of_those_who_are_served_first_is_waited_for_and_what_lasts_beyo
 
 
 def test_few_large_requests_of_a_lesser_tier_do_not_let_a_better_one_pay_in_its_stead() -> None:
-    """They may be noise, and are less certain to be too much than the better tier's alone; they go first all the same."""
-    large = {"full": {"image": 10.0}, "denied": {}}
+    """By their lower bound, 9.9 GPUs, they and the better tier are too much by less than the better tier alone."""
+    large = {"full": {"image": 200.0}, "denied": {}}
     seen = snapshot(
         pool(10),
         scaler(replicas=10, most=10),
-        policy(variants=SMALL, tiers=PAYING, offered={"pro": 1200.0}),
-        policy("film", variants=large, tiers=PAYING, offered={"plus": 0.1, "free": 0.1}),
+        policy(variants=SMALL, tiers=PAYING, offered={"pro": 1000.0}),
+        policy("film", variants=large, tiers=PAYING, offered={"plus": 0.005, "free": 0.005}),
     )
 
     decided, _ = tick(seen, remembered(scalers={"image": FULL}))
 
-    assert [words(cell_of(decided, "film", who), large) for who in ("free", "plus")] == ["denied", "denied"]
-    assert words(cell_of(decided, "image", "pro"), SMALL) == "full 80 %"
+    assert [words(cell_of(decided, "film", who), large) for who in ("free", "plus")] == ["denied", "full 50 %"]
+    assert words(cell_of(decided, "image", "pro"), SMALL) == "full"
 
 
 def test_a_paused_policy_loses_nothing() -> None:
