@@ -152,6 +152,16 @@ def test_replicas_are_counted_where_their_pods_are() -> None:
     assert by_name(granted) == {"small": 2, "big": 0}
 
 
+def test_a_replica_is_counted_where_its_pods_are_before_any_node_is_looked_for() -> None:
+    """The fullest node is another one; put there, the large replica would seem to have room where it has none."""
+    held = claim("held", demanded=2, by_node={"n1": 2}, priority=90)
+    big = claim("big", demanded=1, gpus=3)
+
+    granted = share([held, big], gpus(7, nodes={"n1": 4, "n2": 3}))
+
+    assert by_name(granted) == {"held": 2, "big": 1}
+
+
 def test_more_than_there_is_stays_with_whom_it_is() -> None:
     """A node is lost: nobody can be granted what is held, and nobody is told to give it up."""
     held = claim("a", demanded=6, keep=6)

@@ -1,6 +1,7 @@
 """Demand: a flow, widened by its own noise; a queue is a little more of it; what is missing is never zero."""
 
 import pytest
+from msgspec import structs
 
 from brownout.decide.assess import view_scaler
 from brownout.decide.demand import Flow, load_replicas
@@ -143,6 +144,20 @@ def test_the_most_demanding_of_flow_and_load_metrics_counts() -> None:
 
     assert view(scaler(load=90.0), calm).demanded == 9
     assert view(scaler(load=10.0, replicas=1), policy(offered={"pro": 30.0})).demanded >= 38
+
+
+@pytest.mark.parametrize(("first", "second"), [("10", "30"), ("30", "10")])
+def test_the_most_demanding_load_metric_counts_and_is_named(first: str, second: str) -> None:
+    targets = (
+        metric(f"per-{first}", "Load", first, average=True),
+        metric(f"per-{second}", "Load", second, average=True),
+    )
+    there = scaler(more=targets)
+    there = structs.replace(there, metrics={m.name: Sample(60.0, NOW) for m in targets})
+
+    demand = view(there).demand
+
+    assert (demand.load_replicas, demand.load_metric) == (6, "per-10")
 
 
 @pytest.mark.parametrize(("value", "wanted"), [(95.0, 10), (109.0, 10), (112.0, 12), (80.0, 8), (0.0, 0)])
