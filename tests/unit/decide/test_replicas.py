@@ -422,7 +422,7 @@ def won(seconds: float, *, image: float, video: float) -> int:
             pool(8),
             scaler("image", replicas=2, at=now),
             scaler("video", replicas=6, at=now),
-            asks(4.0, at=now),
+            asks(4.5, at=now),
             asks(0.5, of="video", at=now),
         )
 

@@ -75,7 +75,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
     tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
     if memory.trend.values:
         level = sum(memory.trend.values) / len(memory.trend.values)
-        need = _for_flow(level, supply, max(settings.restore_percent, spec.flow.target_percent))
+        need = _for_flow(Flow(level), supply, max(settings.restore_percent, spec.flow.target_percent))
         memory = structs.replace(memory, needs=note(memory.needs, replicas=need, now=now))
     if demand.known != (memory.blind_since is None):
         memory = structs.replace(memory, blind_since=None if demand.known else now)
@@ -89,7 +89,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         demanded=_replicas(demand, demand.planned, supply, spec, lead=lead),
         forecast=_forecast(demand, memory, supply, spec, lead=lead, window=window),
         tiers=tiers,
-        floor=0 if demand.floor is None else _for_flow(demand.floor.upper, supply, spec.flow.target_percent),
+        floor=0 if demand.floor is None else _for_flow(demand.floor, supply, spec.flow.target_percent),
     )
 
 
@@ -102,14 +102,14 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
     drain = spec.queue.drain_seconds
     return replicas_for(
         demand,
-        flow=None if flow is None else flow.upper,
+        flow=flow,
         gpus=supply.gpus,
         target_percent=spec.flow.target_percent,
         drain_seconds=drain if flow is None else max(drain, round(lead)),
     )
 
 
-def _for_flow(flow: float, supply: Supply, percent: int) -> int:
+def _for_flow(flow: Flow, supply: Supply, percent: int) -> int:
     """Replicas that carry a flow so full, and nothing beside it."""
     return max(0, whole_replicas(flow, gpus=supply.gpus, target_percent=percent))
 
@@ -135,7 +135,7 @@ def _tiers(
     for priority, flow in demand.tiers:
         history = trends.get(priority)
         expected = None if history is None else trend(history, noise=flow.noise, window=window, lead_seconds=lead)
-        found.append((priority, _for_flow(max(flow.mean, expected or 0.0), supply, full)))
+        found.append((priority, _for_flow(Flow(max(flow.mean, expected or 0.0)), supply, full)))
     return tuple(found)
 
 

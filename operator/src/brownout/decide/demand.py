@@ -46,6 +46,13 @@ class Flow(Struct, frozen=True, gc=False):
     def upper(self) -> float:
         return self.mean + NOISE_Z * self.noise
 
+    def gpus(self, percent: int) -> float:
+        """GPUs that it fills so far on average, and not beyond full where it is more than was counted.
+
+        The headroom is there for noise: a flow that is widened by its noise as well would have it twice.
+        """
+        return max(self.mean * 100 / percent, self.upper)
+
     @property
     def lower(self) -> float:
         return max(0.0, self.mean - DOUBT_Z * self.noise)
@@ -228,17 +235,17 @@ def load_replicas(metric: Metric, value: float, *, ready: int, replicas: int) ->
     return ceil(max(1, ready) * ratio - 1e-9)
 
 
-def whole_replicas(flow: float, *, gpus: int, target_percent: int) -> int:
+def whole_replicas(flow: Flow, *, gpus: int, target_percent: int) -> int:
     """Whole replicas that carry a flow at the target utilisation."""
-    return ceil(flow / (target_percent / 100) / gpus - 1e-9)
+    return ceil(flow.gpus(target_percent) / gpus - 1e-9)
 
 
-def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percent: int, drain_seconds: int) -> int:
+def replicas_for(demand: Demand, *, flow: Flow | None, gpus: int, target_percent: int, drain_seconds: int) -> int:
     """Whole replicas that carry a flow at the target utilisation, work off the backlog, and satisfy Load metrics."""
     wanted = demand.load_replicas or 0
     extra = (demand.backlog or 0.0) / drain_seconds
     if flow is not None:
-        wanted = max(wanted, ceil((flow / (target_percent / 100) + extra) / gpus - 1e-9))
+        wanted = max(wanted, ceil((flow.gpus(target_percent) + extra) / gpus - 1e-9))
     elif demand.backlog is not None:
         wanted = max(wanted, ceil(extra / gpus - 1e-9))
     return wanted

@@ -52,12 +52,11 @@ def survivors_carry_it(p: Lowering) -> Objection | None:
         return None
     left = min(supply.ready, p.to) * supply.gpus
     percent = max(p.restore_percent, p.view.spec.flow.target_percent)
-    bound = left * percent / 100
-    load = demand.planned.upper + demand.excess_backlog(left, p.view.spec) / p.view.spec.queue.drain_seconds
-    if load > bound + 1e-9:
+    queue = demand.excess_backlog(left, p.view.spec) / p.view.spec.queue.drain_seconds
+    if (demand.planned.gpus(percent) + queue) > left + 1e-9:
         return Objection(
             Reason.SURVIVORS_CANNOT_CARRY,
-            f"{p.to} replicas could not carry {load:.1f} GPUs of load below {percent} %",
+            f"{p.to} replicas could not carry {demand.planned.mean + queue:.1f} GPUs of load below {percent} %",
         )
     return None
 
