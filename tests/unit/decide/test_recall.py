@@ -133,7 +133,7 @@ def test_a_restart_within_the_dwell_waits_for_the_rest_of_it() -> None:
     calm = structs.replace(
         surge,
         policies={
-            key: structs.replace(p, offered=policy(offered={"pro": 1.0}, at=NOW + 100).offered)
+            key: structs.replace(p, offered=policy(offered={"pro": 7.0}, at=NOW + 100).offered)
             for key, p in surge.policies.items()
         },
     )
