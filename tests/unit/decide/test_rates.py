@@ -17,6 +17,7 @@ def asked(
     later: float = 0.0,
     denies: bool = True,
     served: float = 0.0,
+    admitted: float | None = None,
     remember: float = 3600.0,
 ) -> float | None:
     return asked_by_all(
@@ -24,6 +25,7 @@ def asked(
         seen,
         denies=denies,
         served=served,
+        admitted=admitted,
         window=RATE_WINDOW_SECONDS,
         now=NOW + later,
         remember_seconds=remember,
@@ -123,6 +125,12 @@ def test_what_a_denied_cell_asked_for_decays_over_remember_seconds() -> None:
 def test_users_who_try_again_and_again_count_for_half_as_many_more_at_most() -> None:
     assert asked(DENIED, 12.0) == 12.0
     assert asked(DENIED, 200.0) == 15.0
+
+
+def test_who_is_let_through_does_not_try_again() -> None:
+    """A tenth was denied for noise, and then the surge came: eighteen a second are served, and nobody of them is counted twice."""
+    assert asked(DENIED, 20.0, later=20, served=0.9, admitted=18.0) == 18.0
+    assert asked(DENIED, 20.0, later=20, served=0.1, admitted=2.0) == 15.0
 
 
 def test_a_cell_that_degrades_and_denies_nobody_counts_by_what_is_seen_once_its_step_is_a_while_ago() -> None:

@@ -120,6 +120,7 @@ def asked_by_all(
     now: float,
     remember_seconds: float,
     served: float = 0.0,
+    admitted: float | None = None,
 ) -> float | None:
     """What all of a cell's users would ask for, in requests a second; None: never measured.
 
@@ -127,7 +128,8 @@ def asked_by_all(
     `denies` some it is what was asked for before the last step, grown or shrunk as those who still ask are, where they are
     enough to tell; or what is seen where that is more. And no more than what the part of them that is `served` (0 to 1) asks
     for says with hardly a doubt: who has the feature does not stop asking, so a surge that ended while it was being answered
-    is over for those who have nothing as well.
+    is over for those who have nothing as well. Where more is seen than that, some of it may be users who try again and again;
+    what is `admitted`, in requests a second, is not.
 
     Where nobody who is served tells of the others it fades over `remember_seconds`. Who stopped asking after a step saw no
     button any more, or would have stopped anyway because the surge was over: that looks alike, and is not believed for ever.
@@ -142,7 +144,7 @@ def asked_by_all(
     if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
         told *= seen / visible
         fading = fading if told_by_served == float("inf") else 1.0
-    most = MOST_GROWTH * min(told, told_by_served) if denies else float("inf")
+    most = max(MOST_GROWTH * min(told, told_by_served), admitted or 0.0) if denies else float("inf")
     return max(min(told * fading, told_by_served), min(seen or 0.0, most))
 
 
