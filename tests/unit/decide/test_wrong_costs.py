@@ -1,5 +1,7 @@
 """Costs declared at half of the truth, or at double: users pay for the error with a few minutes, and never with a feature."""
 
+from itertools import pairwise
+
 import pytest
 
 from brownout.decide.cells import FIRST
@@ -44,8 +46,8 @@ def test_a_wrong_cost_breaks_neither_shedding_nor_restoring(truth: float, free: 
     assert levels[int((BEGINS + 40) / world.tick)] != FIRST
     assert levels[-1] == FIRST
     assert factor(world) == pytest.approx(truth, rel=0.05)
-    moved = [before.depth < after.depth for before, after in zip(levels, levels[1:], strict=False) if before != after]
-    assert sum(down != after for down, after in zip(moved, moved[1:], strict=False)) <= 4 + 1
+    moved = [before.depth < after.depth for before, after in pairwise(levels) if before != after]
+    assert sum(down != after for down, after in pairwise(moved)) <= 4 + 1
 
 
 @pytest.mark.parametrize("truth", [0.5, 2.0])
