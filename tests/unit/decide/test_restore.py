@@ -73,6 +73,16 @@ def test_what_cannot_be_seen_is_not_restored() -> None:
     assert refused(free(shed, scaler_at=scaler(replicas=10, backlog=GONE)), shed)
 
 
+def test_that_nobody_asks_for_a_feature_is_seen_where_any_series_of_it_is_there() -> None:
+    """What was remembered has faded meanwhile. A server that exports a 0 for each of its features lets them come back; the tier
+    that it is counted for need not be one of the policy's.
+    """
+    shed = REST.shed(asked=2.0, ago=4000)
+
+    assert words(free(shed, policy_at=policy(offered={"unknown": 0.0}))) == "lite 50 %"
+    assert refused(free(shed, policy_at=policy(offered=Missing("the query returns nothing"))), shed)
+
+
 def test_a_cell_of_a_workload_that_cannot_be_read_is_not_restored() -> None:
     """Its scaler is not in use for the moment; that nothing is known of it is no reason to load it."""
     shed = REST.shed(asked=2.0)

@@ -182,7 +182,7 @@ def measure(
                 objective = max(objective or 0.0, _ratio(metric, evidence.value, ready))
             case "Busy":
                 busy = (busy or 0.0) + max(0.0, evidence.value)
-            case "Load":
+            case _:  # "Load": there is no other role
                 wanted = load_replicas(metric, evidence.value, ready=ready, replicas=replicas)
                 if load is None or wanted > load:
                     load, load_metric = wanted, metric.name

@@ -174,6 +174,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
             seen[key],
             denies=cell.denies(remembered[key].level),
             served=cell.let_through(remembered[key].level),
+            admitted=let_through,
             window=window,
             now=now,
             remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
