@@ -5,7 +5,7 @@ from msgspec import structs
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.cells import FIRST
-from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for, whole_replicas
+from brownout.decide.demand import Demand, Flow, Load, load, measure, replicas_for, total, whole_replicas
 from brownout.decide.evidence import Missing
 from brownout.decide.forecast import trend
 from brownout.decide.history import History, remember_each
@@ -154,17 +154,20 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
 
     Nor is it while one user is held back alone: what is let through is not told by user.
     """
-    if any(isinstance(policy.admitted, Missing) for policy in scene.compiled.links.policies_of.get(scaler, ())):
-        return None
-    loads: list[tuple[float, float]] = []
-    for part in scene.parts.get(scaler, ()):
-        cell, level = part.cell, scene.served[part.cell.key]
-        if cell.alone and scene.memory[cell.key].level != FIRST:
+    for policy in scene.compiled.links.policies_of.get(scaler, ()):
+        if isinstance(policy.admitted, Missing):
             return None
-        if not part.first and level == FIRST:
-            continue
-        admitted = scene.policies[cell.key.policy].admitted
-        assert not isinstance(admitted, Missing)
-        if (sample := admitted.get(cell.key.audience)) is not None:
-            loads.append((sample.value, cell.admitted_cost(level, scaler)))
-    return flow_of(loads, factor=1.0, window=scene.snapshot.rate_window_seconds)
+    window = scene.snapshot.rate_window_seconds
+    loads: list[Load] = []
+    for part in scene.parts.get(scaler, ()):
+        cell, cost = part.cell, part.first
+        if cell.key in scene.moved:
+            if cell.alone and scene.memory[cell.key].level != FIRST:
+                return None
+            cost = cell.admitted_cost(scene.served[cell.key], scaler)
+        if cost:
+            admitted = scene.policies[cell.key.policy].admitted
+            assert not isinstance(admitted, Missing)
+            if (sample := admitted.get(cell.key.audience)) is not None:
+                loads.append(load(sample.value, cost, window))
+    return total(loads)

@@ -135,11 +135,6 @@ def total(loads: Iterable[Load]) -> Flow:
     return Flow(mean, sqrt(variance))
 
 
-def flow_of(rates: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
-    """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each."""
-    return total([load(one[0], one[1] * factor, window) for one in rates if one is not None])
-
-
 def measure(
     scaler: Scaler,
     *,
