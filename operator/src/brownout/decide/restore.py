@@ -99,8 +99,8 @@ def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
     dwell = float(c.settings.after_seconds)
     if c.memory.shed_capacity is not None and ready_for(c.cell, c.views) >= GROWN * c.memory.shed_capacity > 0:
         dwell = min(dwell, float(c.settings.step_seconds))
-    elif not _roomy(c):
-        dwell = max(dwell, c.memory.dwell_seconds)
+    elif shed_at is not None and c.memory.dwell_seconds > max(dwell, now - shed_at) and not _roomy(c):
+        dwell = c.memory.dwell_seconds
     if shed_at is not None and now - shed_at < dwell:
         return Refusal(
             reason=Reason.DWELL,
