@@ -15,7 +15,7 @@ from brownout.decide.saturation import follow, saturation_of
 from brownout.decide.scale import note_replicas
 from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Pool, Scaler
-from brownout.decide.swings import note
+from brownout.decide.swings import is_due, note
 from brownout.decide.view import ScalerView, Supply, supply_of
 
 UNTIERED = 1 / 3
@@ -66,14 +66,11 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
             [(memory.trend, demand.offered.mean), *((before.get(p, History()), flow.mean) for p, flow in above)],
             now=now,
         )
-        memory = structs.replace(
-            memory,
-            trend=whole,
-            tier_trends=tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)]),
-        )
+        trends = tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)])
+        memory = structs.replace(memory, trend=whole, tier_trends=trends)
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
     tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
-    if memory.trend.values:
+    if memory.trend.values and is_due(memory.needs, now=now):
         level = sum(memory.trend.values) / len(memory.trend.values)
         need = _for_flow(Flow(level), supply, max(settings.restore_percent, spec.flow.target_percent))
         memory = structs.replace(memory, needs=note(memory.needs, replicas=need, now=now))

@@ -156,9 +156,10 @@ def measure(
     workload whose users all went, or were all denied, would else neither give up a replica nor let anybody in again.
     """
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
-    missing = list(dict.fromkeys([*unreadable, *blind, *(unseen[c.key] for c in cells if c.key in unseen)]))
+    dark = [unseen[c.key] for c in cells if c.key in unseen] if unseen else []
+    missing = list(dict.fromkeys([*unreadable, *blind, *dark]))
     known = None
-    if len(blind) < len(policies) and not (cells and all(c.key in unseen for c in cells)):
+    if len(blind) < len(policies) and not (cells and len(dark) == len(cells)):
         known = flows()
 
     backlog = load = objective = busy = None
@@ -205,8 +206,11 @@ def _idle(flows: Flows | None, *, load: int | None, backlog: float | None) -> bo
     return (load is not None or backlog is not None) and not load and not backlog
 
 
+NOT_ASKED = Missing("not asked yet")
+
+
 def _evidence(scaler: Scaler, metric: Metric, now: float) -> Evidence:
-    found = scaler.metrics.get(metric.name, Missing("not asked yet"))
+    found = scaler.metrics.get(metric.name, NOT_ASKED)
     return fresh(found, now=now, within_seconds=scaler.stored.spec.stale.after_seconds)
 
 

@@ -95,18 +95,20 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
 
 
 def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
-    shed_at = c.memory.last_shed_at
+    shed_at, longer = c.memory.last_shed_at, c.memory.dwell_seconds
     usual, step = float(c.settings.after_seconds), float(c.settings.step_seconds)
-    dwell = usual if _roomy(c) else max(usual, c.memory.dwell_seconds)
+    if shed_at is None or (waited := now - shed_at) >= max(usual, longer):
+        return None
+    dwell = usual if longer <= usual or _roomy(c) else longer
     if _has_grown(c) or (dwell == usual and _more_than_needed(c)):
         dwell = min(usual, step)
-    if shed_at is not None and now - shed_at < dwell:
-        return Refusal(
-            reason=Reason.DWELL,
-            message=f"shed {now - shed_at:.0f} s ago; it stays for {dwell:.0f} s",
-            until=shed_at + dwell,
-        )
-    return None
+    if waited >= dwell:
+        return None
+    return Refusal(
+        reason=Reason.DWELL,
+        message=f"shed {waited:.0f} s ago; it stays for {dwell:.0f} s",
+        until=shed_at + dwell,
+    )
 
 
 def last_step_is_done(c: Candidate, now: float) -> Refusal | None:

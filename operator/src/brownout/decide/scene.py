@@ -1,6 +1,6 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -51,9 +51,9 @@ class Scene(Struct, frozen=True, kw_only=True):
     overridden: Mapping[CellKey, StoredOverride]
     unreadable: Mapping[str, tuple[str, ...]]
 
-    def ladder(self) -> list[Rung]:
+    def ladder(self) -> Sequence[Rung]:
         """All rungs, cheapest first: those of single users are before all others."""
-        return [*ladder(self.users.values()), *self.compiled.ladder]
+        return [*ladder(self.users.values()), *self.compiled.ladder] if self.users else self.compiled.ladder
 
     def restore_rate(self, cell: Cell) -> float | None:
         """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute.
