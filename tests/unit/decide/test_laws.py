@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from brownout.api.reasons import Condition
+from brownout.decide.arbitrate import Claim, GPUs, share
 from brownout.decide.cells import FIRST, Cell, Rung, build_cells, ladder
 from brownout.decide.evidence import Missing
 from brownout.decide.links import link
@@ -73,6 +74,42 @@ def test_grants_never_exceed_the_pools_gpus_or_quotas_beyond_what_is_already_hel
         if isinstance(where.nodes, tuple):
             places = sum(max(0, node.gpus - node.gpus_of_others) // 2 for node in where.nodes)
             assert pairs_after <= max(pairs_before, places)
+
+
+claims = st.lists(
+    st.builds(
+        lambda gpus, priority, minimum, demanded: Claim(
+            key=named("?"),
+            gpus=gpus,
+            priority=priority,
+            minimum=minimum,
+            floor=0,
+            demanded=demanded,
+            keep=0,
+            by_node={},
+        ),
+        gpus=st.integers(1, 4),
+        priority=st.sampled_from([10, 50]),
+        minimum=st.integers(0, 2),
+        demanded=st.integers(0, 8),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@LAW
+@given(unnamed=claims, sizes=st.lists(st.integers(0, 8), max_size=5))
+def test_every_replica_that_is_granted_has_its_gpus_on_one_node(unnamed: list[Claim], sizes: list[int]) -> None:
+    wanted = [structs.replace(claim, key=named(f"c{i}")) for i, claim in enumerate(unnamed)]
+    nodes = {f"n{i}": gpus for i, gpus in enumerate(sizes)}
+
+    granted = share(wanted, GPUs(nodes=nodes, total=sum(sizes), by_namespace={}, limited_by="nodes"))
+
+    for least in (1, 2, 3, 4):
+        large = sum(granted[claim.key] for claim in wanted if claim.gpus >= least)
+        assert large <= sum(gpus // least for gpus in sizes)
+    assert sum(granted[claim.key] * claim.gpus for claim in wanted) <= sum(sizes)
 
 
 @LAW
