@@ -45,7 +45,8 @@ def register(subparsers: "Subparsers") -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal. Returns 1 where a port or the snapshot's folder cannot be had, 2 where no cluster is named."""
     from brownout.flags.log import log_json_lines
-    from brownout.flags.server import Settings, serve
+    from brownout.flags.server import serve
+    from brownout.flags.settings import Settings
 
     if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
         print("brownout flags serve: no cluster is named; set KUBECONFIG, or run it as a pod", file=sys.stderr)
