@@ -38,6 +38,22 @@ def register(subparsers: "Subparsers") -> None:
         metavar="SECONDS",
         help="how long the API server must say that there is not one policy (or tier) left before it is believed (600)",
     )
+    serve.add_argument(
+        "--public-url",
+        default="",
+        metavar="URL",
+        help="where clients reach this server, path prefix included, if a gateway rewrites paths; for the streams of events",
+    )
+    serve.add_argument(
+        "--notice-spread",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="within what time everybody is told of a change by which nobody has less (10); who has less is told at once",
+    )
+    serve.add_argument(
+        "--most-event-streams", type=int, default=20_000, metavar="N", help="open streams of events at most (20000)"
+    )
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
 
@@ -60,6 +76,9 @@ def run(arguments: argparse.Namespace) -> int:
         snapshot_dir=arguments.snapshot_dir,
         kubeconfig=os.environ.get("KUBECONFIG"),
         empty_believed_after=arguments.believe_empty_after,
+        public_url=arguments.public_url,
+        notice_spread_seconds=arguments.notice_spread,
+        most_event_streams=arguments.most_event_streams,
     )
     try:
         asyncio.run(serve(settings))

@@ -12,8 +12,10 @@ from aiohttp import web
 
 from brownout.flags.board import Board
 from brownout.flags.context import MAX_BODY_BYTES
+from brownout.flags.events import Events
 from brownout.flags.health import health
 from brownout.flags.metrics import Metrics
+from brownout.flags.notices import Notices
 from brownout.flags.ofrep import Ofrep
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
@@ -26,23 +28,28 @@ log = logging.getLogger(__name__)
 def application(settings: Settings, board: Board, metrics: Metrics, service: Service) -> web.Application:
     """The application with every part's routes. A route that names a namespace comes after those that do not."""
     app = web.Application(client_max_size=MAX_BODY_BYTES)
+    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds)
+    events = Events(board, metrics, notices, most_streams=settings.most_event_streams)
+    events.attach(app)
     for routes in (
         health(board, metrics, service),
-        Ofrep(board, metrics).routes(),
+        events.routes(),
+        Ofrep(board, metrics, notices, public_url=settings.public_url).routes(),
     ):
         app.add_routes(routes)
     return app
 
 
 @contextlib.asynccontextmanager
-async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[None]:
-    """Listen for as long as the context lasts. Raises OSError where the port cannot be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[int]:
+    """Listen for as long as the context lasts; gives the port. Raises OSError where the port cannot be had."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
         site = web.TCPSite(runner, settings.host, settings.http_port)
         await site.start()
-        log.info("listening", extra={"protocol": "http", "host": settings.host, "port": runner.addresses[0][1]})
-        yield
+        port: int = runner.addresses[0][1]
+        log.info("listening", extra={"protocol": "http", "host": settings.host, "port": port})
+        yield port
     finally:
         await runner.cleanup()

@@ -16,3 +16,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_dir: Path | None = None
     kubeconfig: str | None = None
     empty_believed_after: float = 600.0
+    public_url: str = ""
+    notice_spread_seconds: float = 10.0
+    most_event_streams: int = 20_000
