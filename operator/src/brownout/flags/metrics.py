@@ -54,6 +54,11 @@ class Metrics:
             ["endpoint", "outcome"],
             registry=self.registry,
         )
+        self.jwks_errors = Counter(
+            "brownout_flags_jwks_errors_total",
+            "Failures to read the keys of tokens; the known ones stay in use.",
+            registry=self.registry,
+        )
         self.event_streams = Gauge(
             "brownout_flags_event_streams", "Open streams of server-sent events.", registry=self.registry
         )

@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import web
 
 from brownout.flags.board import Board
+from brownout.flags.callers import Caller, Callers, RefusedError
 from brownout.flags.context import BadContextError, parse
 from brownout.flags.evaluate import Evaluator, Failure
 from brownout.flags.events import event_streams
@@ -29,6 +30,10 @@ SINGLE, BULK = "/ofrep/v1/evaluate/flags/{key}", "/ofrep/v1/evaluate/flags"
 
 TOLD_OF, TOLD_AT = "flagConfigEtag", "flagConfigLastModified"
 """What a client was told of the set by a notice. No validator: where it names another version than ours there is no 304 (ADR 8)."""
+
+ANYBODY = Caller()
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+REFUSALS = {401: "unauthorized", 403: "forbidden", 500: "no_keys"}
 
 CATCH_UP_SECONDS = 1.0
 CLOCK_SKEW_SECONDS = 5
@@ -45,10 +50,13 @@ class Answer(NamedTuple):
 class Ofrep:
     """The handlers of the two endpoints."""
 
-    def __init__(self, board: Board, metrics: Metrics, notices: Notices, *, public_url: str = "") -> None:
+    def __init__(
+        self, board: Board, metrics: Metrics, notices: Notices, callers: Callers, *, public_url: str = ""
+    ) -> None:
         self._board = board
         self._metrics = metrics
         self._notices = notices
+        self._callers = None if callers.anybody else callers
         self._public_url = public_url.rstrip("/")
 
     def routes(self) -> list[web.RouteDef]:
@@ -61,16 +69,24 @@ class Ofrep:
             )
         ]
 
-    def _guarded(self, endpoint: str, handler: Callable[[web.Request, bytes], Answer]) -> Any:
+    def _guarded(self, endpoint: str, handler: Callable[[web.Request, bytes, Caller], Answer]) -> Any:
         async def handle(request: web.Request) -> web.Response:
             try:
+                caller = ANYBODY if self._callers is None else await self._tell(self._callers, request)
                 body = await request.read()
                 if TOLD_OF in request.query_string:
                     await self._catch_up(request)
-                answer = handler(request, body)
+                answer = handler(request, body, caller)
             except web.HTTPRequestEntityTooLarge:
                 limit = request.client_max_size
                 answer = self._refuse(request, BadContextError("INVALID_CONTEXT", f"body: larger than {limit} bytes"))
+            except RefusedError as refused:
+                answer = _answer(
+                    refused.status,
+                    {"errorDetails": refused.sentence},
+                    outcome=REFUSALS[refused.status],
+                    headers=CHALLENGE if refused.status == 401 else None,
+                )
             except BadContextError as bad:
                 answer = self._refuse(request, bad)
             except (web.HTTPException, ConnectionError):
@@ -84,9 +100,12 @@ class Ofrep:
 
         return handle
 
-    def _single(self, request: web.Request, body: bytes) -> Answer:
+    async def _tell(self, callers: Callers, request: web.Request) -> Caller:
+        return await callers.tell(request.headers, request.match_info.get("namespace") or self._board.only() or "")
+
+    def _single(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
         key = request.match_info["key"]
-        context = parse(body)
+        context = caller.context(parse(body))
         evaluator = self._evaluator(request)
         if isinstance(evaluator, Answer):
             return evaluator
@@ -95,8 +114,8 @@ class Ofrep:
             return _answer(404 if found.error_code == NOT_FOUND else 400, found, outcome=found.error_code)
         return _answer(200, found)
 
-    def _bulk(self, request: web.Request, body: bytes) -> Answer:
-        context = parse(body)
+    def _bulk(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
+        context = caller.context(parse(body))
         evaluator = self._evaluator(request)
         if isinstance(evaluator, Answer):
             return evaluator
@@ -108,7 +127,7 @@ class Ofrep:
             "metadata": evaluator.metadata,
         }
         content = msgspec.json.encode(found)
-        etag = f'"{hashlib.sha256(body + SEPARATOR + content).hexdigest()[:32]}"'
+        etag = f'"{hashlib.sha256(msgspec.json.encode(context) + SEPARATOR + content).hexdigest()[:32]}"'
         told_of = _version(request)
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import msgspec
 
+from brownout.flags.callers import CallerSettings
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Ports: 0 takes a free one. No namespaces means all of them."""
@@ -17,5 +19,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     kubeconfig: str | None = None
     empty_believed_after: float = 600.0
     public_url: str = ""
+    cors_origins: Sequence[str] = ()
+    callers: CallerSettings = CallerSettings()
     notice_spread_seconds: float = 10.0
     most_event_streams: int = 20_000
