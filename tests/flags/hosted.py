@@ -82,14 +82,16 @@ class HostedServer(Asked):
         """Put the set of these objects on the board, and return it once it is served."""
         flag_set = render(namespace, policies=policies, tiers=tiers, overrides=overrides, now=time.time())
 
-        async def put() -> None:
+        def put() -> None:
             self.board.publish(flag_set)
             self.board.completed()
 
         if self._thread is not None and self._thread.is_alive():
-            asyncio.run_coroutine_threadsafe(put(), self._loop).result(timeout=10)
+            done: Future[None] = Future()
+            self._loop.call_soon_threadsafe(lambda: done.set_result(put()))
+            done.result(timeout=10)
         else:
-            self._loop.run_until_complete(put())
+            put()
         return flag_set
 
 

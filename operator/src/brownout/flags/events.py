@@ -9,7 +9,9 @@ import contextlib
 import random
 import socket
 from collections.abc import AsyncIterator
+from functools import lru_cache
 
+import msgspec
 from aiohttp import HttpVersion11, web
 
 from brownout.flags.board import Board
@@ -94,11 +96,12 @@ class Events:
         return response
 
 
-def event_streams(path_prefix: str, version: str, *, public_url: str) -> list[dict[str, object]]:
-    """What an answer says of where to listen, to a client that has `version`: what it misses until it listens, it is told then."""
+@lru_cache(maxsize=1024)
+def event_streams(path_prefix: str, version: str, *, public_url: str) -> bytes:
+    """What an answer says of where to listen, as JSON, to a client that has `version`: what comes before it listens it is told then."""
     path = f"{path_prefix}{PATH}?since={version}"
     where = {"url": public_url + path} if public_url else {"endpoint": {"requestUri": path}}
-    return [{"type": "sse", **where, "inactivityDelaySec": INACTIVITY_SECONDS}]
+    return msgspec.json.encode([{"type": "sse", **where, "inactivityDelaySec": INACTIVITY_SECONDS}])
 
 
 def _refuse(status: int, sentence: str) -> web.Response:

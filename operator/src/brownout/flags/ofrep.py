@@ -115,23 +115,20 @@ class Ofrep:
         return _answer(200, found)
 
     def _bulk(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
-        context = caller.context(parse(body))
+        sent = parse(body)
+        context = caller.context(sent)
         evaluator = self._evaluator(request)
         if isinstance(evaluator, Answer):
             return evaluator
         version = evaluator.flag_set.version
-        prefix = request.path.removesuffix(BULK)
-        found = {
-            "flags": evaluator.evaluate_all(context),
-            "eventStreams": event_streams(prefix, version, public_url=self._public_url),
-            "metadata": evaluator.metadata,
-        }
-        content = msgspec.json.encode(found)
-        etag = f'"{hashlib.sha256(msgspec.json.encode(context) + SEPARATOR + content).hexdigest()[:32]}"'
+        content = msgspec.json.encode({"flags": evaluator.evaluate_all(context), "metadata": evaluator.metadata})
+        asked = body if context is sent else msgspec.json.encode(context)
+        etag = f'"{hashlib.sha256(asked + SEPARATOR + content).hexdigest()[:32]}"'
         told_of = _version(request)
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
-        return _answer(200, content, headers={"ETag": etag})
+        streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
+        return _answer(200, b'{"eventStreams":%b,%b' % (streams, content[1:]), headers={"ETag": etag})
 
     async def _catch_up(self, request: web.Request) -> None:
         """Wait, though not for long, for the version that the client was told of, if this server has never had it.
