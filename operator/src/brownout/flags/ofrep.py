@@ -72,18 +72,19 @@ class Ofrep:
         found = evaluator.evaluate(key, context)
         if isinstance(found, Failure):
             return _answer(404 if found.error_code == NOT_FOUND else 400, found, outcome=found.error_code)
-        return _answer(200, found)
+        return _answer(200, found.content)
 
     def _bulk(self, request: web.Request, body: bytes) -> web.Response:
         context = parse(body)
         evaluator = self._evaluator(request)
         if isinstance(evaluator, web.Response):
             return evaluator
-        content = msgspec.json.encode({"flags": evaluator.evaluate_all(context), "metadata": evaluator.metadata})
-        etag = f'"{hashlib.sha256(body + SEPARATOR + content).hexdigest()[:32]}"'
+        answers = evaluator.evaluate_all(context)
+        told = SEPARATOR.join((evaluator.flag_set.version.encode(), answers.identity, body))
+        etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
         if _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
-        return _answer(200, content, headers={"ETag": etag})
+        return _answer(200, answers.content, headers={"ETag": etag})
 
     def _evaluator(self, request: web.Request) -> Evaluator | web.Response:
         """The evaluator of the request's namespace, or the refusal."""

@@ -66,7 +66,7 @@ def _feature_flag(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Overr
     def outcome(tier: Tier, cohort: str) -> Logic:
         share = serve(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
         alone = held_back(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
-        return _except(alone, _split(share, policy.spec.flag_key))
+        return _except(alone, split(share, policy.spec.flag_key))
 
     variants = {variant.name: variant.value for variant in policy.spec.variants}
     last = policy.spec.variants[-1]
@@ -101,7 +101,7 @@ def _flag(variants: dict[str, Any], rule: Logic | None, *, otherwise: str, metad
     return flag
 
 
-def _split(share: Share, flag_key: str) -> Logic:
+def split(share: Share, flag_key: str) -> Logic:
     """A share as JsonLogic: sticky by `targetingKey`, and the better variant first.
 
     `fractional` hands out the hash space in the order of its buckets. With the better variant in front a higher percentage
@@ -122,11 +122,11 @@ def _except(alone: dict[Share, list[str]], rest: Logic) -> Logic:
     """
     if not alone:
         return rest
-    tests = [({"in": [{"var": "targetingKey"}, users]}, _by_the_second(share)) for share, users in alone.items()]
+    tests = [({"in": [{"var": "targetingKey"}, users]}, by_the_second(share)) for share, users in alone.items()]
     return {"if": [*(part for test in tests for part in test), rest]}
 
 
-def _by_the_second(share: Share) -> Logic:
+def by_the_second(share: Share) -> Logic:
     """A share of one user as JsonLogic: of whoever asks twenty times a second everybody else's percentage is all or nothing.
 
     Every evaluation looks at the clock, so what is asked in one second has one answer. `cells.TURN_SECONDS` says which seconds.
