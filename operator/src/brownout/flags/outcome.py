@@ -43,9 +43,7 @@ def compiled(
     raise UnknownLogicError(f"flag {flag_key!r} has an outcome that is not rendered: {rule!r:.200}")
 
 
-def _by_user(
-    share: Share, flag_key: str, *, answer: Callable[[str], Answer], otherwise: Answer
-) -> Outcome[Answer]:
+def _by_user(share: Share, flag_key: str, *, answer: Callable[[str], Answer], otherwise: Answer) -> Outcome[Answer]:
     upper, lower = answer(share.variant), answer(share.otherwise)
     percent = share.percent
 
@@ -66,9 +64,7 @@ def _by_second(share: Share, *, answer: Callable[[str], Answer]) -> Outcome[Answ
     return lambda targeting_key, second: upper if second * TURN_STRIDE % TURN_SECONDS < turns else lower
 
 
-def _alone(
-    rule: Any, *, flag_key: str, answer: Callable[[str], Answer], otherwise: Answer
-) -> Outcome[Answer]:
+def _alone(rule: Any, *, flag_key: str, answer: Callable[[str], Answer], otherwise: Answer) -> Outcome[Answer]:
     """Users who are held back alone, and the rule for everybody else."""
     *parts, last = rule["if"]
     users: dict[str, Answer | Outcome[Answer]] = {}
