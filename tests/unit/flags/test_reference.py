@@ -1,19 +1,22 @@
 """The compiled evaluator gives the reference evaluator's answers, to everybody, at every moment and from every set."""
 
 import json
+import time
 from typing import Any
 
 import cbor2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from brownout.api.policy import Notice
+from brownout.api.tier import Match
 from brownout.flags.evaluate import Evaluation, Evaluator, Failure
 from brownout.flags.outcome import cbor_text
-from brownout.flags.render import FlagSet, render
+from brownout.flags.render import AUDIENCE, FlagSet, render
 from flags import random_flags
-from flags.builders import NAMESPACE, TIERS, cell, policy
+from flags.builders import NAMESPACE, TIERS, WEEK, cell, policy, tier
 from flags.random_flags import NOW
 from flags.reference import Reference, as_answer
 
@@ -70,6 +73,53 @@ def test_both_evaluators_give_one_answer_to_odd_contexts(user: dict[str, Any]) -
         cell("free", "denied", user="u"),
     ]
     agree(render(NAMESPACE, policies=[policy(cells=lines)], tiers=TIERS, overrides=[], now=NOW), user)
+
+
+WEEK_AGO = int(NOW) - WEEK
+ODD = [
+    *(None, True, False, "", " ", "0", "1", "pro", "PRO", "pro ", "1500000000", "1.5e9", "NaN", "-inf", "\x00"),
+    *(0, -0.0, 1, 1.0, 1.5, 2, -1, 1_500_000_000, 1.5e9, 10**10, 2**63, -(2**64), 10**308, 1e308, 5e-324),
+    *(WEEK_AGO - 60, WEEK_AGO + 60, WEEK_AGO + 0.5, [], [1_500_000_000], ["pro"], [[]], {}, {"a": "pro"}),
+]
+TESTS = [
+    Match(key="a", operator="In", values=("pro", "", "1", "None", "True")),
+    Match(key="a", operator="NotIn", values=("pro", "1", "None")),
+    Match(key="a", operator="Exists"),
+    Match(key="a", operator="DoesNotExist"),
+    Match(key="a", operator="OlderThan", seconds=WEEK),
+    Match(key="a", operator="YoungerThan", seconds=WEEK),
+]
+
+
+@pytest.mark.parametrize("match", TESTS, ids=lambda match: match.operator)
+@pytest.mark.parametrize("key", ["a", "b.a", "b.1", "b.length", "b.01", "b.-1", "targetingKey"])
+def test_every_test_agrees_on_every_odd_value(match: Match, key: str) -> None:
+    tiers = [tier("matched", 2, structs.replace(match, key=key)), tier("other", 1)]
+    flag_set = render(NAMESPACE, policies=[], tiers=tiers, overrides=[], now=NOW)
+    for value in ODD:
+        contexts = [{"a": value}, {"b": {"a": value, "1": value}}, {"b": ["", value]}, {"b": value}]
+        if value is None or isinstance(value, str):
+            contexts.append({"targetingKey": value})
+        for context in contexts:
+            agree(flag_set, context)
+
+
+@pytest.mark.parametrize("match", TESTS[4:], ids=lambda match: match.operator)
+def test_both_count_an_account_of_exactly_that_age_as_older(match: Match) -> None:
+    flag_set = render(
+        NAMESPACE, policies=[], tiers=[tier("matched", 2, match), tier("other", 1)], overrides=[], now=NOW
+    )
+    reference, evaluator = Reference(flag_set), Evaluator(flag_set)
+    for offset in (-1, 0, 1):
+        while True:
+            moment = int(time.time())
+            context = {"a": moment - WEEK + offset}
+            expected, second = reference.evaluate(AUDIENCE, context)
+            if second == moment:
+                break
+        found = evaluator.evaluate(AUDIENCE, context, now=second)
+        assert isinstance(found, Evaluation)
+        assert as_answer(found) == expected
 
 
 @pytest.mark.parametrize("percent", range(0, 101, 5))
