@@ -147,8 +147,10 @@ def test_an_unknown_flag_is_a_404_in_the_shape_of_ofrep(server: FlagServer) -> N
     [
         (b"{", "PARSE_ERROR", "body"),
         (b"\xff\xfe", "PARSE_ERROR", "body"),
-        (b'{"context": {"a": NaN}}', "PARSE_ERROR", "body"),
-        (b'{"context": {"a": 1e999}}', "PARSE_ERROR", "body"),
+        (b'{"context": {"a": NaN}}', "PARSE_ERROR", "context.a"),
+        (b'{"context": {"a": 1e999}}', "PARSE_ERROR", "context.a"),
+        (b'{"context": {"plan": "free", "plan": "pro"}}', "INVALID_CONTEXT", "context.plan"),
+        (rb'{"context": {"a": "\ud800"}}', "PARSE_ERROR", "context.a"),
         (b"[" * 60_000, "PARSE_ERROR", "body"),
         (b"[]", "PARSE_ERROR", "body"),
         (b'"context"', "PARSE_ERROR", "body"),
