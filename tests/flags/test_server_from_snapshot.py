@@ -197,7 +197,7 @@ def test_another_user_never_gets_a_304_for_somebody_elses_answer(server: FlagSer
 
 
 def test_the_selector_may_be_in_the_header_or_in_the_request(sync: sync_pb2_grpc.FlagSyncServiceStub) -> None:
-    for selector in (NAMESPACE, f"flagSetId={NAMESPACE}", ""):
+    for selector in (NAMESPACE, f"flagSetId={NAMESPACE}", f"source={NAMESPACE}", ""):
         in_request = sync.FetchAllFlags(sync_pb2.FetchAllFlagsRequest(selector=selector), timeout=5)
         in_header = sync.FetchAllFlags(
             sync_pb2.FetchAllFlagsRequest(), metadata=(("flagd-selector", selector),), timeout=5
@@ -217,7 +217,10 @@ def test_metadata_needs_no_selector(sync: sync_pb2_grpc.FlagSyncServiceStub) -> 
     assert sync.GetMetadata(sync_pb2.GetMetadataRequest(), timeout=5).HasField("metadata")
 
 
-@pytest.mark.parametrize("selector", ["../etc", "a b", "flagSetId=", "source=x"])
+@pytest.mark.parametrize(
+    "selector",
+    ["../etc", "a b", "flagSetId=", "source=./flags.json", "tier=free", f"flagSetId={NAMESPACE},source={NAMESPACE}"],
+)
 def test_a_selector_that_names_no_namespace_is_an_error_that_says_what_to_write(
     sync: sync_pb2_grpc.FlagSyncServiceStub, selector: str
 ) -> None:

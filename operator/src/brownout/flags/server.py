@@ -11,7 +11,6 @@ from pathlib import Path
 import grpc
 import msgspec
 from aiohttp import web
-from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2_grpc
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from brownout.flags.board import Board
@@ -108,7 +107,7 @@ async def _http(settings: Settings, board: Board, metrics: Metrics, service: Ser
 @contextlib.asynccontextmanager
 async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIterator[None]:
     server = grpc.aio.server(options=OPTIONS)
-    sync_pb2_grpc.add_FlagSyncServiceServicer_to_server(FlagSync(board, metrics), server)
+    FlagSync(board, metrics).add_to(server)
     try:
         port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
     except RuntimeError as error:
