@@ -29,7 +29,8 @@ def agree(flag_set: FlagSet, context: dict[str, Any]) -> None:
         one = evaluator.evaluate(key, context, now=second)
         assert isinstance(one, Evaluation)
         assert as_answer(one) == expected
-        assert evaluator.evaluate_all(context, now=second)[evaluator.keys.index(key)] is one
+        together = evaluator.evaluate_all(context, now=second)[evaluator.keys.index(key)]
+        assert together.content == one.content
 
 
 sets = st.builds(
@@ -173,3 +174,20 @@ def test_an_unknown_flag_is_not_found_and_the_sentence_names_flag_and_namespace(
     assert found.error_code == "FLAG_NOT_FOUND"
     assert "'nope'" in found.error_details
     assert NAMESPACE in found.error_details
+
+
+@given(before=sets, after=sets, user=random_flags.users)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_what_was_compiled_before_changes_no_answer(before: FlagSet, after: FlagSet, user: dict[str, Any]) -> None:
+    anew, onwards = Evaluator(after), Evaluator(after, before=Evaluator(before))
+    assert onwards.evaluate_all(user, now=NOW).content == anew.evaluate_all(user, now=NOW).content
+    assert onwards.evaluate_all(user, now=NOW).identity == anew.evaluate_all(user, now=NOW).identity
+
+
+def test_a_new_version_of_the_set_is_in_the_metadata_of_flags_that_have_not_changed() -> None:
+    first = render(NAMESPACE, policies=[policy(), policy("video")], tiers=TIERS, overrides=[], now=NOW)
+    second = render(NAMESPACE, policies=[policy(), policy("video", version=2)], tiers=TIERS, overrides=[], now=NOW)
+    found = Evaluator(second, before=Evaluator(first)).evaluate("image-generation", {"plan": "pro"})
+    assert isinstance(found, Evaluation)
+    assert first.version != second.version
+    assert json.loads(found.content)["metadata"]["version"] == second.version

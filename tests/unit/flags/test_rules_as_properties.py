@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from brownout.flags.evaluate import Evaluation, Evaluator
-from brownout.flags.render import render
+from brownout.flags.render import FlagSet, render
 from flags import reading
 from flags.builders import FREE, LISTED, NAMESPACE, PLUS, PRO, TIERS, auto, cell, policy
 from flags.random_flags import NOW, cells, overrides, policies, scalars, tiers, users
@@ -75,3 +75,20 @@ def test_a_percentage_is_sticky_whatever_else_the_context_says(user: str, percen
     )
     known = {"plan": "plus", "targetingKey": user}
     assert variant(evaluator, {**others, **known}) == variant(evaluator, known)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    one=st.tuples(policies, tiers, overrides),
+    other=st.tuples(policies, tiers, overrides),
+    ends=st.integers(0, 1_000_000),
+)
+def test_what_was_rendered_before_changes_nothing(one: Any, other: Any, ends: int) -> None:
+    def rendered(what: Any, now: float, before: FlagSet | None = None) -> FlagSet:
+        found, known, words = what
+        return render(NAMESPACE, policies=[found], tiers=known, overrides=words, now=now, before=before)
+
+    before = rendered(one, NOW)
+    for what, now in ((other, NOW), (one, NOW + ends)):
+        onwards, anew = rendered(what, now, before), rendered(what, now)
+        assert (onwards.document, onwards.version, onwards.changes_at) == (anew.document, anew.version, anew.changes_at)

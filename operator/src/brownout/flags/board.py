@@ -25,7 +25,7 @@ class Board:
         served = self._evaluators.get(flag_set.namespace)
         if served is not None and served.flag_set.version == flag_set.version:
             return False
-        self._evaluators[flag_set.namespace] = Evaluator(flag_set)
+        self._evaluators[flag_set.namespace] = Evaluator(flag_set, before=served)
         self._wake(flag_set.namespace, "")
         return True
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from brownout.api.override import ends_at
+from brownout.api.resources import Key
 from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
 from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
 
@@ -21,44 +22,82 @@ NOBODY = "nobody"
 """The audience where a namespace has no tiers."""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy's flag as JSON, and what it was rendered from."""
+
+    policy: Policy
+    tiers: tuple[Tier, ...]
+    overrides: list[Override]
+    content: bytes
+
+
 class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace's flags.
 
-    document: JSON in flagd's format. version: a hash of its content. changes_at: Unix seconds at which the same objects make
-    another set, because an override ends; None where none is in force.
+    document: JSON in flagd's format. version: a hash of its content. flags: each flag's part of the document, by key. metadata:
+    the set's own. changes_at: Unix seconds at which the same objects make another set, because an override ends; None where none
+    is in force. parts: by policy, what a rendering after this one need not do again.
     """
 
     namespace: str
     document: str
     version: str
+    flags: dict[str, bytes]
+    metadata: dict[str, Any]
     changes_at: float | None = None
+    parts: dict[Key, Part] = {}
 
 
 def render(
-    namespace: str, *, policies: Iterable[Policy], tiers: Iterable[Tier], overrides: Iterable[Override], now: float
+    namespace: str,
+    *,
+    policies: Iterable[Policy],
+    tiers: Iterable[Tier],
+    overrides: Iterable[Override],
+    now: float,
+    before: FlagSet | None = None,
 ) -> FlagSet:
     """The flag set of a namespace at `now` (Unix seconds).
 
-    Where two policies claim a flag key the older one keeps it. A policy cannot claim the reserved key.
+    Where two policies claim a flag key the older one keeps it. A policy cannot claim the reserved key. `before` is a set that
+    was rendered earlier: it changes nothing of the result, only the time that it takes.
     """
     known_tiers = in_order(tiers)
     standing = in_force(overrides, now)
-    flags: dict[str, Any] = {AUDIENCE: _audience_flag(known_tiers)}
+    flags = {AUDIENCE: _canonical(_audience_flag(known_tiers))}
+    parts: dict[Key, Part] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.key.name)):
         words = [override for override in standing if override.spec.policy_ref.name == policy.key.name]
-        flags.setdefault(policy.spec.flag_key, _feature_flag(policy, known_tiers, words))
-    content = {"flags": flags, "metadata": {"flagSetId": namespace}}
-    version = hashlib.sha256(_canonical(content)).hexdigest()[:16]
-    content["metadata"]["version"] = version
+        known = before.parts.get(policy.key) if before is not None else None
+        part = parts[policy.key] = _part(policy, known_tiers, words, known)
+        flags.setdefault(policy.spec.flag_key, part.content)
+    by_key = b",".join(_canonical(key) + b":" + flags[key] for key in sorted(flags))
+    metadata = {"flagSetId": namespace}
+    version = hashlib.sha256(_document(by_key, metadata)).hexdigest()[:16]
+    metadata["version"] = version
     return FlagSet(
         namespace=namespace,
-        document=_canonical(content).decode(),
+        document=_document(by_key, metadata).decode(),
         version=version,
+        flags=flags,
+        metadata=metadata,
         changes_at=min((ends_at(word.spec, created_at=word.created_at) for word in standing), default=None),
+        parts=parts,
     )
 
 
-def _canonical(content: dict[str, Any]) -> bytes:
+def _part(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override], known: Part | None) -> Part:
+    if known is not None and (known.policy, known.tiers, known.overrides) == (policy, tiers, overrides):
+        return known
+    content = _canonical(_feature_flag(policy, tiers, overrides))
+    return Part(policy=policy, tiers=tiers, overrides=overrides, content=content)
+
+
+def _document(flags: bytes, metadata: dict[str, str]) -> bytes:
+    return b'{"flags":{' + flags + b'},"metadata":' + _canonical(metadata) + b"}"
+
+
+def _canonical(content: Any) -> bytes:
     return msgspec.json.encode(content, order="deterministic")
 
 
