@@ -318,3 +318,18 @@ def test_without_a_cluster_the_command_says_what_to_set(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["flags", "serve"]) == 2
     assert "set KUBECONFIG" in capsys.readouterr().err
+
+
+def test_a_percentage_is_of_the_same_users_in_every_protocol(disk: Disk) -> None:
+    disk.keep(policy(cells=[cell("free", "full", 40)]))
+    with (
+        flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots) as server,
+        ofrep_client(server, NAMESPACE) as ofrep,
+        in_process_client(server, NAMESPACE) as in_process,
+    ):
+        users = [
+            {**FREE, "targetingKey": key} for key in (*(f"user-{n}" for n in range(100)), "ä", "名前", "😀", "x" * 70)
+        ]
+        served = [ofrep.variant(KEY, **user) for user in users]
+        assert served == [in_process.variant(KEY, **user) for user in users]
+        assert {"full", "lite"} == set(served)
