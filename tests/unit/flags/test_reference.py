@@ -12,6 +12,7 @@ from msgspec import structs
 
 from brownout.api.policy import Notice
 from brownout.api.tier import Match
+from brownout.flags.classify import UnknownLogicError
 from brownout.flags.evaluate import Evaluation, Evaluator, Failure
 from brownout.flags.outcome import cbor_text
 from brownout.flags.render import AUDIENCE, FlagSet, render
@@ -165,6 +166,13 @@ def test_a_key_that_cannot_be_hashed_fails_closed_as_the_reference_does() -> Non
     found = Evaluator(flag_set).evaluate("image-generation", user)
     assert isinstance(found, Evaluation)
     assert (found.variant, found.reason) == ("denied_plan", "DEFAULT")
+
+
+@pytest.mark.parametrize("key", ["$flagd.flagKey", "$flagd"])
+def test_a_rule_that_is_not_compiled_is_refused_and_never_guessed_at(key: str) -> None:
+    tiers = [tier("odd", 2, Match(key=key, operator="Exists")), tier("other", 1)]
+    with pytest.raises(UnknownLogicError, match=r"\$flagd"):
+        Evaluator(render(NAMESPACE, policies=[], tiers=tiers, overrides=[], now=NOW))
 
 
 def test_an_unknown_flag_is_not_found_and_the_sentence_names_flag_and_namespace() -> None:
