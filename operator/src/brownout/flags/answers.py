@@ -4,7 +4,7 @@ What a variant of a flag looks like in JSON is the same in every version of the 
 format hands down from the set's metadata into each flag's. So a variant is two pieces, and the set puts its own between them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,13 +16,14 @@ STATIC, TARGETING_MATCH, DEFAULT = "STATIC", "TARGETING_MATCH", "DEFAULT"
 class Choice:
     """One variant of a flag, ready to be answered in any version of its set."""
 
-    __slots__ = ("head", "key", "metadata", "reason", "tail", "value", "variant")
+    __slots__ = ("encoded_variant", "head", "key", "metadata", "reason", "tail", "value", "variant")
 
     def __init__(self, *, key: str, value: Any, reason: str, variant: str, metadata: Mapping[str, Any]) -> None:
         self.key = key
         self.value = value
         self.reason = reason
         self.variant = variant
+        self.encoded_variant = variant.encode()
         self.metadata = metadata
         answer = {"key": key, "value": value, "reason": reason, "variant": variant}
         self.head = msgspec.json.encode(answer)[:-1] + b',"metadata":{'
@@ -85,6 +86,36 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     error_details: str
 
 
+class Frame:
+    """A bulk answer with what everybody has of it written, and places for the rest."""
+
+    __slots__ = ("_members", "_pieces", "_places")
+
+    def __init__(self, choices: Sequence[Choice | None], set_metadata: SetMetadata) -> None:
+        self._members = set_metadata.members
+        self._pieces: list[bytes] = []
+        self._places: list[tuple[int, int]] = []
+        written = [b'{"flags":[']
+        for number, choice in enumerate(choices):
+            if number:
+                written.append(b",")
+            if choice is not None:
+                written += (choice.head, self._members, choice.tail)
+                continue
+            self._pieces += (b"".join(written), b"")
+            self._places.append((len(self._pieces) - 1, number))
+            written = []
+        self._pieces.append(b"".join((*written, b'],"metadata":', set_metadata.encoded, b"}")))
+
+    def filled(self, choices: Sequence[Choice]) -> bytes:
+        """The answer to one user."""
+        pieces = self._pieces.copy()
+        for place, number in self._places:
+            choice = choices[number]
+            pieces[place] = choice.head + self._members + choice.tail
+        return b"".join(pieces)
+
+
 class Answers(Sequence[Evaluation]):
     """One user's answers for every flag of a set, by key.
 
@@ -92,11 +123,14 @@ class Answers(Sequence[Evaluation]):
     has them already is told so without their being written.
     """
 
-    __slots__ = ("_found", "_set", "identity")
+    __slots__ = ("_found", "_frame", "_set", "identity")
 
-    def __init__(self, found: list[Choice], set_metadata: SetMetadata, *, identity: bytes) -> None:
+    def __init__(
+        self, found: list[Choice], set_metadata: SetMetadata, *, identity: bytes, frame: Callable[[], Frame]
+    ) -> None:
         self._found = found
         self._set = set_metadata
+        self._frame = frame
         self.identity = identity
 
     def __getitem__(self, place: Any) -> Any:
@@ -110,6 +144,4 @@ class Answers(Sequence[Evaluation]):
     @property
     def content(self) -> bytes:
         """OFREP's bulk answer as JSON."""
-        members = self._set.members
-        pieces = [piece for choice in self._found for piece in (choice.head, members, choice.tail, b",")]
-        return b"".join((b'{"flags":[', *pieces[:-1], b'],"metadata":', self._set.encoded, b"}"))
+        return self._frame().filled(self._found)

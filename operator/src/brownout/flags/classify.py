@@ -70,6 +70,8 @@ def _compiled(rule: Logic, first: int) -> tuple[int | Place, int]:
         branches.append((_all_of(test), place))
         count += places
     otherwise, places = _compiled(last, first + count)
+    if table := _by_value(parts[::2], [place for _, place in branches]):
+        return _look_up(*table, otherwise), count + places
 
     def find(context: Context, second: int) -> int:
         for test, place in branches:
@@ -78,6 +80,29 @@ def _compiled(rule: Logic, first: int) -> tuple[int | Place, int]:
         return otherwise if isinstance(otherwise, int) else otherwise(context, second)
 
     return find, count + places
+
+
+def _by_value(tests: list[Logic], places: list[int | Place]) -> tuple[str, dict[str, int | Place]] | None:
+    """The attribute that all these tests look for in a list, and where each value leads: one look instead of a test each."""
+    matches = [_read(test) for test in tests]
+    keys = {match.key if match is not None and match.operator == "In" else "." for match in matches}
+    key = keys.pop()
+    if keys or "." in key:
+        return None
+    table: dict[str, int | Place] = {}
+    for match, place in zip(matches, places, strict=True):
+        for value in match.values if match is not None else ():
+            table.setdefault(value, place)
+    return key, table
+
+
+def _look_up(key: str, table: dict[str, int | Place], otherwise: int | Place) -> Place:
+    def find(context: Context, second: int) -> int:
+        value = context.get(key)
+        place = table.get(value, otherwise) if isinstance(value, str) else otherwise
+        return place if isinstance(place, int) else place(context, second)
+
+    return find
 
 
 def _all_of(logic: Logic) -> Test:

@@ -12,7 +12,17 @@ from typing import Any
 
 import msgspec
 
-from brownout.flags.answers import DEFAULT, STATIC, TARGETING_MATCH, Answers, Choice, Evaluation, Failure, SetMetadata
+from brownout.flags.answers import (
+    DEFAULT,
+    STATIC,
+    TARGETING_MATCH,
+    Answers,
+    Choice,
+    Evaluation,
+    Failure,
+    Frame,
+    SetMetadata,
+)
 from brownout.flags.audience import Logic
 from brownout.flags.classify import Context, Place, UnknownLogicError, classifier, outcomes
 from brownout.flags.outcome import Outcome, compiled
@@ -42,7 +52,7 @@ class Evaluator:
             self._skeleton = _rule(msgspec.json.decode(flag_set.flags[AUDIENCE]))
             self._place = classifier(self._skeleton)
         self._rows = {key: self._row(key, known) for key in self.keys}
-        self._columns = [_Column(n, found) for n, found in enumerate(zip(*self._rows.values(), strict=True))]
+        self._columns = [_Column(n, found, self._set) for n, found in enumerate(zip(*self._rows.values(), strict=True))]
 
     def _row(self, key: str, before: "Evaluator | None") -> Row:
         content = self.flag_set.flags[key]
@@ -68,26 +78,32 @@ class Evaluator:
     def evaluate_all(self, context: Context, *, now: float | None = None) -> Answers:
         """The answers for every flag of the set, by key."""
         second = int(time.time() if now is None else now)
-        column = self._columns[self._place(context, second)]
-        found, identity = column.answers(context.get("targetingKey"), second)
-        return Answers(found, self._set, identity=identity)
+        return self._columns[self._place(context, second)].answers(context.get("targetingKey"), second)
 
 
 class _Column:
     """What one audience has of every flag: mostly the same for everybody in it, and a few flags that depend on the user."""
 
-    def __init__(self, place: int, found: Sequence[Choice | Outcome[Choice]]) -> None:
+    def __init__(self, place: int, found: Sequence[Choice | Outcome[Choice]], set_metadata: SetMetadata) -> None:
         self._name = str(place).encode()
         self._fixed = [each if isinstance(each, Choice) else None for each in found]
         self._open = [(n, each) for n, each in enumerate(found) if not isinstance(each, Choice)]
+        self._set = set_metadata
+        self._frame: Frame | None = None
 
-    def answers(self, targeting_key: Any, second: int) -> tuple[list[Choice], bytes]:
-        answers: list[Any] = self._fixed.copy()
+    def answers(self, targeting_key: Any, second: int) -> Answers:
+        choices: list[Any] = self._fixed.copy()
         variants = [self._name]
         for place, outcome in self._open:
-            found = answers[place] = outcome(targeting_key, second)
-            variants.append(found.variant.encode())
-        return answers, b" ".join(variants)
+            found = choices[place] = outcome(targeting_key, second)
+            variants.append(found.encoded_variant)
+        return Answers(choices, self._set, identity=b" ".join(variants), frame=self.frame)
+
+    def frame(self) -> Frame:
+        """The bulk answer but for what depends on the user; written when it is first asked for."""
+        if self._frame is None:
+            self._frame = Frame(self._fixed, self._set)
+        return self._frame
 
 
 def _rule(flag: dict[str, Any]) -> Any:
