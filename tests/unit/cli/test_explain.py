@@ -457,7 +457,7 @@ def test_an_object_that_cannot_be_read_is_said_beside_the_others(explain: Any) -
     told = explain([broken, example("InferenceScaler", "image-xl")], "scaler", "image-xl")
 
     assert told.code == 0
-    assert "brownout explain: FeaturePolicy media/image-generation: spec: " in told.complaint
+    assert "warning: FeaturePolicy media/image-generation: spec: " in told.complaint
 
 
 def test_a_file_that_is_not_there_is_no_empty_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

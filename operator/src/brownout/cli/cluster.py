@@ -1,47 +1,151 @@
-"""Stored objects from the cluster that kubectl would read."""
+"""The cluster that kubectl would talk to: a few calls on our kinds, and what went wrong in kubectl's words."""
 
 import asyncio
-from collections.abc import Iterable
-from typing import Any
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
 
+import aiohttp
 from kubernetes.aio.client import ApiClient, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 from kubernetes.aio.config import ConfigException
 
-from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
+from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
 from brownout.api.schema import GROUP, VERSION, Resource
+from brownout.cli.failure import CommandError, failed
+from brownout.cli.options import Scope, Where
 from brownout.cli.overview import Objects
-from brownout.cli.saved import NoObjectsError
-from brownout.run.connection import Connection
+from brownout.observe.facts import created_at
+from brownout.run.credentials import load
 
 TIMEOUT_SECONDS = 10.0
+PAGE = 500
+
+T = TypeVar("T")
+Body = dict[str, Any]
 
 
-def from_cluster(kinds: Iterable[str], namespace: str | None) -> Objects:
-    """The objects of these kinds in a namespace (None: in all), and all that are cluster-scoped. Raises NoObjectsError."""
-    try:
-        return asyncio.run(_from_cluster(set(kinds), namespace))
-    except ApiException as error:
-        hint = "install the chart, or crds/" if error.status == 404 else "ask for the ClusterRole brownout-view"
-        raise NoObjectsError(f"the API server answered {error.status} {error.reason}; {hint}") from None
-    except (ConfigException, OSError, TimeoutError) as error:
-        raise NoObjectsError(f"no way to the API server: {error}; set KUBECONFIG") from None
+class Cluster:
+    """An API server, and the namespace that the kubeconfig's context names ("" where it names none)."""
 
+    def __init__(self, client: ApiClient, namespace: str) -> None:
+        self.client = client
+        self.namespace = namespace
+        self._objects = CustomObjectsApi(client)
 
-async def _from_cluster(kinds: set[str], namespace: str | None) -> Objects:
-    connection = await Connection.connect()
-    try:
-        return {r.kind: await _list(connection.client, r, namespace) for r in RESOURCES if r.kind in kinds}
-    finally:
-        await connection.close()
+    async def list(self, resource: Resource, namespace: str | None) -> list[Body]:
+        """The objects of a kind in a namespace; None: in all. Those of a cluster-scoped kind are always all."""
+        found: list[Body] = []
+        onwards = ""
+        while True:
+            more: dict[str, Any] = {"limit": PAGE, "_request_timeout": TIMEOUT_SECONDS}
+            if onwards:
+                more["_continue"] = onwards
+            if namespace is not None and resource.namespaced:
+                page = await self._objects.list_namespaced_custom_object(
+                    GROUP, VERSION, namespace, resource.plural, **more
+                )
+            else:
+                page = await self._objects.list_cluster_custom_object(GROUP, VERSION, resource.plural, **more)
+            found += page["items"]
+            onwards = page["metadata"].get("continue", "")
+            if not onwards:
+                return found
 
-
-async def _list(client: ApiClient, resource: Resource, namespace: str | None) -> list[Stored[Any, Any] | InvalidObject]:
-    api = CustomObjectsApi(client)
-    if namespace is not None and resource.namespaced:
-        listed = await api.list_namespaced_custom_object(
-            GROUP, VERSION, namespace, resource.plural, _request_timeout=TIMEOUT_SECONDS
+    async def create(self, resource: Resource, namespace: str, body: Body, *, dry_run: bool = False) -> Body:
+        """Create an object; with `dry_run` the API server only says whether it would."""
+        more: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        made: Body = await self._objects.create_namespaced_custom_object(
+            GROUP, VERSION, namespace, resource.plural, body, _request_timeout=TIMEOUT_SECONDS, **more
         )
-    else:
-        listed = await api.list_cluster_custom_object(GROUP, VERSION, resource.plural, _request_timeout=TIMEOUT_SECONDS)
-    return [decode(resource, body, 0.0) for body in listed["items"]]
+        return made
+
+    async def delete(self, resource: Resource, key: Key, *, dry_run: bool = False) -> None:
+        """Delete an object."""
+        more: dict[str, Any] = {"dry_run": "All"} if dry_run else {}
+        await self._objects.delete_namespaced_custom_object(
+            GROUP, VERSION, key.namespace, resource.plural, key.name, _request_timeout=TIMEOUT_SECONDS, **more
+        )
+
+
+def on_cluster(where: Where, work: Callable[[Cluster], Awaitable[T]]) -> T:
+    """What `work` comes to on the cluster. Raises CommandError for whatever the API server, or the way to it, refuses."""
+
+    async def worked() -> T:
+        async with connected(where) as cluster:
+            return await work(cluster)
+
+    return asyncio.run(worked())
+
+
+@asynccontextmanager
+async def connected(where: Where) -> AsyncIterator[Cluster]:
+    """A cluster for as long as the block lasts. Raises CommandError, also for what the block's calls are refused."""
+    _must_exist(where)
+    try:
+        credentials = await load(where.kubeconfig, where.context)
+    except ConfigException as error:
+        raise _no_way(str(error), where) from None
+    except OSError as error:
+        raise _no_way(f"{error.strerror}: {error.filename}", where) from None
+    client = ApiClient(credentials.configuration)
+    client.user_agent = "brownout-cli"
+    try:
+        yield Cluster(client, credentials.namespace)
+    except ApiException as error:
+        raise refused(error) from None
+    except (aiohttp.ClientError, ConnectionError, TimeoutError) as error:
+        host = credentials.configuration.host
+        words = str(error) or "it did not answer in time"
+        raise failed(f"unable to connect to the server {host}: {words}") from None
+    finally:
+        await client.close()
+
+
+def _must_exist(where: Where) -> None:
+    if where.kubeconfig is not None and not Path(where.kubeconfig).exists():
+        raise failed(f"--kubeconfig: {where.kubeconfig}: no such file")
+
+
+def refused(error: ApiException) -> CommandError:
+    """What the API server said, as kubectl says it, and what to do about it where that is known."""
+    try:
+        said = json.loads(error.body or "")
+    except ValueError:
+        said = {}
+    if error.status == 404 and not said:
+        return failed(f"the server has no {GROUP}/{VERSION}; install the chart, or crds/")
+    reason, message = said.get("reason") or error.reason or error.status, said.get("message") or error.reason
+    hint = ""
+    if error.status == 403:
+        hint = "\nAsk for the ClusterRole brownout-view to read, brownout-override to override."
+    return CommandError(f"Error from server ({reason}): {message}{hint}")
+
+
+def _no_way(sentence: str, where: Where) -> CommandError:
+    if where.context is not None and f"name {where.context} in" in sentence:
+        return failed(f"context {where.context!r} does not exist; `kubectl config get-contexts` lists those that do")
+    return failed(f"no way to the API server ({sentence}); set KUBECONFIG, or write --kubeconfig")
+
+
+async def read(cluster: Cluster, kinds: Iterable[str], namespace: str | None) -> Objects:
+    """The objects of these kinds in a namespace (None: in all), and all that are cluster-scoped."""
+    wanted = [resource for resource in RESOURCES if resource.kind in set(kinds)]
+    listed = await asyncio.gather(*(cluster.list(resource, namespace) for resource in wanted))
+    return {resource.kind: decoded(resource, bodies) for resource, bodies in zip(wanted, listed, strict=True)}
+
+
+def decoded(resource: Resource, bodies: Iterable[Body]) -> list[Stored[Any, Any] | InvalidObject]:
+    """Objects of a kind as typed ones."""
+    return [decode(resource, body, created_at(body)) for body in bodies]
+
+
+def from_cluster(kinds: Iterable[str], where: Where, scope: Scope) -> Objects:
+    """The objects of these kinds in the namespaces that are meant, and all that are cluster-scoped. Raises CommandError."""
+
+    async def reading(cluster: Cluster) -> Objects:
+        return await read(cluster, kinds, scope.wide(cluster.namespace))
+
+    return on_cluster(where, reading)

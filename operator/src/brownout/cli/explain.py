@@ -5,12 +5,13 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from brownout.cli.explanation.chosen import Asked, NotThereError, explain, kind_of
 from brownout.cli.explanation.seen import Seen, see
 from brownout.cli.explanation.text import text
-from brownout.cli.saved import NoObjectsError, from_files
+from brownout.cli.failure import CommandError, failed
+from brownout.cli.options import add_cluster_options, add_namespace_options, scope, where
+from brownout.cli.output import document
+from brownout.cli.saved import from_files
 
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
@@ -29,7 +30,7 @@ def register(subparsers: "Subparsers") -> None:
     )
     parser.add_argument("kind", nargs="?", default="", metavar="KIND", help="pool, scaler or policy; or KIND/NAME")
     parser.add_argument("name", nargs="?", default="", metavar="NAME", help="one of them (default: all of the kind)")
-    parser.add_argument("-n", "--namespace", help="of one product (default: all)")
+    add_namespace_options(parser)
     parser.add_argument("--tier", help="of a policy: the cells of this tier")
     parser.add_argument("--cohort", help="of a tier: this cohort; '' is the rest of the tier")
     parser.add_argument(
@@ -39,7 +40,9 @@ def register(subparsers: "Subparsers") -> None:
         metavar="FILE",
         help="read what `kubectl get brownout -A -o yaml` wrote instead of the cluster; - is standard input",
     )
-    parser.add_argument("--json", action="store_true", help="print a list of explanations as JSON")
+    parser.add_argument("-o", "--output", choices=("json", "yaml"), metavar="json|yaml", help="a list of explanations")
+    parser.add_argument("--json", dest="output", action="store_const", const="json", help="the same as -o json")
+    add_cluster_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -50,15 +53,13 @@ def run(arguments: argparse.Namespace) -> int:
         seen = _seen(arguments)
         found = explain(seen, asked)
     except NotThereError as error:
-        print(f"brownout explain: {error}", file=sys.stderr)
-        return 1
-    except NoObjectsError as error:
-        print(f"brownout explain: {error}", file=sys.stderr)
-        return 2
+        raise failed(str(error)) from None
+    except CommandError as error:
+        raise CommandError(str(error), exit_code=2) from None
     for message in seen.unreadable:
-        print(f"brownout explain: {message}", file=sys.stderr)
-    if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(found)).decode())
+        print(f"warning: {message}", file=sys.stderr)
+    if arguments.output:
+        print(document(found, arguments.output))
     else:
         print(text(found) or "Nothing is short: every pool carries what it admits, and everybody has what it is for.")
     return 0
@@ -66,10 +67,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _seen(arguments: argparse.Namespace) -> Seen:
     if arguments.filename:
-        return see(from_files(arguments.filename, READ, arguments.namespace))
+        return see(from_files(arguments.filename, READ, arguments.namespace))  # of all, where none is named
     from brownout.cli.cluster import from_cluster  # its client takes a second to import, which files need not wait for
 
-    return see(from_cluster(READ, arguments.namespace), now=time.time())
+    return see(from_cluster(READ, where(arguments), scope(arguments)), now=time.time())
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:

@@ -7,10 +7,12 @@ sentence as `help`, and sets `run`, a function from the parsed arguments to the 
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from brownout.cli.failure import CommandError
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -39,13 +41,18 @@ COMMANDS: tuple[Command, ...] = (
 """Every command, in the order in which help lists them. A new command is a line here and its module."""
 
 
+def program() -> str:
+    """What the command is called here: as a plugin kubectl runs us under another name."""
+    return "kubectl brownout" if os.path.basename(sys.argv[0]).startswith("kubectl-") else "brownout"  # noqa: PTH119
+
+
 def parser(name: str | None) -> argparse.ArgumentParser:
     """The whole parser, with the options of the named command alone; of the others only the name and its sentence."""
     root = argparse.ArgumentParser(
-        prog="brownout",
+        prog=program(),
         description="Takes features from the tiers that can best do without them when the GPUs run out, and gives them back.",
     )
-    root.add_argument("--version", action="version", version=f"brownout {version('brownout')}")
+    root.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
     subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         if command.name == name:
@@ -55,16 +62,32 @@ def parser(name: str | None) -> argparse.ArgumentParser:
     return root
 
 
+class _Version(argparse.Action):
+    """As argparse's own, but what knows the version is imported only when it is asked for: it takes as long as all the rest."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"brownout {version('brownout')}")
+        parser.exit()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command. Returns its exit code: 0 done, 1 found something wrong, 2 could not be understood."""
+    """Run one command. Returns its exit code: 0 done, 1 could not be done or found something, 2 could not be understood."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in words if not word.startswith("-")), None)
     arguments = parser(name).parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read it has seen enough; Python's own flush at the end must not complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @contextmanager
 def scenario(arguments: argparse.Namespace) -> "Iterator[Scenario | None]":
-    """The scenario of the past; None where none is asked for. UsageError, ScenarioError, NoObjectsError, OSError."""
+    """The scenario of the past; None where none is asked for. UsageError, ScenarioError, CommandError, OSError."""
     if arguments.from_prometheus is None:
         for option in ("save", "manifests"):
             if getattr(arguments, option) is not None:
@@ -90,10 +90,11 @@ def _applied(namespace: str) -> list[dict[str, Any]]:
     """The objects as the cluster has them. UsageError where one of them cannot be read."""
     from brownout.api.schema import GROUP, VERSION
     from brownout.cli.cluster import from_cluster
+    from brownout.cli.options import Scope, Where
     from brownout.simulate.past.manifests import NEEDED
 
     bodies = []
-    for kind, objects in from_cluster(NEEDED, namespace).items():
+    for kind, objects in from_cluster(NEEDED, Where(), Scope(namespace)).items():
         for one in objects:
             if isinstance(one, InvalidObject):
                 raise UsageError(f"{kind} {one.key}: {one.message}")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from brownout.cli import past
+from brownout.cli.failure import CommandError
 from brownout.cli.past import UsageError
-from brownout.cli.saved import NoObjectsError
 
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
@@ -68,8 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
             return _list()
         with past.scenario(arguments) as scenario:
             return _simulate(arguments, [scenario] if scenario else _scenarios(arguments))
-    except (ScenarioError, UsageError, NoObjectsError) as error:
+    except (ScenarioError, UsageError) as error:
         print(f"brownout simulate: {error}", file=sys.stderr)
+    except CommandError as error:
+        print(error, file=sys.stderr)
     except OSError as error:
         print(f"brownout simulate: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
     return 2

@@ -4,12 +4,10 @@ In a pod it is the service account; otherwise the kubeconfig that KUBECONFIG nam
 are loaded anew whenever kopf logs in again, which it does when the API server no longer takes them, and our own client follows.
 """
 
-import os
-
 import kopf
-from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException
+
+from brownout.run.credentials import load
 
 
 class Connection:
@@ -23,11 +21,11 @@ class Connection:
     @classmethod
     async def connect(cls) -> "Connection":
         """Load credentials. Raises ConfigException where there are none."""
-        return cls(await _load())
+        return cls((await load()).configuration)
 
     async def log_in(self) -> kopf.ConnectionInfo:
         """Load credentials anew, for our client and for kopf."""
-        loaded = await _load()
+        loaded = (await load()).configuration
         self._configuration.api_key = loaded.api_key
         header: str | None = await loaded.get_api_key_with_prefix("BearerToken", alias="authorization")
         scheme, _, token = (header or "").rpartition(" ")
@@ -46,15 +44,3 @@ class Connection:
 
     async def close(self) -> None:
         await self.client.close()
-
-
-async def _load() -> Configuration:
-    configuration = Configuration()
-    if path := os.environ.get("KUBECONFIG"):
-        await config.load_kube_config(path, client_configuration=configuration)
-        return configuration
-    try:
-        config.load_incluster_config(client_configuration=configuration)
-    except ConfigException:
-        await config.load_kube_config(client_configuration=configuration)
-    return configuration

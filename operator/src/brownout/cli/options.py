@@ -1,0 +1,64 @@
+"""Options that several commands share, under the names that kubectl gives them."""
+
+import argparse
+from typing import NamedTuple
+
+
+class Where(NamedTuple):
+    """Which API server: a kubeconfig and a context of it. None: what kubectl would take."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+
+
+class Scope(NamedTuple):
+    """Which namespaces: one, all of them, or, where neither is said, what the context says."""
+
+    namespace: str | None = None
+    everywhere: bool = False
+
+    def wide(self, of_context: str) -> str | None:
+        """For what is looked over: None is all namespaces, also where the context names none."""
+        return None if self.everywhere else (self.namespace or of_context or None)
+
+    def one(self, of_context: str) -> str:
+        """For what is looked up by name: as kubectl does, `default` where nobody names a namespace."""
+        return self.namespace or of_context or "default"
+
+
+def add_cluster_options(parser: argparse.ArgumentParser) -> None:
+    """--kubeconfig and --context."""
+    group = parser.add_argument_group("cluster")
+    group.add_argument(
+        "--kubeconfig", metavar="FILE", help="how to reach the cluster (default: $KUBECONFIG, or ~/.kube/config)"
+    )
+    group.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
+
+
+def add_namespace_option(parser: argparse.ArgumentParser) -> None:
+    """-n, for what is in one namespace."""
+    parser.add_argument("-n", "--namespace", metavar="NS", help="whose (default: the context's, or else `default`)")
+
+
+def add_namespace_options(parser: argparse.ArgumentParser) -> None:
+    """-n and -A, for what is looked over."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "-n", "--namespace", metavar="NS", help="of one product (default: the context's, or all where it names none)"
+    )
+    group.add_argument("-A", "--all-namespaces", action="store_true", help="of all products")
+
+
+def add_output_option(parser: argparse.ArgumentParser, *formats: str) -> None:
+    """-o, with the formats that a command knows."""
+    parser.add_argument("-o", "--output", choices=formats, metavar="|".join(formats), help="print in this format")
+
+
+def where(arguments: argparse.Namespace) -> Where:
+    """Which API server is meant."""
+    return Where(arguments.kubeconfig, arguments.context)
+
+
+def scope(arguments: argparse.Namespace) -> Scope:
+    """Which namespaces are meant."""
+    return Scope(arguments.namespace, getattr(arguments, "all_namespaces", False))
