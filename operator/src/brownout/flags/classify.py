@@ -138,7 +138,7 @@ def _read(logic: Any) -> Match | None:
 
 def _test(match: Match) -> Test:
     """One test as a function. `type(value) is str` rather than isinstance: JSON has no subclasses, and this is asked most."""
-    value_of, values, seconds = _attribute(match.key), frozenset(match.values), match.seconds or 0
+    value_of, values, seconds = attribute(match.key), frozenset(match.values), match.seconds or 0
 
     def is_in(context: Context, second: int) -> bool:
         value = value_of(context)
@@ -167,7 +167,7 @@ def _test(match: Match) -> Test:
     return tests[match.operator]
 
 
-def _attribute(key: str) -> Callable[[Context], Any]:
+def attribute(key: str) -> Callable[[Context], Any]:
     """JsonLogic's `var`: a dot descends into objects, and into lists and strings by place or `length`."""
     first, *rest = key.split(".")
     if first == "$flagd":
