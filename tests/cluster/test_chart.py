@@ -1,9 +1,11 @@
 """The chart, installed by Helm on a control plane of its own: everything comes up with exactly the rights it grants."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
@@ -12,6 +14,7 @@ from brownout.api.resources import RESOURCES
 from brownout_localcluster import GPUNode, LocalCluster
 from brownout_localcluster.charts import install_chart, uninstall_chart
 from support.cluster import is_ready
+from support.command import brownout
 from support.examples import EXAMPLES, REPOSITORY
 from support.waiting import wait_for
 
@@ -145,6 +148,33 @@ def test_who_edits_a_namespace_edits_its_policies_and_overrides_nothing(installe
     )
     assert can(installed, "dora", "create", "featureoverrides.brownout.dev")
     assert not can(installed, "dora", "create", "featureoverrides.brownout.dev", namespace=SYSTEM)
+
+
+def test_who_may_override_needs_nothing_else_for_the_command(installed: LocalCluster, tmp_path: Path) -> None:
+    installed.kubectl("apply", "-f", str(EXAMPLES / "minimal.yaml"))
+    installed.kubectl("create", "serviceaccount", "oncall", "-n", "default")
+    installed.kubectl(
+        *("create", "rolebinding", "oncall", "--clusterrole=brownout-override", "-n", "default"),
+        "--serviceaccount=default:oncall",
+    )
+    kubeconfig = json.loads(installed.kubeconfig.read_text())
+    token = installed.kubectl("create", "token", "oncall", "-n", "default").strip()
+    kubeconfig["users"] = [{"name": kubeconfig["users"][0]["name"], "user": {"token": token}}]
+    mine = tmp_path / "kubeconfig"
+    mine.write_text(json.dumps(kubeconfig))
+    deny = ("override", "chat", "--tier", "free", "--variant", "denied", "--for", "10m", "--reason", "a test")
+
+    made = brownout(mine, *deny)
+    assert made.returncode == 0, made.stderr
+    assert "chat for free: denied until" in made.stdout
+    assert brownout(mine, "why", "plan=free", "chat").returncode == 0
+    ended = brownout(mine, "override", "--end", "chat")
+    assert ended.returncode == 0, ended.stderr
+
+    elsewhere = brownout(mine, *deny, "-n", SYSTEM)
+    assert elsewhere.returncode == 1
+    assert elsewhere.stderr.startswith("Error from server (Forbidden): ")
+    assert "brownout-override" in elsewhere.stderr
 
 
 def test_who_views_a_namespace_sees_its_policies_and_changes_none(installed: LocalCluster) -> None:

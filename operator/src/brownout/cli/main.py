@@ -30,6 +30,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
     Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
     Command("why", "brownout.cli.why", "say which gate gives a user what they have, on what evidence"),
+    Command("override", "brownout.cli.override", "put a person's word above the loop for a while, or end it"),
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
     Command("status", "brownout.cli.status", "say what is taken from whom, and why"),
     Command("explain", "brownout.cli.explain", "say which rule decided, on what numbers, and what it waits for"),

@@ -53,11 +53,12 @@ def problems(objects: Objects, links: Links, namespaces: Mapping[str, dict[str, 
             if "is not ready" not in message:  # said at that object already
                 yield kind, key, Problem(path, *_weighed(path, message, kind=kind, objects=objects))
     for key, override in objects["FeatureOverride"].items():
-        for problem in _override_problems(key, override, objects):
+        for problem in override_problems(key, override, objects):
             yield "FeatureOverride", key, problem
 
 
-def _override_problems(key: Key, override: Stored[Any, Any], objects: Objects) -> Iterator[Problem]:
+def override_problems(key: Key, override: Stored[Any, Any], objects: Objects) -> Iterator[Problem]:
+    """What an override speaks of and is not there; `objects` has at least policies and tiers."""
     spec = override.spec
     policy = objects["FeaturePolicy"].get(Key(key.namespace, spec.policy_ref.name))
     if policy is None:
@@ -72,9 +73,15 @@ def _override_problems(key: Key, override: Stored[Any, Any], objects: Objects) -
             ("spec", "variant"),
             f"{policy.key.name} has no variant {spec.variant!r}; write one of {', '.join(variants)}",
         )
-    listed = {entry.tier_ref.name for entry in policy.spec.tiers}
+    listed = {entry.tier_ref.name: entry.availability for entry in policy.spec.tiers}
     for index, cell in enumerate(spec.cells):
-        if cell.tier not in listed:
+        if listed.get(cell.tier) == "Never":
+            yield Problem(
+                ("spec", "cells", index, "tier"),
+                f"{policy.key.name} gives tier {cell.tier} no part in the feature (Never), which an override cannot change; "
+                f"write one of {_names(name for name, availability in listed.items() if availability != 'Never')}",
+            )
+        elif cell.tier not in listed:
             yield Problem(
                 ("spec", "cells", index, "tier"),
                 f"{policy.key.name} lists no tier {cell.tier!r}; write one of {_names(listed)}",
