@@ -1,11 +1,18 @@
 """`brownout status` in words."""
 
+import io
+from datetime import UTC, datetime
 from typing import Any
 
+from rich.console import Console
+
 from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
-from brownout.cli.overview import overview
+from brownout.cli.overview import Objects, model
+from brownout.cli.overview.tables import page
+from brownout.cli.overview.terminal import drawn, headed
 from support.examples import example
 
+NOW = 1_796_000_000.0  # 2026-11-30T00:53:20Z
 KINDS = {resource.kind: resource for resource in RESOURCES}
 
 
@@ -14,6 +21,10 @@ def objects(*bodies: dict[str, Any]) -> dict[str, list[Stored[Any, Any] | Invali
     for body in bodies:
         found[body["kind"]].append(decode(KINDS[body["kind"]], body, 0.0))
     return found
+
+
+def overview(seen: Objects, *, wide: bool = False) -> str:
+    return page(model.overview(seen, now=NOW), wide=wide)
 
 
 def policy(*cells: dict[str, Any], **changes: Any) -> dict[str, Any]:
@@ -85,3 +96,39 @@ def test_what_is_not_ready_is_said_at_the_end() -> None:
     printed = overview(objects(tier, broken)).splitlines()
     assert message in printed
     assert any(line.startswith("FeaturePolicy media/image-generation: spec: ") for line in printed)
+
+
+def test_overrides_in_force_are_shown_and_those_that_are_over_are_not() -> None:
+    def word(name: str, ends: str) -> Any:
+        body = example("FeatureOverride", "incident-4711", **{"metadata.name": name, "spec.expireTime": ends})
+        return decode(KINDS["FeatureOverride"], body, NOW - 60)
+
+    seen = {"FeatureOverride": [word("over", "2026-11-29T00:00:00Z"), word("stands", "2026-11-30T08:00:00Z")]}
+    lines = overview(seen).splitlines()
+    assert [line.split() for line in lines[1:]] == [
+        ["media/stands", "image-generation", "free/new-accounts", "denied", "2026-11-30T08:00:00Z"]
+    ]
+    assert overview(seen, wide=True).splitlines()[1].endswith("incident 4711")
+
+
+def test_wide_says_what_keeps_a_cell_from_coming_back() -> None:
+    shed = {"tier": "free", "variant": "denied", "refusedBy": "Dwell", "refusal": "shed 20 s ago"}
+    assert "Dwell" not in overview(objects(policy(shed)))
+    assert overview(objects(policy(shed)), wide=True).splitlines()[1].endswith("Dwell: shed 20 s ago")
+
+
+def test_a_narrow_terminal_breaks_sentences_and_nothing_else() -> None:
+    shed = {"tier": "free", "variant": "denied", "reason": "Capacity", "message": "image is 161 % full: " + "x " * 40}
+    console = Console(width=100, file=io.StringIO(), highlight=False)
+    console.print(drawn(model.overview(objects(policy(shed)), now=NOW)))
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "media/image-generation  free  denied  Capacity" in printed
+    assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_the_live_page_says_when_it_is_not_up_to_date() -> None:
+    console = Console(width=120, file=io.StringIO(), highlight=False)
+    at = datetime(2026, 11, 30, 0, 53, 20, tzinfo=UTC)
+    console.print(headed(model.overview(objects(policy()), now=NOW), at=at, where="media", lost="usertiers: 503"))
+    printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert printed[:2] == ["00:53:20 UTC, media; Ctrl-C ends", "not up to date: usertiers: 503"]

@@ -33,7 +33,7 @@ def register(subparsers: "Subparsers") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "context",
+        "user",
         nargs="+",
         metavar="USER-CONTEXT",
         help="the OpenFeature evaluation context: JSON, @FILE, or pairs such as targetingKey=u-17 plan=free",
@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print why. Warns where the gates and the flag server do not agree."""
     from brownout.cli.gates.person import context
 
-    user = context(arguments.context)
+    user = context(arguments.user)
     seen = _from_files(arguments) if arguments.filename else _from_cluster(arguments)
     for message in seen.unreadable:
         print(f"warning: {message}; the flag server keeps what it had", file=sys.stderr)

@@ -10,7 +10,7 @@ import importlib
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -83,13 +83,21 @@ async def connect(kubeconfig: str | None) -> "client.ApiClient":
 
 
 async def watch(
-    part: Part, *, kubeconfig: str | None, listener: Listener, jitter: Callable[[], float] = random.random
+    part: Part,
+    *,
+    kubeconfig: str | None = None,
+    login: "Callable[[], Awaitable[client.ApiClient]] | None" = None,
+    listener: Listener,
+    jitter: Callable[[], float] = random.random,
 ) -> None:
-    """Tell `listener` of one part for ever. Ends only by being cancelled."""
+    """Tell `listener` of one part for ever. Ends only by being cancelled.
+
+    login: makes the client; without it one is made from the kubeconfig.
+    """
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            async with await connect(kubeconfig) as api:
+            async with await (connect(kubeconfig) if login is None else login()) as api:
                 async for _ in _follow(part, api, listener):
                     pause = FIRST_PAUSE_SECONDS
         except Exception as error:  # whatever it is, serving goes on and so does trying

@@ -1,0 +1,97 @@
+"""`brownout status` on a real control plane: once, in the formats that scripts read, and live."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import time
+
+from support.command import BROWNOUT, brownout, environment, printed_json, start
+from support.operator import Operator
+from support.operator_world import FEATURE, World, override
+from support.waiting import wait_for
+
+pytest_plugins = ("support.operator_fixtures",)
+
+FAR = "2099-01-01T00:00:00Z"
+
+
+def test_the_overview_has_the_same_objects_in_every_format(world: World, operator: Operator) -> None:
+    where, of = world.cluster.kubeconfig, ("-n", world.namespace.name)
+    world.wait_for_variant("free", "full")
+    world.namespace.create(override("mine", "denied", until=FAR))
+
+    def seen() -> bool:
+        found = printed_json(brownout(where, "status", "-o", "json", *of))
+        rows = {row["tier"]: row["has"] for row in found["features"]}
+        return rows == {"free": "denied, by override", "pro": "denied, by override"}
+
+    wait_for(seen, "both tiers are overridden")
+    found = printed_json(brownout(where, "status", "-o", "json", *of))
+    assert [row["name"] for row in found["overrides"]] == ["mine"]
+    assert [row["name"] for row in found["scalers"]] == ["image"]
+    names = brownout(where, "status", "-o", "name", *of).stdout.split()
+    assert f"featurepolicy.brownout.dev/{FEATURE}" in names
+    assert f"gpupool.brownout.dev/{world.pool}" in names
+    plain = brownout(where, "status", *of).stdout
+    assert f"{world.namespace.name}/mine" in plain
+    assert "\x1b" not in plain
+    assert "OFFERED" in brownout(where, "status", "-o", "wide", *of).stdout
+    assert f"{world.namespace.name}/{FEATURE}" in brownout(where, "status", "-A").stdout
+
+
+def test_watching_tells_of_each_change_and_ends_with_ctrl_c(world: World, operator: Operator) -> None:
+    world.wait_for_variant("free", "full")
+    process = start(world.cluster.kubeconfig, "status", "--watch", "-o", "json", "-n", world.namespace.name)
+    assert process.stdout is not None
+    try:
+        first = json.loads(process.stdout.readline())
+        assert first["overrides"] == []
+        world.namespace.create(override("mine", "denied", until=FAR))
+        told = json.loads(process.stdout.readline())
+        while [row["name"] for row in told["overrides"]] != ["mine"]:
+            told = json.loads(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_terminal_gets_one_page_that_changes_in_place(world: World, operator: Operator) -> None:
+    world.wait_for_variant("free", "full")
+    ours, theirs = pty.openpty()
+    command = [*BROWNOUT, "status", "--watch", "-n", world.namespace.name]
+    variables = environment(world.cluster.kubeconfig) | {"TERM": "xterm-256color", "LINES": "40"}
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=variables)
+    os.close(theirs)
+    shown = b""
+
+    def has(words: bytes) -> bool:
+        nonlocal shown
+        while select.select([ours], [], [], 0)[0]:
+            try:
+                shown += os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+        return words in shown
+
+    try:
+        wait_for(lambda: has(b"everybody it is for"), "the page shows the feature")
+        world.namespace.create(override("mine", "denied", until=FAR))
+        wait_for(lambda: has(b"denied, by override"), "the page shows the override")
+        process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + 10
+        while process.poll() is None and time.monotonic() < deadline:
+            has(b"")  # a terminal that nobody reads from holds its writer up
+        assert process.returncode == 0, shown[-2000:]
+        assert b"\x1b[?1049l" in shown  # back on the first screen
+        assert b"Traceback" not in shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
