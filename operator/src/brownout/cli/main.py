@@ -27,18 +27,15 @@ class Command(NamedTuple):
 
 
 COMMANDS: tuple[Command, ...] = (
-    Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
-    Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
+    Command("status", "brownout.cli.status", "say what is taken from whom, and why; --watch stays"),
     Command("why", "brownout.cli.why", "say which gate gives a user what they have, on what evidence"),
+    Command("explain", "brownout.cli.explain", "say which rule decided, on what numbers, and what it waits for"),
     Command("override", "brownout.cli.override", "put a person's word above the loop for a while, or end it"),
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
-    Command("status", "brownout.cli.status", "say what is taken from whom, and why"),
-    Command("explain", "brownout.cli.explain", "say which rule decided, on what numbers, and what it waits for"),
-    Command(
-        "simulate",
-        "brownout.cli.simulate",
-        "run manifests against a scenario in virtual time, beside other controllers",
-    ),
+    Command("plan", "brownout.cli.plan", "say what files would change now, if they were applied"),
+    Command("simulate", "brownout.cli.simulate", "run manifests in virtual time, beside other controllers"),
+    Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
+    Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
 )
 """Every command, in the order in which help lists them. A new command is a line here and its module."""
 

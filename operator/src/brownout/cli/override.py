@@ -109,7 +109,7 @@ async def _create(cluster: "Cluster", arguments: argparse.Namespace) -> None:
         lasting = seconds(arguments.lasting)
     except ValueError as error:
         raise failed(f"--for: {error}") from None
-    seen, now = await _seen(cluster, arguments), time.time()
+    seen, now = await _seen(cluster, arguments), float(int(time.time()))
     policy = feature(seen.policies, arguments.feature, seen.namespace)
     asked = Asked(
         variant=arguments.variant,
