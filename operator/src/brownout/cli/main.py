@@ -31,6 +31,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("why", "brownout.cli.why", "say which gate gives a user what they have, on what evidence"),
     Command("explain", "brownout.cli.explain", "say which rule decided, on what numbers, and what it waits for"),
     Command("override", "brownout.cli.override", "put a person's word above the loop for a while, or end it"),
+    Command("drill", "brownout.cli.drill", "take a rung for two minutes, and measure what it saves"),
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
     Command("plan", "brownout.cli.plan", "say what files would change now, if they were applied"),
     Command("simulate", "brownout.cli.simulate", "run manifests in virtual time, beside other controllers"),

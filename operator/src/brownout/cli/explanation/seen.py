@@ -6,17 +6,18 @@ from typing import Any
 from msgspec import Struct, structs
 
 from brownout.api.policy import CellStatus, FeaturePolicySpec, FeaturePolicyStatus
-from brownout.api.pool import GPUPoolSpec, GPUPoolStatus, LabelSelector
+from brownout.api.pool import Capacity, GPUPoolSpec, GPUPoolStatus, LabelSelector
 from brownout.api.resources import InvalidObject, Key, Stored
 from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus
 from brownout.api.schema import Conditions
 from brownout.cli.overview import Objects
 from brownout.decide.cells import Cell, build_cells, ladder, taken
+from brownout.decide.evidence import Missing
 from brownout.decide.links import link
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey
 from brownout.decide.recall import moment, recall_cell
-from brownout.decide.snapshot import Audience, Policy, Pool, Scaler, Snapshot, Workload
+from brownout.decide.snapshot import Audience, Policy, Pool, Rates, Scaler, Snapshot, Workload
 
 StoredPool = Stored[GPUPoolSpec, GPUPoolStatus]
 StoredScaler = Stored[InferenceScalerSpec, InferenceScalerStatus]
@@ -78,7 +79,7 @@ def see(objects: Objects, *, now: float | None = None) -> Seen:
     stored = {kind: {o.key: o for o in found if isinstance(o, Stored)} for kind, found in objects.items()}
     policies: dict[Key, StoredPolicy] = stored.get("FeaturePolicy", {})
     at = _last_moment(stored) if now is None else now
-    cells = _with_users(build_cells(link(_snapshot(stored))), policies.values())
+    cells = _with_users(build_cells(link(assumed(stored))), policies.values())
     places = {(rung.cell.key, rung.step): place for place, rung in enumerate(ladder(cells.values()), start=1)}
     return Seen(
         pools=stored.get("GPUPool", {}),
@@ -105,13 +106,26 @@ def troubles(conditions: Conditions) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _snapshot(stored: Mapping[str, dict[Key, Stored[Any, Any]]]) -> Snapshot:
-    """The objects without what is observed of them. Whether a pool admits a namespace its scalers' own status says."""
-    everybody = LabelSelector()
+def assumed(
+    stored: Mapping[str, dict[Key, Stored[Any, Any]]],
+    *,
+    demand: Mapping[Key, tuple[Rates | Missing, Rates | Missing]] = {},
+) -> Snapshot:
+    """The objects, with one replica of each workload, and what is asked for and let through of each policy where it is known.
+
+    Whether a pool admits a namespace its scalers' own status says; a pool that is not among the objects is taken to be there.
+    """
+    everybody, some = LabelSelector(), GPUPoolSpec(capacity=Capacity(gpus=1))
+    pools = dict(stored.get("GPUPool", {}))
+    for scaler in stored.get("InferenceScaler", {}).values():
+        key = Key("", scaler.spec.pool_ref.name)
+        if "GPUPool" not in stored:
+            absent = Stored(key=key, uid=key.name, generation=1, created_at=0.0, spec=some, status=GPUPoolStatus())
+            pools.setdefault(key, absent)
     return Snapshot(
         pools={
             key: Pool(stored=structs.replace(pool, spec=structs.replace(pool.spec, namespace_selector=everybody)))
-            for key, pool in stored.get("GPUPool", {}).items()
+            for key, pool in pools.items()
         },
         scalers={
             key: Scaler(stored=scaler, workload=Workload(replicas=1, gpus_per_replica=1))
@@ -119,9 +133,11 @@ def _snapshot(stored: Mapping[str, dict[Key, Stored[Any, Any]]]) -> Snapshot:
         },
         tiers=dict(stored.get("UserTier", {})),
         policies={
-            key: Policy(stored=policy, offered={}, admitted={})
+            key: Policy(stored=policy, offered=offered, admitted=admitted)
             for key, policy in stored.get("FeaturePolicy", {}).items()
+            for offered, admitted in (demand.get(key, ({}, {})),)
         },
+        overrides=dict(stored.get("FeatureOverride", {})),
     )
 
 

@@ -20,7 +20,7 @@ def changed(word: Override, policy: Policy, others: Iterable[Override], *, now: 
     if had:
         yield f"now: {'; '.join(had)}"
     for other in in_force(others, now):
-        if other.spec.policy_ref.name == policy.key.name and _meets(word, other):
+        if other.spec.policy_ref.name == policy.key.name and meets(word, other):
             until = rfc3339(ends_at(other.spec, created_at=other.created_at))
             yield f"it stands above {other.key.name} ({audiences(other)}: {other.spec.variant} until {until}), which is older"
     if policy.spec.mode == "Advise":
@@ -32,7 +32,7 @@ def left(policy: Policy, ended: Sequence[Override], others: Iterable[Override], 
     gone = {word.key for word in ended}
     standing = [word for word in in_force(others, now) if word.key not in gone]
     for word in ended:
-        beneath = [one for one in standing if one.spec.policy_ref.name == policy.key.name and _meets(word, one)]
+        beneath = [one for one in standing if one.spec.policy_ref.name == policy.key.name and meets(word, one)]
         if beneath:
             until = rfc3339(ends_at(beneath[0].spec, created_at=beneath[0].created_at))
             yield f"{policy.key.name} for {audiences(word)}: {beneath[0].key.name} still gives {beneath[0].spec.variant} until {until}"
@@ -57,13 +57,7 @@ def to_end(
         return named
     keys = {policy.key.name for policy in policies if name in (policy.key.name, policy.spec.flag_key)}
     standing = in_force(overrides, now)
-    found = [
-        word
-        for word in standing
-        if word.spec.policy_ref.name in keys | {name}
-        and (not tiers or {cell.tier for cell in word.spec.cells} <= set(tiers) != set())
-        and (not tiers or word.spec.cells)
-    ]
+    found = [w for w in standing if w.spec.policy_ref.name in keys | {name} and _of_tiers(w, tiers)]
     if not found:
         there = ", ".join(f"{word.key.name} (of {word.spec.policy_ref.name})" for word in standing) or "none"
         of = f" for {', '.join(tiers)}" if tiers else ""
@@ -71,6 +65,12 @@ def to_end(
             f"no override {name!r}, and none of a feature of that name{of}, is in force in {namespace}; there are: {there}"
         )
     return found
+
+
+def _of_tiers(word: Override, tiers: Sequence[str]) -> bool:
+    """Whether an override speaks of these tiers and no others; of any where none is named."""
+    own = {cell.tier for cell in word.spec.cells}
+    return not tiers or (bool(own) and own <= set(tiers))
 
 
 def _lines(policy: Policy, word: Override) -> list[CellStatus]:
@@ -83,7 +83,7 @@ def _lines(policy: Policy, word: Override) -> list[CellStatus]:
     ]
 
 
-def _meets(one: Override, other: Override) -> bool:
+def meets(one: Override, other: Override) -> bool:
     """Whether two overrides speak of a common cell."""
     if not one.spec.cells or not other.spec.cells:
         return True
