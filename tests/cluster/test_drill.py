@@ -62,7 +62,7 @@ def test_a_drill_tells_what_the_rung_saved_beside_what_the_plan_said(
     process = drill(drilled, drills, "--for", "20s", "--before", "4s", "--settle", "8s", "-o", "json", *measured)
     wait_for(lambda: overridden(drilled) == "denied", "the override is in force", seconds=40)
     drilled.set_load(pro=0.5, free=0.5, admitted=0.0, extra="busy 0.5")
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
 
     assert process.returncode == 0, err
     report = json.loads(out)
@@ -80,7 +80,7 @@ def test_ctrl_c_ends_a_drill_at_once(drilled: World, drills: "list[subprocess.Po
     process = drill(drilled, drills, "--for", "10m", "--before", "1s")
     wait_for(lambda: overrides(drilled), "the override is there")
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=15)
+    out, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert "; stopped" in out
     assert overrides(drilled) == []
@@ -111,6 +111,6 @@ def test_a_drill_does_not_stand_above_a_persons_word(drilled: World, drills: "li
     deny = ("override", FEATURE, "--everybody", "--variant", "denied", "--for", "1h", "--reason", "x", "--name", "mine")
     assert brownout(drilled.cluster.kubeconfig, *deny, "-n", drilled.namespace.name).returncode == 0
     process = drill(drilled, drills, "--for", "10s", "--before", "1s")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.startswith("error: mine stands above the loop there")

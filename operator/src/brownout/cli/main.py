@@ -35,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
     Command("plan", "brownout.cli.plan", "say what files would change now, if they were applied"),
     Command("simulate", "brownout.cli.simulate", "run manifests in virtual time, beside other controllers"),
+    Command("completion", "brownout.cli.completion", "print a script that completes commands in your shell"),
     Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
     Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),
 )
@@ -51,15 +52,26 @@ def parser(name: str | None) -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(
         prog=program(),
         description="Takes features from the tiers that can best do without them when the GPUs run out, and gives them back.",
+        epilog=f"`{program()} COMMAND --help` tells what a command does, its options and its exit codes.",
+        formatter_class=_Help,
     )
     root.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
-    subparsers = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    subparsers = root.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
     for command in COMMANDS:
         if command.name == name:
             importlib.import_module(command.module).register(subparsers)
         else:
             subparsers.add_parser(command.name, help=command.help)
     return root
+
+
+class _Help(argparse.HelpFormatter):
+    """Leaves room for the longest command: argparse forgets that commands are indented."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if isinstance(action, argparse._SubParsersAction):
+            self._action_max_length += self._indent_increment
 
 
 class _Version(argparse.Action):
@@ -75,6 +87,10 @@ class _Version(argparse.Action):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 done, 1 could not be done or found something, 2 could not be understood."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["__complete"]:  # as kubectl and the scripts of `completion` ask
+        from brownout.cli.completion import complete
+
+        return complete(words[1:])
     name = next((word for word in words if not word.startswith("-")), None)
     arguments = parser(name).parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run

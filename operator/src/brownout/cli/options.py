@@ -1,7 +1,15 @@
 """Options that several commands share, under the names that kubectl gives them."""
 
 import argparse
+import textwrap
 from typing import NamedTuple
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Fills a description, and leaves examples as they are written."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return super()._fill_text(text, width, indent) if "\n" in text else textwrap.fill(text, width)
 
 
 class Where(NamedTuple):

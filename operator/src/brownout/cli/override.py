@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from brownout.cli.durations import seconds
 from brownout.cli.failure import failed
-from brownout.cli.options import add_cluster_options, add_namespace_option, add_output_option, scope, where
+from brownout.cli.options import Help, add_cluster_options, add_namespace_option, add_output_option, scope, where
 
 if TYPE_CHECKING:
     from brownout.cli.cluster import Cluster
@@ -33,7 +33,7 @@ def register(subparsers: "Subparsers") -> None:
         "after seven days at most. It cannot be changed; a newer one stands above it. With --end: deletes one before its time. "
         "Needs the ClusterRole brownout-override. Exit codes: 0 done, 1 it could not be.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     parser.add_argument("feature", nargs="?", metavar="FEATURE", help="a FeaturePolicy's name, or its flag key")
     parser.add_argument(

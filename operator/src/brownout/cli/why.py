@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from brownout.cli.options import add_cluster_options, add_namespace_option, add_output_option, scope, where
+from brownout.cli.options import Help, add_cluster_options, add_namespace_option, add_output_option, scope, where
 
 if TYPE_CHECKING:
     from brownout.cli.gates.answer import Product
@@ -30,7 +30,7 @@ def register(subparsers: "Subparsers") -> None:
         "override, mode, capacity, percentage; says what each rests on, and what the flag server answers. Evaluates with the "
         "flag server's own code, from the cluster's objects or from files. Exit codes: 0 told, 1 it could not be.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     parser.add_argument(
         "user",
