@@ -1,5 +1,6 @@
 """`brownout validate`: what a person sees of wrong manifests."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -207,36 +208,41 @@ def test_an_object_that_is_given_twice_is_an_error(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "warning"),
+    ("kind", "changes", "warning", "reason"),
     [
-        (POLICY, {"spec.tiers[2]": ABSENT}, "spec.tiers: tier free is not listed, so its users never have this feature"),
-        (POLICY, {"spec.tiers[1].lowest": "full"}, "spec.tiers[1].lowest: this is the first variant, so nothing is ever taken"),
+        (POLICY, {"spec.tiers[2]": ABSENT}, "spec.tiers: tier free is not listed, so its users never have this feature", "TierNotListed"),
+        (POLICY, {"spec.tiers[1].lowest": "full"}, "spec.tiers[1].lowest: this is the first variant, so nothing is ever taken", "NothingToTake"),
         (
             POLICY,
             {"spec.variants[1].costs[0]": {"scaler": "image-xl", "gpuSecondsPerRequest": 12}},
-            "spec.variants[1]: shedding from full to lite saves no GPU time on any workload",
+            "spec.variants[1]: shedding from full to lite saves no GPU time on any workload", "SavesNothing",
         ),
         (
             POLICY,
             {"spec.variants[1].costs": ABSENT},
-            "spec.variants[2]: shedding from lite to denied saves no GPU time on any workload",
+            "spec.variants[2]: shedding from lite to denied saves no GPU time on any workload", "SavesNothing",
         ),
         (
             ("UserTier", "plus"),
             {"spec.match[0].values": ["pro", "plus"]},
-            "spec.match: a user with plan: pro matches pro too, which is tried first",
+            "spec.match: a user with plan: pro matches pro too, which is tried first", "SharedUsers",
         ),
-        (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "spec.match: pro matches the same users and is tried first"),
-        (("UserTier", "plus"), {"spec.match": ABSENT}, "free: spec.match: plus has no match either and is tried first"),
+        (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "spec.match: pro matches the same users and is tried first", "Unreachable"),
+        (("UserTier", "plus"), {"spec.match": ABSENT}, "free: spec.match: plus has no match either and is tried first", "Unreachable"),
         (
             ("InferenceScaler", "image-small"),
             {"spec.metrics": ABSENT, "metadata.name": "idle", "spec.scaleTargetRef.name": "idle"},
-            "spec: nothing drives it: it has no metrics, and no policy names it in costs",
+            "spec: nothing drives it: it has no metrics, and no policy names it in costs", "NothingDrivesIt",
         ),
     ],
 )  # fmt: skip
 def test_what_is_hardly_meant_is_a_warning(
-    kind: tuple[str, str], changes: dict[str, Any], warning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: tuple[str, str],
+    changes: dict[str, Any],
+    warning: str,
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     override_too = [b for b in everything(example(*kind, **changes)) if b["kind"] != "FeatureOverride"]
     assert validate(tmp_path, *override_too) == 0
@@ -244,6 +250,33 @@ def test_what_is_hardly_meant_is_a_warning(
     assert "0 errors, 1 warnings" in printed.out, printed.err
     assert ": warning: " in printed.err
     assert warning in printed.err
+    assert printed.err.endswith(f" [{reason}]\n")
+    assert validate(tmp_path, *override_too, words=("--strict",)) == 1
+
+
+def test_a_policy_that_lists_no_tier_is_a_warning_for_each_way_to_see_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bodies = [b for b in everything(example(*POLICY, **{"spec.tiers": []})) if b["kind"] != "FeatureOverride"]
+    assert validate(tmp_path, *bodies) == 0
+    assert "no tier is listed, so nobody has this feature; list those that do [NobodyHasIt]" in capsys.readouterr().err
+
+
+def test_an_override_of_a_tier_that_is_never_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    never = example(*POLICY, **{"spec.tiers[2].availability": "Never"})
+    assert validate(tmp_path, *everything(never)) == 1
+    assert "gives tier free no part in the feature (Never), which an override cannot change" in capsys.readouterr().err
+
+
+def test_findings_are_there_for_scripts_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert validate(tmp_path, example(*TIER, **{"spec.priority": -1}), words=("-o", "json")) == 1
+    printed = capsys.readouterr()
+    (found,) = json.loads(printed.out)
+    assert (found["severity"], found["kind"], found["path"]) == ("error", "UserTier", "spec.priority")
+    assert found["line"] == (tmp_path / "all.yaml").read_text().splitlines().index("  priority: -1") + 1
+    assert validate(tmp_path, example(*TIER, **{"spec.priority": -1}), words=("-o", "yaml")) == 1
+    assert yaml.safe_load(capsys.readouterr().out) == [found]
+    assert printed.err == ""
 
 
 def test_objects_of_other_groups_are_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from brownout.cli.failure import failed
+from brownout.cli.options import add_output_option
 from brownout.cli.validation.check import check
 from brownout.cli.validation.manifests import Manifest, UnreadableError, files, read
 
@@ -17,7 +19,8 @@ def register(subparsers: "Subparsers") -> None:
     parser = subparsers.add_parser(
         "validate",
         help="check manifests offline, more strictly than the API server does",
-        description="Checks fields, bounds, rules and references of Brownout's objects; others are skipped. "
+        description="Checks fields, bounds, rules and references of Brownout's objects, and looks for what is hardly meant: tiers "
+        "that nobody reaches, ladders that save nothing; a warning names its reason. Other objects are skipped. Asks no cluster. "
         "Exit codes: 0 nothing wrong (warnings aside), 1 errors, 2 nothing could be checked.",
     )
     parser.add_argument(
@@ -31,6 +34,8 @@ def register(subparsers: "Subparsers") -> None:
     parser.add_argument(
         "-n", "--namespace", default="default", help="of objects that name none themselves (default: default)"
     )
+    parser.add_argument("--strict", action="store_true", help="a warning is as bad as an error")
+    add_output_option(parser, "json", "yaml")
     parser.set_defaults(run=run)
 
 
@@ -46,17 +51,20 @@ def run(arguments: argparse.Namespace) -> int:
                 print(error, file=sys.stderr)
                 unreadable += 1
     except (OSError, UnicodeDecodeError) as error:
-        print(f"brownout validate: {error}", file=sys.stderr)
-        return 2
+        raise failed(str(error), exit_code=2) from None
     checked = check(manifests, namespace=arguments.namespace)
     if not checked.objects and not unreadable:
-        print("brownout validate: there is no object of brownout.dev in these files", file=sys.stderr)
-        return 2
-    for finding in checked.findings:
-        print(finding, file=sys.stderr)
-    errors = unreadable + checked.errors
-    print(f"{checked.objects} objects: {errors} errors, {len(checked.findings) - checked.errors} warnings")
-    return 1 if errors else 0
+        raise failed("there is no object of brownout.dev in these files", exit_code=2)
+    errors, warnings = unreadable + checked.errors, len(checked.findings) - checked.errors
+    if arguments.output:
+        from brownout.cli.output import document
+
+        print(document([finding.fields for finding in checked.findings], arguments.output))
+    else:
+        for finding in checked.findings:
+            print(finding, file=sys.stderr)
+        print(f"{checked.objects} objects: {errors} errors, {warnings} warnings")
+    return 1 if errors or (warnings and arguments.strict) else 0
 
 
 def _texts(names: list[str]) -> Iterator[tuple[str, str]]:

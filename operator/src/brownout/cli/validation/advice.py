@@ -30,6 +30,7 @@ def problems(objects: Objects, links: Links) -> Iterator[Found]:
                             ("spec", "tiers"),
                             f"tier {tier.key.name} is not listed, so its users never have this feature; "
                             f"write - {{tierRef: {{name: {tier.key.name}}}, availability: Never}} if that is meant",
+                            "TierNotListed",
                         ),
                     )
     for key, policy in objects["FeaturePolicy"].items():
@@ -45,6 +46,7 @@ def problems(objects: Objects, links: Links) -> Iterator[Found]:
                 _warning(
                     ("spec",),
                     "nothing drives it: it has no metrics, and no policy names it in costs; write metrics, or costs in a policy",
+                    "NothingDrivesIt",
                 ),
             )
 
@@ -61,12 +63,15 @@ def _signals(scaler: Stored[Any, Any]) -> Iterator[Problem]:
 
 def _ladder(spec: FeaturePolicySpec) -> Iterator[Problem]:
     if not spec.tiers:
-        yield _warning(("spec", "tiers"), "no tier is listed, so nobody has this feature; list those that do")
+        yield _warning(
+            ("spec", "tiers"), "no tier is listed, so nobody has this feature; list those that do", "NobodyHasIt"
+        )
     for index, entry in enumerate(spec.tiers):
         if entry.availability == "Auto" and entry.lowest == spec.variants[0].name:
             yield _warning(
                 ("spec", "tiers", index, "lowest"),
                 "this is the first variant, so nothing is ever taken; write availability: Always, or a later variant",
+                "NothingToTake",
             )
     if all(entry.availability != "Auto" for entry in spec.tiers):
         return  # nothing is ever shed
@@ -76,6 +81,7 @@ def _ladder(spec: FeaturePolicySpec) -> Iterator[Problem]:
                 ("spec", "variants", index + 1),
                 f"shedding from {better.name} to {worse.name} saves no GPU time on any workload; "
                 f"write costs for {better.name}, lower ones for {worse.name}, or remove one of them",
+                "SavesNothing",
             )
 
 
@@ -98,6 +104,7 @@ def _shared_users(tiers: Sequence[Stored[Any, Any]]) -> Iterator[Found]:
                         ("spec", "match"),
                         f"a user with {words} matches {first.key.name} too, which is tried first; "
                         f"take the value from one of them if that is not meant",
+                        "SharedUsers",
                     ),
                 )
 
@@ -116,5 +123,5 @@ def _user_of_both(first: Sequence[Match], second: Sequence[Match]) -> dict[str, 
     return {} if whole or not all(both.values()) else {key: min(values) for key, values in both.items()}
 
 
-def _warning(path: Path, message: str) -> Problem:
-    return Problem(path, message, "warning")
+def _warning(path: Path, message: str, reason: str) -> Problem:
+    return Problem(path, message, "warning", reason)

@@ -24,7 +24,23 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         place = f"{self.manifest.file}:{self.manifest.line(self.problem.path)}"
         what = f"{self.kind} {self.key}: {dotted(self.problem.path)}: {self.problem.message}"
-        return f"{place}: {self.problem.severity}: {what}"
+        reason = f" [{self.problem.reason}]" if self.problem.reason else ""
+        return f"{place}: {self.problem.severity}: {what}{reason}"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The finding for scripts."""
+        return {
+            "file": self.manifest.file,
+            "line": self.manifest.line(self.problem.path),
+            "severity": self.problem.severity,
+            "reason": self.problem.reason,
+            "kind": self.kind,
+            "namespace": self.key.namespace,
+            "name": self.key.name,
+            "path": dotted(self.problem.path),
+            "message": self.problem.message,
+        }
 
 
 class Checked(NamedTuple):

@@ -10,11 +10,15 @@ Path = tuple[str | int, ...]
 
 
 class Problem(NamedTuple):
-    """Something wrong in one object; `path` is where, `message` what was found and what to write."""
+    """Something wrong in one object; `path` is where, `message` what was found and what to write.
+
+    `reason`: of a warning, the name of what was looked for, by which it can be looked up.
+    """
 
     path: Path
     message: str
     severity: Literal["error", "warning"] = "error"
+    reason: str = ""
 
 
 def dotted(path: Path) -> str:

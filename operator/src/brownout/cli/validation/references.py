@@ -100,12 +100,16 @@ def referred_kind(path: Path) -> str | None:
     return next((_REFERS_TO[part] for part in path if isinstance(part, str) and part in _REFERS_TO), None)
 
 
-def _weighed(path: Path, message: str, *, kind: str, objects: Objects) -> tuple[str, Any]:
-    """The message with its severity."""
+def _weighed(path: Path, message: str, *, kind: str, objects: Objects) -> tuple[str, Any, str]:
+    """The message with its severity and its reason."""
     wanted = referred_kind(path)
     if wanted is not None and not objects[wanted]:
-        return f"{message.split('; ')[0]} among these files; give the file that has it to check this", "warning"
-    return message, "warning" if kind == "UserTier" else "error"
+        return (
+            f"{message.split('; ')[0]} among these files; give the file that has it to check this",
+            "warning",
+            "NotGiven",
+        )
+    return (message, "warning", "Unreachable") if kind == "UserTier" else (message, "error", "")
 
 
 def _parted(sentence: str) -> tuple[Path, str]:
