@@ -2,6 +2,7 @@
 
 import os
 
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import ConfigException
@@ -19,7 +20,7 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
     """What a file and a context of it say; without either: what KUBECONFIG names, else in a pod its service account, else
     the kubeconfig in the home directory.
 
-    Raises ConfigException where there is nothing, or no such context.
+    Raises ConfigException where there is nothing, no such context, or a file that is no kubeconfig.
     """
     configuration = Configuration()
     kubeconfig = kubeconfig or os.environ.get("KUBECONFIG") or None
@@ -29,6 +30,10 @@ async def load(kubeconfig: str | None = None, context: str | None = None) -> Cre
             return Credentials(configuration)
         except ConfigException:
             pass
-    loader = await config.load_kube_config(kubeconfig, context, client_configuration=configuration)
+    try:
+        loader = await config.load_kube_config(kubeconfig, context, client_configuration=configuration)
+    except (yaml.YAMLError, TypeError, AttributeError, KeyError) as error:  # the client trusts it to be one
+        where = kubeconfig or "the kubeconfig in the home directory"
+        raise ConfigException(f"{where} is no kubeconfig: {type(error).__name__}") from error
     named = (loader.current_context or {}).get("context") or {}
     return Credentials(configuration, named.get("namespace") or "")
