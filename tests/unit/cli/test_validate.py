@@ -208,41 +208,36 @@ def test_an_object_that_is_given_twice_is_an_error(tmp_path: Path, capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("kind", "changes", "warning", "reason"),
+    ("kind", "changes", "warning"),
     [
-        (POLICY, {"spec.tiers[2]": ABSENT}, "spec.tiers: tier free is not listed, so its users never have this feature", "TierNotListed"),
-        (POLICY, {"spec.tiers[1].lowest": "full"}, "spec.tiers[1].lowest: this is the first variant, so nothing is ever taken", "NothingToTake"),
+        (POLICY, {"spec.tiers[2]": ABSENT}, "spec.tiers: tier free is not listed, so its users never have this feature"),
+        (POLICY, {"spec.tiers[1].lowest": "full"}, "spec.tiers[1].lowest: this is the first variant, so nothing is ever taken"),
         (
             POLICY,
             {"spec.variants[1].costs[0]": {"scaler": "image-xl", "gpuSecondsPerRequest": 12}},
-            "spec.variants[1]: shedding from full to lite saves no GPU time on any workload", "SavesNothing",
+            "spec.variants[1]: shedding from full to lite saves no GPU time on any workload",
         ),
         (
             POLICY,
             {"spec.variants[1].costs": ABSENT},
-            "spec.variants[2]: shedding from lite to denied saves no GPU time on any workload", "SavesNothing",
+            "spec.variants[2]: shedding from lite to denied saves no GPU time on any workload",
         ),
         (
             ("UserTier", "plus"),
             {"spec.match[0].values": ["pro", "plus"]},
-            "spec.match: a user with plan: pro matches pro too, which is tried first", "SharedUsers",
+            "spec.match: a user with plan: pro matches pro too, which is tried first",
         ),
-        (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "spec.match: pro matches the same users and is tried first", "Unreachable"),
-        (("UserTier", "plus"), {"spec.match": ABSENT}, "free: spec.match: plus has no match either and is tried first", "Unreachable"),
+        (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "spec.match: pro matches the same users and is tried first"),
+        (("UserTier", "plus"), {"spec.match": ABSENT}, "free: spec.match: plus has no match either and is tried first"),
         (
             ("InferenceScaler", "image-small"),
             {"spec.metrics": ABSENT, "metadata.name": "idle", "spec.scaleTargetRef.name": "idle"},
-            "spec: nothing drives it: it has no metrics, and no policy names it in costs", "NothingDrivesIt",
+            "spec: nothing drives it: it has no metrics, and no policy names it in costs",
         ),
     ],
 )  # fmt: skip
 def test_what_is_hardly_meant_is_a_warning(
-    kind: tuple[str, str],
-    changes: dict[str, Any],
-    warning: str,
-    reason: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    kind: tuple[str, str], changes: dict[str, Any], warning: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     override_too = [b for b in everything(example(*kind, **changes)) if b["kind"] != "FeatureOverride"]
     assert validate(tmp_path, *override_too) == 0
@@ -250,8 +245,35 @@ def test_what_is_hardly_meant_is_a_warning(
     assert "0 errors, 1 warnings" in printed.out, printed.err
     assert ": warning: " in printed.err
     assert warning in printed.err
-    assert printed.err.endswith(f" [{reason}]\n")
-    assert validate(tmp_path, *override_too, words=("--strict",)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "reason"),
+    [
+        (POLICY, {"spec.tiers[2]": ABSENT}, "TierNotListed"),
+        (POLICY, {"spec.tiers[1].lowest": "full"}, "NothingToTake"),
+        (POLICY, {"spec.variants[1].costs": ABSENT}, "SavesNothing"),
+        (("UserTier", "plus"), {"spec.match[0].values": ["pro", "plus"]}, "SharedUsers"),
+        (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "Unreachable"),
+        (("UserTier", "plus"), {"spec.match": ABSENT}, "Unreachable"),
+        (
+            ("InferenceScaler", "image-small"),
+            {"spec.metrics": ABSENT, "metadata.name": "idle", "spec.scaleTargetRef.name": "idle"},
+            "NothingDrivesIt",
+        ),
+    ],
+)
+def test_a_warning_names_its_reason_and_is_an_error_to_the_strict(
+    kind: tuple[str, str],
+    changes: dict[str, Any],
+    reason: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bodies = [b for b in everything(example(*kind, **changes)) if b["kind"] != "FeatureOverride"]
+    assert validate(tmp_path, *bodies) == 0
+    assert capsys.readouterr().err.endswith(f" [{reason}]\n")
+    assert validate(tmp_path, *bodies, words=("--strict",)) == 1
 
 
 def test_a_policy_that_lists_no_tier_is_a_warning_for_each_way_to_see_it(

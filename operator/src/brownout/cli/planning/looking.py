@@ -33,6 +33,13 @@ class OneSource(Sources):
         return self.own()
 
 
+class OfPools(Sources):
+    """What the pools' Secrets say, where they may be read; whoever plans has no Prometheus of their own."""
+
+    def own(self) -> Source | Missing:
+        return Missing("no Prometheus is known; write --prometheus-url, or set PROMETHEUS_URL")
+
+
 class Looked(Struct, frozen=True, kw_only=True):
     """A snapshot, and the plan that the operator would make of it."""
 
@@ -66,7 +73,7 @@ async def look(
     sources = (
         OneSource(client, prometheus_url)
         if prometheus_url
-        else Sources(client, namespace=operator_namespace, default_url="")
+        else OfPools(client, namespace=operator_namespace, default_url="")
     )
     found = []
     try:

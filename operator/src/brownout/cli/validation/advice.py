@@ -123,5 +123,5 @@ def _user_of_both(first: Sequence[Match], second: Sequence[Match]) -> dict[str, 
     return {} if whole or not all(both.values()) else {key: min(values) for key, values in both.items()}
 
 
-def _warning(path: Path, message: str, reason: str) -> Problem:
+def _warning(path: Path, message: str, reason: str = "") -> Problem:
     return Problem(path, message, "warning", reason)
