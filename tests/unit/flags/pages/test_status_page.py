@@ -7,14 +7,15 @@ import pytest
 from brownout.api.schema import DisplayName
 from brownout.flags.pages.limits import Audience, Feature, Limit
 from brownout.flags.pages.reader import reader
-from brownout.flags.pages.status_page import document
+from brownout.flags.pages.status_page import Hearing, document
 
 NOON = 1_795_780_800.0  # 2026-11-27T12:00:00Z
+HEARD = Hearing(False)
 
 
-def render(features: Sequence[Feature] | None, *, heard_at: float | None = None, language: str = "en") -> str:
+def render(features: Sequence[Feature] | None, *, heard: Hearing = HEARD, language: str = "en") -> str:
     shown = reader(accept_language=language, asked="", now=NOON)
-    return document("media", features, reader=shown, version="v", set_version="s", heard_at=heard_at, assets="status/")
+    return document("media", features, reader=shown, version="v", set_version="s", heard=heard, assets="status/")
 
 
 def feature(*limits: Limit, audiences: int = 2) -> Feature:
@@ -33,10 +34,11 @@ def test_before_anything_is_known_the_page_says_so() -> None:
 
 
 def test_a_view_that_is_interrupted_is_dated() -> None:
-    page = render([feature()], heard_at=NOON - 86_400)
+    page = render([feature()], heard=Hearing(True, NOON - 86_400))
     assert "Our own view is interrupted" in page
     assert "2026-11-26 12:00 UTC" in page
     assert "interrupted" not in render([feature()])
+    assert "This is what was known last" in render([feature()], heard=Hearing(True))
 
 
 def test_audiences_with_the_same_limit_are_told_together() -> None:

@@ -1,4 +1,8 @@
-"""News of a page as server-sent events: that it is another one now, never what it says, so that a slow reader misses nothing."""
+"""News for the console as server-sent events: that its state is another one now, never what it is, so that a slow reader misses
+nothing.
+
+It has a handful of readers on a listener of its own, and each has a coroutine. What is told to many goes by `flags.notices`.
+"""
 
 import asyncio
 import contextlib

@@ -21,13 +21,14 @@ from brownout.flags.pages.limits import Feature, features
 from brownout.flags.pages.reader import reader
 from brownout.flags.pages.seen import Seen
 from brownout.flags.pages.status_feed import feed
-from brownout.flags.pages.status_page import document
+from brownout.flags.pages.status_page import Hearing, document
 from brownout.flags.snapshot import Objects
 
 FRESH_SECONDS = 1.0
 """What was made of the objects is looked at again after this long, were it only because a moment has passed."""
 UNHEARD_SECONDS = 180.0
 """A watch is renewed every minute: an API server that was not heard for longer is away."""
+FIRST_HEARD_SECONDS = 30.0
 MOST_PAGES = 256
 
 ANYBODY = {"Access-Control-Allow-Origin": "*"}
@@ -49,6 +50,7 @@ class StatusPages:
         self.seen = Seen([INFERENCE_SCALER], namespaces=namespaces, changed=lambda _, key: self._forget(key.namespace))
         self._board = board
         self._heard_from = heard_from
+        self._started_at = time.monotonic()
         self._objects: dict[str, Objects] = {}
         self._known: dict[str, Known] = {}
         self._pages: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
@@ -77,12 +79,11 @@ class StatusPages:
             asked=request.query.get("lang", ""),
             now=time.time() // 60 * 60,
         )
-        age = self._heard_from.age_seconds()
-        heard_at = None if age is None or age < UNHEARD_SECONDS else (time.time() - age) // 60 * 60
+        heard = self._hearing()
         version = known.version if known else ""
         evaluator = self._board.get(namespace)
         set_version = evaluator.flag_set.version if evaluator else ""
-        key = (namespace, version, set_version, str(shown.now), str(heard_at), shown.locale, *shown.wanted)
+        key = (namespace, version, set_version, str(shown.now), str(heard), shown.locale, *shown.wanted)
         content = self._pages.get(key)
         if content is None:
             html = document(
@@ -91,7 +92,7 @@ class StatusPages:
                 reader=shown,
                 version=version,
                 set_version=set_version,
-                heard_at=heard_at,
+                heard=heard,
                 assets="status/",
             )
             content = self._pages[key] = html.encode()
@@ -114,6 +115,13 @@ class StatusPages:
         if self._board.get(namespace) is None and self._board.complete:
             raise web.HTTPNotFound(text=f"nothing is served for namespace {namespace!r}\n", headers=answers.HEADERS)
         return namespace
+
+    def _hearing(self) -> Hearing:
+        """Whether what is shown may be old. A server that has just started listens before it says that it hears nothing."""
+        age = self._heard_from.age_seconds()
+        if age is None:
+            return Hearing(time.monotonic() - self._started_at > FIRST_HEARD_SECONDS)
+        return Hearing(False) if age < UNHEARD_SECONDS else Hearing(True, (time.time() - age) // 60 * 60)
 
     def _look(self, namespace: str) -> Known | None:
         """What is known of a namespace now; None before anything is."""

@@ -1,6 +1,7 @@
 """The status page as HTML, complete without a script: what is limited, for whom, since when, until when. Pure."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from brownout.flags.events import PATH
 from brownout.flags.pages.limits import Audience, Feature, Limit
@@ -12,6 +13,13 @@ EVENTS = PATH.removeprefix("/")
 """The stream of events, from where the page is: `/NAMESPACE/status`, or `/status`."""
 
 
+class Hearing(NamedTuple):
+    """Whether the API server is lost, and when it was last heard (Unix seconds), where it was at all."""
+
+    lost: bool
+    at: float | None = None
+
+
 def document(
     namespace: str,
     features: Sequence[Feature] | None,
@@ -19,14 +27,13 @@ def document(
     reader: Reader,
     version: str,
     set_version: str,
-    heard_at: float | None,
+    heard: Hearing,
     assets: str,
 ) -> str:
     """The page of a namespace; without features where nothing is known of it yet.
 
-    version: of what the page says; set_version: of the flag set, of whose changes the stream of events tells. heard_at: Unix
-    seconds at which the API server was last heard, None while it is heard. assets: the address that the names of scripts and
-    styles are added to.
+    version: of what the page says; set_version: of the flag set, of whose changes the stream of events tells. assets: the
+    address that the names of scripts and styles are added to.
     """
     words = reader.words
     head = tag(
@@ -44,7 +51,7 @@ def document(
         "body",
         tag("a", words.skip, class_="skip", href="#features"),
         tag("p", _lost(reader), id="lost", class_="banner", role="alert", hidden=True),
-        tag("div", _page(namespace, features, reader, heard_at), id="page", data_version=version),
+        tag("div", _page(namespace, features, reader, heard), id="page", data_version=version),
         tag("p", id="news", class_="unseen", role="status"),
         _footer(reader, assets),
     )
@@ -60,12 +67,14 @@ def _lost(reader: Reader) -> Markup:
     return fill(reader.words.lost, time=tag("time", dir="ltr"))
 
 
-def _page(namespace: str, features: Sequence[Feature] | None, reader: Reader, heard_at: float | None) -> Markup:
+def _page(namespace: str, features: Sequence[Feature] | None, reader: Reader, heard: Hearing) -> Markup:
     words = reader.words
     limited = [feature for feature in features or () if feature.limits]
     state = "unknown" if features is None else "limited" if limited else "well"
     headline = {"unknown": words.nothing_known, "limited": words.some_limited, "well": words.all_well}[state]
-    stale = heard_at is not None and fill(words.heard_last, time=reader.time(heard_at))
+    stale = None
+    if heard.lost:
+        stale = words.not_heard if heard.at is None else fill(words.heard_last, time=reader.time(heard.at))
     return join(
         tag(
             "header",

@@ -44,6 +44,7 @@ class Words(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     no_time: str
     as_of: str
     heard_last: str
+    not_heard: str
     live: str
     lost: str
     languages: str
