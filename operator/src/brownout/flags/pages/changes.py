@@ -15,6 +15,8 @@ from brownout.flags.pages.answers import HEADERS
 
 ALIVE_SECONDS = 20.0
 """A comment goes out after so long a silence: proxies end what is silent, and a dead connection is found out."""
+LOOK_SECONDS = 1.0
+"""The version is asked for this often besides: what has changed may be told with a delay, and moments pass."""
 COALESCE_SECONDS = 0.5
 """The least time between two notices: a flood of changes is one."""
 RETRY_MILLISECONDS = 2_000
@@ -46,7 +48,7 @@ async def news(request: web.Request, changes: Changes, name: str, version: Calla
     headers = {**HEADERS, "Cache-Control": "no-store", "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
-    sent = request.headers.get("Last-Event-ID", "")
+    sent, silent = request.headers.get("Last-Event-ID", ""), 0.0
     with contextlib.suppress(ConnectionError):
         await response.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
         while not changes.closed:
@@ -57,8 +59,11 @@ async def news(request: web.Request, changes: Changes, name: str, version: Calla
                 await asyncio.sleep(COALESCE_SECONDS)
                 continue
             try:
-                async with asyncio.timeout(ALIVE_SECONDS):
+                async with asyncio.timeout(LOOK_SECONDS):
                     await event.wait()
             except TimeoutError:
-                await response.write(b": alive\n\n")
+                silent += LOOK_SECONDS
+                if silent >= ALIVE_SECONDS:
+                    silent = 0.0
+                    await response.write(b": alive\n\n")
     return response

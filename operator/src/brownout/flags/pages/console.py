@@ -29,6 +29,10 @@ from brownout.flags.pages.seen import Seen
 from brownout.flags.snapshot import Objects
 
 FRESH_SECONDS = 0.5
+LONGEST_SECONDS = 5.0
+"""What is sent is made anew this often at least, for moments pass, ..."""
+LEAST_REST = 20
+"""... and never sooner than so many times what making it took: users who ask for flags on the same processor come first."""
 UNHEARD_SECONDS = 90.0
 MOST_ASKED = 64
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -52,6 +56,7 @@ class Console:
         self._changes = Changes()
         self._started_at = time.time()
         self._made_at = float("-inf")
+        self._took_seconds = 0.0
         self._content = b""
         self._version = ""
         self._stale = True
@@ -147,7 +152,8 @@ class Console:
         """Bring what is sent up to date, and return its version."""
         now = time.monotonic()
         age = self._heard_from.age_seconds()
-        if (self._stale and now - self._made_at >= FRESH_SECONDS) or now - self._made_at >= 10 * FRESH_SECONDS:
+        due = FRESH_SECONDS if self._stale else LONGEST_SECONDS
+        if now - self._made_at >= max(due, LEAST_REST * self._took_seconds):
             found = self._gather()
             lost = {part.resource.plural: reason for part, reason in self.seen.lost_parts.items()}
             unheard = age is None or age > UNHEARD_SECONDS
@@ -156,6 +162,7 @@ class Console:
             self._content = msgspec.json.encode(content)
             self._version = hashlib.sha256(self._content).hexdigest()[:16]
             self._made_at, self._stale = now, False
+            self._took_seconds = time.monotonic() - now
         return self._version
 
     def _gather(self) -> State:

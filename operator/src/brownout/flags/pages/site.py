@@ -25,7 +25,10 @@ from brownout.flags.pages.status_page import Hearing, document
 from brownout.flags.snapshot import Objects
 
 FRESH_SECONDS = 1.0
-"""What was made of the objects is looked at again after this long, were it only because a moment has passed."""
+"""What was made of the objects is looked at again after this long, were it only because a moment has passed, ..."""
+LEAST_SECONDS = 0.2
+LEAST_REST = 10
+"""... and where something has changed after this, or so many times what making it took: flags on the same processor come first."""
 UNHEARD_SECONDS = 180.0
 """A watch is renewed every minute: an API server that was not heard for longer is away."""
 FIRST_HEARD_SECONDS = 30.0
@@ -35,12 +38,14 @@ ANYBODY = {"Access-Control-Allow-Origin": "*"}
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What a namespace's page says, and when it was made (monotonic seconds)."""
+    """What a namespace's page says, when it was made (monotonic seconds), what that took, and whether something has changed since."""
 
     features: tuple[Feature, ...]
     feed: bytes
     version: str
     made_at: float
+    took_seconds: float
+    stale: bool = False
 
 
 class StatusPages:
@@ -129,20 +134,24 @@ class StatusPages:
         if objects is None:
             return None
         known, now = self._known.get(namespace), time.monotonic()
-        if known is not None and now - known.made_at < FRESH_SECONDS:
-            return known
+        if known is not None:
+            due = LEAST_SECONDS if known.stale else FRESH_SECONDS
+            if now - known.made_at < max(due, LEAST_REST * known.took_seconds):
+                return known
         scalers = {scaler.key.name: scaler.status for scaler in self.seen.of(INFERENCE_SCALER, namespace)}
         found = features(objects, scalers=scalers, now=time.time())
         if known is not None and known.features == found:
-            known = msgspec.structs.replace(known, made_at=now)
+            known = msgspec.structs.replace(known, made_at=now, stale=False)
         else:
             content = feed(namespace, found)
             version = hashlib.sha256(content).hexdigest()[:16]
-            known = Known(features=found, feed=content, version=version, made_at=now)
+            known = Known(
+                features=found, feed=content, version=version, made_at=now, took_seconds=time.monotonic() - now
+            )
         self._known[namespace] = known
         return known
 
     def _forget(self, namespace: str) -> None:
         """Something has changed: look again."""
         if (known := self._known.get(namespace)) is not None:
-            self._known[namespace] = msgspec.structs.replace(known, made_at=float("-inf"))
+            self._known[namespace] = msgspec.structs.replace(known, stale=True)

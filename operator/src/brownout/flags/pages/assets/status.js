@@ -1,6 +1,7 @@
 // Keeps the status page up to date. The page is whole without this: it is only ever replaced by what the server renders.
 
 const JITTER_MILLISECONDS = 1500; // what everybody hears at once nobody needs in the same instant
+const AGAIN_MILLISECONDS = 3000;
 const LOOK_MILLISECONDS = 60_000; // moments pass without news
 const PATIENCE_MILLISECONDS = 3_000; // a connection that comes back at once was never away
 
@@ -46,9 +47,14 @@ function take(next) {
   if (news) document.getElementById("news").textContent = next.querySelector("h1").textContent;
 }
 
+/** Looks in a moment, and once more: the server makes the page anew only so often. */
 function soon() {
   clearTimeout(waiting);
-  waiting = setTimeout(look, Math.random() * JITTER_MILLISECONDS);
+  waiting = setTimeout(() => {
+    look();
+    clearTimeout(waiting);
+    waiting = setTimeout(look, AGAIN_MILLISECONDS);
+  }, Math.random() * JITTER_MILLISECONDS);
 }
 
 function here() {
