@@ -114,8 +114,8 @@ def main() -> None:
         wait_until_short()
         flags = Objects(kubeconfig).get("v1", "Service", "brownout-flags", namespace="brownout-system")
         status = f"http://{flags['spec']['clusterIP']}:8080/media/status"
-        photograph(browser, status, folder / "status.png", scheme="light", width=900, height=1000)
-        photograph(browser, CONSOLE, folder / "console.png", scheme="dark", width=1440, height=1500)
+        photograph(browser, status, folder / "status.png", scheme="light", width=900, height=1400)
+        photograph(browser, CONSOLE, folder / "console.png", scheme="dark", width=1440, height=2200)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from brownout.api.schema import DisplayName
+from brownout.flags.pages.expected import Return
 from brownout.flags.pages.limits import Audience, Feature, Limit
 from brownout.flags.pages.reader import reader
 from brownout.flags.pages.status_page import Hearing, document
@@ -24,9 +25,9 @@ def feature(*limits: Limit, audiences: int = 2) -> Feature:
     )
 
 
-def limit(tier: str, *, paused: int = 100, since: float | None = NOON - 60) -> Limit:
+def limit(tier: str, *, paused: int = 100, since: float | None = NOON - 60, back: Return | None = None) -> Limit:
     audience = Audience(tier=tier, cohort="", rest=False, tier_names=(), cohort_names=())
-    return Limit(audience=audience, reduced_percent=0, paused_percent=paused, cause="Capacity", since=since, back=None)
+    return Limit(audience=audience, reduced_percent=0, paused_percent=paused, cause="Capacity", since=since, back=back)
 
 
 def test_before_anything_is_known_the_page_says_so() -> None:
@@ -59,6 +60,12 @@ def test_what_is_not_known_is_not_said() -> None:
     page = render([feature(limit("free", since=None))])
     assert "Since" not in page
     assert "No time is known yet" in page
+
+
+def test_not_before_this_very_minute_says_nothing() -> None:
+    soon, later = (Return(at=NOON + seconds, certainty="NotBefore") for seconds in (59, 60))
+    assert "No time is known yet" in render([feature(limit("free", back=soon))])
+    assert "Not before" in render([feature(limit("free", back=later))])
 
 
 @pytest.mark.parametrize(("language", "name"), [("de-CH", "Bilder"), ("fr", "Images"), ("", "Images")])

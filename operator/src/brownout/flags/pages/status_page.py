@@ -163,7 +163,7 @@ def _what(limit: Limit, reader: Reader) -> Markup:
 
 def _back(limit: Limit, reader: Reader) -> Markup:
     words, back = reader.words, limit.back
-    if back is None:
+    if back is None or (back.certainty == "NotBefore" and back.at < reader.now + 60):  # this very minute says nothing
         return join(words.no_time)
     time = reader.time(back.at)
     if back.latest is not None:
