@@ -5,7 +5,8 @@ const AGAIN_MILLISECONDS = 3000;
 const LOOK_MILLISECONDS = 60_000; // moments pass without news
 const PATIENCE_MILLISECONDS = 3_000; // a connection that comes back at once was never away
 
-const lang = document.documentElement.lang;
+const written = document.documentElement.lang;
+const lang = navigator.languages.find((tag) => tag.split("-")[0] === written) ?? written; // en-GB writes times as en does not
 const lost = document.getElementById("lost");
 let asOf = new Date();
 let waiting = 0;
