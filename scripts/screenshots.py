@@ -93,7 +93,7 @@ def photograph(browser: Browser, address: str, to: Path, *, scheme: Any, width: 
     page = context.new_page()
     page.goto(address)
     page.wait_for_timeout(4000)  # for the plots, and for whatever comes by the stream
-    tall = min(height, int(page.evaluate("document.documentElement.scrollHeight")))
+    tall = min(height, int(page.evaluate("Math.ceil(document.body.getBoundingClientRect().bottom)")))
     page.set_viewport_size({"width": width, "height": tall})
     page.wait_for_timeout(500)
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")

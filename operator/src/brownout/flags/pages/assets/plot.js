@@ -13,11 +13,11 @@ function svg(name, attributes = {}, text = "") {
   return made;
 }
 
-/** A round number at or above `value`: 1, 2, 2.5 or 5 times a power of ten. */
+/** A round number at or above `value`: a small factor times a power of ten. */
 export function ceiling(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((bound) => bound >= value * 0.9999);
+  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].map((factor) => factor * power).find((bound) => bound >= value * 0.9999);
 }
 
 /** The path of a step line. Points are [x, y]; a y that is null ends the line there. */
