@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions bench-flags check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags screenshots check format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ bench-decisions: setup ## controllers compared in every scenario, into benchmark
 bench-flags: setup ## the flag server's figures beside their references, into benchmarks/results (10 minutes; needs wrk; ARGS="--quick")
 	@$(BIN)/brownout-localcluster build
 	@$(BIN)/python benchmarks/flags.py $(ARGS)
+
+screenshots: setup ## the pages' pictures for the README, from a demo under way (about 5 minutes; needs Chromium)
+	@$(BIN)/python scripts/screenshots.py $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
 	@$(BIN)/ruff format --check .

@@ -7,7 +7,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Request, expect, sync_playwright
+
+PATIENCE_MILLISECONDS = 20_000.0
+expect.set_options(timeout=PATIENCE_MILLISECONDS)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 OURS = ("127.0.0.1", "")
@@ -48,7 +51,7 @@ class Tabs:
     def open(self, url: str = "", **settings: Any) -> Page:
         """A new tab, at `url` where one is given. Settings are those of Playwright's `new_context`, such as `locale`."""
         context = self._browser.new_context(**settings)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         context.on("request", self._asked)
         page = context.new_page()
         page.on("pageerror", self._raised)

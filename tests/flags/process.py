@@ -67,14 +67,22 @@ class FlagServer(Asked):
     """A running flag server. The ports are free ones at first and stay the same through restarts."""
 
     def __init__(
-        self, *, kubeconfig: Path, snapshot_dir: Path, namespaces: Sequence[str] = (), options: Sequence[str] = ()
+        self,
+        *,
+        kubeconfig: Path,
+        snapshot_dir: Path,
+        namespaces: Sequence[str] = (),
+        options: Sequence[str] = (),
+        console: bool = False,
     ) -> None:
+        self._console = console
         self._kubeconfig = kubeconfig
         self._arguments = ["--snapshot-dir", str(snapshot_dir), *options]
         for namespace in namespaces:
             self._arguments += ["--namespace", namespace]
         self.http_port = 0
         self.grpc_port = 0
+        self.console_port = 0
         self.lines: list[dict[str, Any]] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
@@ -82,6 +90,8 @@ class FlagServer(Asked):
     def start(self) -> None:
         """Start it and wait until it listens."""
         ports = ["--http-port", str(self.http_port), "--grpc-port", str(self.grpc_port)]
+        if self._console:
+            ports += ["--console-port", str(self.console_port)]
         self.lines.clear()
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("brownout"), "flags", "serve", *ports, *self._arguments],
@@ -94,6 +104,7 @@ class FlagServer(Asked):
         listening = wait_for(lambda: self._listening() or not self.running, "the flag server listens", seconds=30)
         assert isinstance(listening, dict), f"the flag server ended; it said {self._everything()}"
         self.http_port, self.grpc_port = listening["http"], listening["grpc"]
+        self.console_port = listening.get("console", 0)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """End it and return its exit code."""
@@ -119,7 +130,7 @@ class FlagServer(Asked):
 
     def _listening(self) -> dict[str, int]:
         found = {line["protocol"]: line["port"] for line in self.lines if line["message"] == "listening"}
-        return found if {"http", "grpc"} <= found.keys() else {}
+        return found if {"http", "grpc", *(["console"] if self._console else [])} <= found.keys() else {}
 
     def _everything(self) -> list[str]:
         assert self._reader is not None
@@ -135,11 +146,9 @@ def _decoded(content: bytes) -> Any:
 
 
 @contextmanager
-def flag_server(
-    *, kubeconfig: Path, snapshot_dir: Path, namespaces: Sequence[str] = (), options: Sequence[str] = ()
-) -> Iterator[FlagServer]:
-    """A flag server for a while."""
-    server = FlagServer(kubeconfig=kubeconfig, snapshot_dir=snapshot_dir, namespaces=namespaces, options=options)
+def flag_server(*, kubeconfig: Path, snapshot_dir: Path, **settings: Any) -> Iterator[FlagServer]:
+    """A flag server for a while; settings are those of FlagServer."""
+    server = FlagServer(kubeconfig=kubeconfig, snapshot_dir=snapshot_dir, **settings)
     server.start()
     try:
         yield server

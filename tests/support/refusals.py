@@ -205,6 +205,12 @@ RULES = (
         "two notices have the same locale and when; write one text for each",
     ),
     Refusal(
+        "a_display_name_twice",
+        POLICY,
+        {"spec.displayNames[1].locale": "en"},
+        "two display names have the same locale; write one for each",
+    ),
+    Refusal(
         "a_user_label_that_names_the_tier",
         POLICY,
         {"spec.demand.heaviest": {"query": "heaviest", "tierLabel": "plan", "userLabel": "plan"}},

@@ -211,7 +211,28 @@ def test_secrets_are_read_one_by_one_in_the_operators_namespace_alone() -> None:
 
 def test_flags_only_watch() -> None:
     granted = rules(default(), "ClusterRole", "brownout-flags")
+    assert granted == {("brownout.dev", plural): {"list", "watch"} for plural in OURS}
+
+
+def test_without_a_console_pools_are_not_watched() -> None:
+    rendered = render(flags={"console": {"enabled": False}})
+    granted = rules(rendered, "ClusterRole", "brownout-flags")
     assert granted == {("brownout.dev", plural): {"list", "watch"} for plural in OURS - {"gpupools"}}
+    assert not any("console" in argument for argument in container(rendered, "brownout-flags")["args"])
+
+
+def test_the_console_is_on_no_port_that_the_pod_or_the_service_names() -> None:
+    one = container(default(), "brownout-flags")
+    assert "--console-port=8081" in one["args"]
+    assert not any("console-host" in argument for argument in one["args"])
+    assert 8081 not in {port["containerPort"] for port in one["ports"]}
+    assert 8081 not in {port["port"] for port in default()["Service", "brownout-flags"]["spec"]["ports"]}
+
+
+def test_the_status_page_can_be_left_away() -> None:
+    assert "--no-status-page" not in container(default(), "brownout-flags")["args"]
+    rendered = render(flags={"statusPage": {"enabled": False}})
+    assert "--no-status-page" in container(rendered, "brownout-flags")["args"]
 
 
 def test_more_scale_targets_are_granted_as_the_values_say() -> None:

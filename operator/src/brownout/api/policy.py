@@ -6,10 +6,13 @@ from msgspec import Meta
 
 from brownout.api.scaler import Mode
 from brownout.api.schema import (
+    ONE_DISPLAY_NAME_EACH,
     Column,
     Conditions,
+    DisplayNames,
     FlagKey,
     Label,
+    Locale,
     Name,
     Object,
     Quantity,
@@ -134,9 +137,7 @@ class Restore(Object, frozen=True, kw_only=True):
 class Notice(Object, frozen=True, kw_only=True):
     """Words for users, chosen by locale; the first notice's locale is the default."""
 
-    locale: Annotated[
-        str, Meta(min_length=2, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", examples=["en-GB"])
-    ] = "en"
+    locale: Locale = "en"
     when: Annotated[
         Literal["Denied", "Degraded"], Meta(description="Denied: on the last variant. Degraded: between first and last")
     ] = "Denied"
@@ -170,8 +171,10 @@ class FeaturePolicySpec(Object, frozen=True, kw_only=True):
             "two notices have the same locale and when; write one text for each",
             ".notices",
         ),
+        ONE_DISPLAY_NAME_EACH,
     )
     flag_key: Annotated[FlagKey, Meta(description="the flag's key, as OpenFeature clients ask for it; one policy each")]
+    display_names: DisplayNames = ()
     mode: Annotated[
         Mode,
         Meta(

@@ -113,6 +113,11 @@ Time = Annotated[
 ]
 """A moment as RFC 3339 text with its zone, such as 2026-11-22T20:00:00Z."""
 
+Locale = Annotated[
+    str, Meta(min_length=2, max_length=35, pattern="^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", examples=["en-GB"])
+]
+"""A language tag of BCP 47, such as en or pt-BR."""
+
 Percent = Annotated[int, Meta(ge=0, le=100)]
 
 _SUFFIXES = {"m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -155,3 +160,22 @@ class Ref(Object, frozen=True, kw_only=True):
     """A reference by name: within the same namespace, or to a cluster-scoped object."""
 
     name: Name
+
+
+class DisplayName(Object, frozen=True, kw_only=True):
+    """What people call it, in one language; the first one's is the default."""
+
+    locale: Locale = "en"
+    text: Annotated[str, Meta(min_length=1, max_length=100, description="plain text, as users read it")]
+
+
+DisplayNames = Annotated[
+    tuple[DisplayName, ...],
+    Meta(max_length=32, description="for the status page; without any it makes one of the object's name"),
+]
+
+ONE_DISPLAY_NAME_EACH = Rule(
+    "!has(self.displayNames) || self.displayNames.all(n, self.displayNames.exists_one(m, m.locale == n.locale))",
+    "two display names have the same locale; write one for each",
+    ".displayNames",
+)

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from msgspec import Meta
 
-from brownout.api.schema import Column, Conditions, Label, Object, Resource, Rule
+from brownout.api.schema import ONE_DISPLAY_NAME_EACH, Column, Conditions, DisplayNames, Label, Object, Resource, Rule
 
 
 class Match(Object, frozen=True, kw_only=True):
@@ -53,7 +53,9 @@ class Match(Object, frozen=True, kw_only=True):
 class Cohort(Object, frozen=True, kw_only=True):
     """A named part of a tier that is shed before the rest."""
 
+    rules: ClassVar = (ONE_DISPLAY_NAME_EACH,)
     name: Label
+    display_names: DisplayNames = ()
     match: Annotated[tuple[Match, ...], Meta(min_length=1, max_length=8, description="all must hold")]
 
 
@@ -63,7 +65,9 @@ class UserTierSpec(Object, frozen=True, kw_only=True):
             "!has(self.cohorts) || self.cohorts.all(c, self.cohorts.exists_one(d, d.name == c.name))",
             "two cohorts share a name; give each its own",
         ),
+        ONE_DISPLAY_NAME_EACH,
     )
+    display_names: DisplayNames = ()
     priority: Annotated[int, Meta(ge=0, le=1000, description="higher is protected longer")]
     match: Annotated[
         tuple[Match, ...], Meta(max_length=8, description="all must hold; none makes this the default tier")

@@ -55,9 +55,40 @@ def register(subparsers: "Subparsers") -> None:
     serve.add_argument(
         "--most-event-streams", type=int, default=20_000, metavar="N", help="open streams of events at most (20000)"
     )
+    _pages(serve)
     _callers(serve)
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
+
+
+def _pages(serve: argparse.ArgumentParser) -> None:
+    """What people may look at."""
+    group = serve.add_argument_group("pages")
+    group.add_argument(
+        "--no-status-page",
+        dest="status_page",
+        action="store_false",
+        help="no page for users at /NAMESPACE/status",
+    )
+    group.add_argument(
+        "--console-port",
+        type=int,
+        metavar="PORT",
+        help="show operators what happens, on a listener of its own (default: no console)",
+    )
+    group.add_argument(
+        "--console-host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where the console listens; nobody signs in to it, so that others than loopback belong behind a proxy that asks (127.0.0.1)",
+    )
+    group.add_argument(
+        "--console-host-name",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a name by which the console may be asked, besides those of loopback; repeat it for more",
+    )
 
 
 def _callers(serve: argparse.ArgumentParser) -> None:
@@ -175,6 +206,10 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
         public_url=arguments.public_url,
         notice_spread_seconds=arguments.notice_spread,
         most_event_streams=arguments.most_event_streams,
+        status_page=arguments.status_page,
+        console_host=arguments.console_host,
+        console_port=arguments.console_port,
+        console_host_names=tuple(arguments.console_host_name),
         cors_origins=checked(arguments.cors_origin),
         callers=CallerSettings(
             trust_context=not arguments.public,

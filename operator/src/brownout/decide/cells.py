@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
+from brownout.api.ladder import Place
 from brownout.api.policy import FeaturePolicySpec, TierEntry
 from brownout.api.resources import Key
 from brownout.api.schema import number
@@ -113,10 +114,10 @@ class Rung(Struct, frozen=True, kw_only=True, gc=False):
     step: int
 
     @property
-    def order(self) -> tuple[bool, int, int, int, int, str, str]:
+    def order(self) -> Place:
         """Where it stands on the ladder: cheapest first, and one heavy user before everybody else."""
         cell = self.cell
-        return (
+        return Place(
             not cell.alone,
             cell.tier_priority,
             cell.shed_order,

@@ -40,7 +40,7 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     entry = _entry(policy, tier)
     if entry is None:
         return Share(_named(policy, last, PLAN))
-    if override := _word(policy, tier, cohort, overrides):
+    if override := word_for(policy, tier, cohort, overrides):
         return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
     if spec.mode == "Advise":
         return Share(spec.variants[0].name)
@@ -54,7 +54,7 @@ def held_back(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Ove
     user is left to the cell's share.
     """
     entry = _entry(policy, tier)
-    if entry is None or policy.spec.mode == "Advise" or _word(policy, tier, cohort, overrides):
+    if entry is None or policy.spec.mode == "Advise" or word_for(policy, tier, cohort, overrides):
         return {}
     lines = [line for line in policy.status.cells if (line.tier, line.cohort) == (tier, cohort)]
     rest = next((_depth(policy, entry, line) for line in lines if not line.user), 0)
@@ -71,7 +71,7 @@ def _entry(policy: Policy, tier: str) -> TierEntry | None:
     return None if entry is None or entry.availability == "Never" else entry
 
 
-def _word(policy: Policy, tier: str, cohort: str, overrides: Iterable[Override]) -> Override | None:
+def word_for(policy: Policy, tier: str, cohort: str, overrides: Iterable[Override]) -> Override | None:
     """The person's word that is in force for a cell."""
     names = [variant.name for variant in policy.spec.variants]
     return next((word for word in overrides if _covers(word, tier, cohort) and word.spec.variant in names), None)

@@ -20,6 +20,7 @@ from brownout.flags.metrics import Metrics
 from brownout.flags.notices import Notices
 from brownout.flags.ofrep import Ofrep
 from brownout.flags.openapi import openapi
+from brownout.flags.pages.site import StatusPages
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 
@@ -28,7 +29,9 @@ STOP_SECONDS = 3.0
 log = logging.getLogger(__name__)
 
 
-def application(settings: Settings, board: Board, metrics: Metrics, service: Service) -> web.Application:
+def application(
+    settings: Settings, board: Board, metrics: Metrics, service: Service, pages: StatusPages | None = None
+) -> web.Application:
     """The application with every part's routes. A route that names a namespace comes after those that do not.
 
     Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none.
@@ -45,6 +48,7 @@ def application(settings: Settings, board: Board, metrics: Metrics, service: Ser
         events.routes(),
         Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
         openapi(settings),
+        pages.routes() if pages else [],
     )
     for routes in parts:
         app.add_routes(routes)
@@ -55,13 +59,20 @@ def application(settings: Settings, board: Board, metrics: Metrics, service: Ser
 @contextlib.asynccontextmanager
 async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[int]:
     """Listen for as long as the context lasts; gives the port. Raises OSError where the port cannot be had."""
+    async with listening(app, host=settings.host, port=settings.http_port, protocol="http") as port:
+        yield port
+
+
+@contextlib.asynccontextmanager
+async def listening(app: web.Application, *, host: str, port: int, protocol: str) -> AsyncIterator[int]:
+    """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, settings.host, settings.http_port)
+        site = web.TCPSite(runner, host, port)
         await site.start()
-        port: int = runner.addresses[0][1]
-        log.info("listening", extra={"protocol": "http", "host": settings.host, "port": port})
-        yield port
+        had: int = runner.addresses[0][1]
+        log.info("listening", extra={"protocol": protocol, "host": host, "port": had})
+        yield had
     finally:
         await runner.cleanup()

@@ -10,8 +10,11 @@ from collections.abc import AsyncIterator
 import grpc
 
 from brownout.flags.board import Board
-from brownout.flags.http import application, serve_http
-from brownout.flags.metrics import Metrics
+from brownout.flags.http import application, listening, serve_http
+from brownout.flags.metrics import Heard, Metrics
+from brownout.flags.pages.console import Console
+from brownout.flags.pages.seen import Seen
+from brownout.flags.pages.site import StatusPages
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 from brownout.flags.sync import OPTIONS, FlagSync
@@ -29,19 +32,28 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _allow_open_files()
-    board, metrics = Board(), Metrics()
+    board, metrics, heard_from = Board(), Metrics(), Heard()
+    pages = StatusPages(board, heard_from, namespaces=settings.namespaces) if settings.status_page else None
+    console = None
+    if settings.console_port is not None:
+        console = Console(heard_from, namespaces=settings.namespaces, host_names=settings.console_host_names)
+    watching = [part for part in (pages, console) if part is not None]
     service = Service(
         board=board,
         metrics=metrics,
         namespaces=settings.namespaces,
         snapshot_dir=settings.snapshot_dir,
         empty_believed_after=settings.empty_believed_after,
+        heard_from=heard_from,
+        believed=[part.believe for part in watching],
     )
     service.restore()
+    app = application(settings, board, metrics, service, pages)
     async with (
-        serve_http(settings, application(settings, board, metrics, service)),
+        serve_http(settings, app),
         _grpc(settings, board, metrics),
-        _background(settings, service),
+        _console(settings, console),
+        _background(settings, service, *(part.seen for part in watching)),
     ):
         await stop.wait()
         log.info("stopping")
@@ -54,9 +66,27 @@ def _allow_open_files() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _background(settings: Settings, service: Service) -> AsyncIterator[None]:
+async def _console(settings: Settings, console: Console | None) -> AsyncIterator[None]:
+    """The console, on a port of its own, where one is given. Users are served without it, if need be."""
+    async with contextlib.AsyncExitStack() as open_for_now:
+        if console is not None and settings.console_port is not None:
+            own = listening(
+                console.application(), host=settings.console_host, port=settings.console_port, protocol="console"
+            )
+            try:
+                await open_for_now.enter_async_context(own)
+            except OSError as error:
+                log.error("no console: its port cannot be had", extra={"reason": str(error)})
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _background(settings: Settings, service: Service, *seen: Seen) -> AsyncIterator[None]:
     """The watches, the renderer and the snapshot's writer."""
-    jobs = [service.run(), *(watch(part, kubeconfig=settings.kubeconfig, listener=service) for part in service.parts)]
+    jobs = [service.run()]
+    listeners: list[Service | Seen] = [service, *seen]
+    for listener in listeners:
+        jobs += [watch(part, kubeconfig=settings.kubeconfig, listener=listener) for part in listener.parts]
     if service.writer is not None:
         jobs.append(service.writer.run())
     tasks = [asyncio.create_task(job) for job in jobs]

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,13 +40,17 @@ class Service:
         namespaces: Sequence[str],
         snapshot_dir: Path | None,
         empty_believed_after: float,
+        heard_from: Heard | None = None,
+        believed: Sequence[Callable[[str, Objects], None]] = (),
     ) -> None:
+        """Each of `believed` is told the objects of a namespace whenever they have changed."""
         self.board = board
         self.metrics = metrics
-        self.heard_from = Heard()
+        self.heard_from = heard_from or Heard()
         self.parts = [Part(kind, namespace) for kind in KINDS for namespace in namespaces or [""]]
         self._namespaces = list(namespaces)
         self._snapshot_dir = snapshot_dir
+        self._believed = believed
         self._beliefs = Beliefs(empty_believed_after=empty_believed_after)
         self._awake = asyncio.Event()
         self._rendered: dict[str, tuple[Objects, float | None]] = {}
@@ -162,6 +166,8 @@ class Service:
             log.exception("a namespace could not be rendered, its last set stays", extra={"namespace": namespace})
             return None
         self._rendered[namespace] = (objects, flag_set.changes_at)
+        for tell in self._believed:
+            tell(namespace, objects)
         self.metrics.renders.labels("changed" if changed else "unchanged").inc()
         if changed:
             self._say(flag_set)

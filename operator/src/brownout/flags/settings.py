@@ -9,7 +9,7 @@ from brownout.flags.callers import CallerSettings
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Ports: 0 takes a free one. No namespaces means all of them."""
+    """Ports: 0 takes a free one. No namespaces means all of them. Without a port for it there is no console."""
 
     host: str = "127.0.0.1"
     http_port: int = 8080
@@ -23,3 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     callers: CallerSettings = CallerSettings()
     notice_spread_seconds: float = 10.0
     most_event_streams: int = 20_000
+    status_page: bool = True
+    console_host: str = "127.0.0.1"
+    console_port: int | None = None
+    console_host_names: Sequence[str] = ()
