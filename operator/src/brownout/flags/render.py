@@ -14,6 +14,7 @@ from brownout.api.override import ends_at
 from brownout.api.resources import Key
 from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
 from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
+from brownout.flags.depths import Depths, depths
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -23,12 +24,13 @@ NOBODY = "nobody"
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
-    """A policy's flag as JSON, and what it was rendered from."""
+    """A policy's flag as JSON and how far down its cells are, and what both were made from."""
 
     policy: Policy
     tiers: tuple[Tier, ...]
     overrides: list[Override]
     content: bytes
+    depths: Depths
 
 
 class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,7 +38,8 @@ class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
 
     document: JSON in flagd's format. version: a hash of its content. flags: each flag's part of the document, by key. metadata:
     the set's own. changes_at: Unix seconds at which the same objects make another set, because an override ends; None where none
-    is in force. parts: by policy, what a rendering after this one need not do again.
+    is in force. depths: how far down each cell is, to tell whom a newer set takes something from. parts: by policy, what a
+    rendering after this one need not do again.
     """
 
     namespace: str
@@ -45,6 +48,7 @@ class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
     flags: dict[str, bytes]
     metadata: dict[str, Any]
     changes_at: float | None = None
+    depths: Depths = {}
     parts: dict[Key, Part] = {}
 
 
@@ -65,12 +69,15 @@ def render(
     known_tiers = in_order(tiers)
     standing = in_force(overrides, now)
     flags = {AUDIENCE: _canonical(_audience_flag(known_tiers))}
+    cells: dict[tuple[str, ...], int] = {}
     parts: dict[Key, Part] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.key.name)):
         words = [override for override in standing if override.spec.policy_ref.name == policy.key.name]
         known = before.parts.get(policy.key) if before is not None else None
         part = parts[policy.key] = _part(policy, known_tiers, words, known)
-        flags.setdefault(policy.spec.flag_key, part.content)
+        if policy.spec.flag_key not in flags:
+            flags[policy.spec.flag_key] = part.content
+            cells |= part.depths
     by_key = b",".join(_canonical(key) + b":" + flags[key] for key in sorted(flags))
     metadata = {"flagSetId": namespace}
     version = hashlib.sha256(_document(by_key, metadata)).hexdigest()[:16]
@@ -82,6 +89,7 @@ def render(
         flags=flags,
         metadata=metadata,
         changes_at=min((ends_at(word.spec, created_at=word.created_at) for word in standing), default=None),
+        depths=cells,
         parts=parts,
     )
 
@@ -89,8 +97,13 @@ def render(
 def _part(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override], known: Part | None) -> Part:
     if known is not None and (known.policy, known.tiers, known.overrides) == (policy, tiers, overrides):
         return known
-    content = _canonical(_feature_flag(policy, tiers, overrides))
-    return Part(policy=policy, tiers=tiers, overrides=overrides, content=content)
+    return Part(
+        policy=policy,
+        tiers=tiers,
+        overrides=overrides,
+        content=_canonical(_feature_flag(policy, tiers, overrides)),
+        depths=depths(policy.spec.flag_key, policy, tiers, overrides),
+    )
 
 
 def _document(flags: bytes, metadata: dict[str, str]) -> bytes:
