@@ -54,7 +54,7 @@ class Board:
         return self._changed
 
     def waves(self, namespace: str = "") -> Waves:
-        """Where many wait for a change of one namespace, or without a name of any; also for `complete`."""
+        """Where many wait for a change of one namespace that is served, or without a name of any; also for `complete`."""
         return self._waves[namespace]
 
     def _wake(self, *namespaces: str) -> None:

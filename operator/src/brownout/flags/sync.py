@@ -81,8 +81,11 @@ class FlagSync:
         with self._metrics.streams.track_inprogress():
             while True:
                 evaluator = await self._found(selector, context)
-                if evaluator is None or evaluator.flag_set.version == sent:
-                    await self._board.waves(_namespace(selector)).wait()
+                if evaluator is None:
+                    await self._board.waves().wait()
+                    continue
+                if evaluator.flag_set.version == sent:
+                    await self._board.waves(evaluator.flag_set.namespace).wait()
                     continue
                 selector = evaluator.flag_set.namespace  # a second namespace must not end the streams that named none
                 sent = evaluator.flag_set.version
