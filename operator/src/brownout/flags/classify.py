@@ -20,6 +20,8 @@ Test = Callable[[Context, int], bool]
 Place = Callable[[Context, int], int]
 """The place of a user's audience among the rule's outcomes, in the order of the document."""
 
+NUMBERS = (int, float)
+
 OLDEST_MOMENT = 1
 """0 and 1 are what an unset field, and `true`, look like."""
 
@@ -152,7 +154,7 @@ def _test(match: Match) -> Test:
 
     def is_older(context: Context, second: int) -> bool:
         value = value_of(context)
-        return isinstance(value, int | float) and OLDEST_MOMENT < value <= second - seconds
+        return isinstance(value, NUMBERS) and OLDEST_MOMENT < value <= second - seconds
 
     tests: dict[str, Test] = {
         "In": is_in,

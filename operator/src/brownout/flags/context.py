@@ -25,6 +25,8 @@ PARSE_ERROR, INVALID_CONTEXT = "PARSE_ERROR", "INVALID_CONTEXT"
 GREATEST = int(sys.float_info.max)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+CONTAINERS = (dict, list)
+
 _decode = msgspec.json.Decoder().decode
 
 
@@ -62,7 +64,7 @@ def parse(body: bytes) -> dict[str, Any]:
         raise BadContextError(INVALID_CONTEXT, f"context.targetingKey: expected a string, found {_kind(targeting_key)}")
     members = len(content) + len(context)
     for name, value in context.items():
-        if isinstance(value, dict | list):
+        if isinstance(value, CONTAINERS):
             members += _check(name, value)
         elif isinstance(value, int) and not -GREATEST <= value <= GREATEST:
             raise _beyond(name)
