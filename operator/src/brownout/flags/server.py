@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator
 
@@ -27,6 +28,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _allow_open_files()
     board, metrics = Board(), Metrics()
     service = Service(
         board=board,
@@ -43,6 +45,12 @@ async def serve(settings: Settings) -> None:
     ):
         await stop.wait()
         log.info("stopping")
+
+
+def _allow_open_files() -> None:
+    """As many as the process may have: every stream is one, and the usual limit (1,024) is for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.asynccontextmanager
