@@ -134,7 +134,7 @@ NAMES = {
 @contextlib.contextmanager
 def _flagd(folder: Path) -> Iterator[Server | None]:
     """flagd's evaluator with the same set, on one core; None where it cannot be built."""
-    go = shutil.which("go")
+    go = shutil.which("go") or shutil.which("go", path=str(Path(sys.executable).parent))
     if go is None:
         yield None
         return
