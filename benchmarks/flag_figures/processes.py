@@ -86,6 +86,17 @@ def wait_until_answers(server: Server, path: str, *, seconds: float = 60.0) -> N
         time.sleep(0.002)
 
 
+def wait_until_idle(server: Server, *, seconds: float = 60.0) -> None:
+    """Wait until a server that is not asked takes next to nothing of its core: until what it does at its start is done."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        before = server.cpu_seconds()
+        time.sleep(1.0)
+        if server.cpu_seconds() - before < 0.02:
+            return
+    raise RuntimeError(f"{server.process.args!r} is never idle")
+
+
 @contextlib.contextmanager
 def flag_server(
     directory: Path, *, port: int, kubeconfig: Path | None = None, options: Sequence[str] = (), core: int | None = None

@@ -138,6 +138,9 @@ async def _to_streams(cluster: LocalCluster, server: Server, *, streams: int, fl
         transports.append(transport)
     await _until(lambda: len(moments) >= streams, 60)  # everybody is told once what is served
     each = (server.memory_bytes() - before) / streams
+    moments.clear()
+    await asyncio.to_thread(_write, cluster, WATCHED, product.status(0, version=2, percent=100))
+    await _until(lambda: len(moments) >= streams, 60)  # something comes back: that is told spread out over some seconds
     gc.collect()
     gc.disable()
     waits: list[float] = []

@@ -15,7 +15,7 @@ from brownout.flags.render import render
 from flag_figures import product
 from flag_figures.figure import Figure, spread
 from flag_figures.load import Seen, drive, script
-from flag_figures.processes import Server, flag_server, running
+from flag_figures.processes import Server, flag_server, running, wait_until_idle
 
 POLICIES = 50
 SINGLE = "/ofrep/v1/evaluate/flags/feature-0010"
@@ -45,6 +45,7 @@ def measure(folder: Path, *, rounds: int, seconds: int) -> list[Figure]:
         }
         if flagd is not None:
             kinds |= {"flagd-single": (flagd, SINGLE, plain), "flagd-bulk": (flagd, BULK, plain)}
+        wait_until_idle(ours)
         for server, path, what in kinds.values():
             drive(server, path, what, seconds=1)
         for _ in range(rounds):
