@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit bench-decisions check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags check format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,16 @@ test: setup ## every test, on a real control plane (three processes, each with a
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
 
+cover: setup ## the tests of the decisions take every branch of decide/ (a minute and a half; laws of loops add none, and are left out)
+	@$(BIN)/python -m pytest tests/unit/decide $(patsubst %,--ignore tests/unit/decide/test_%.py,laws_closed laws_walk speed) \
+		-n auto -q --cov --cov-report=term-missing:skip-covered $(ARGS)
+
 bench-decisions: setup ## controllers compared in every scenario, into benchmarks/results (half an hour of processor time; ARGS="--quick")
 	@$(BIN)/python benchmarks/decisions.py $(ARGS)
+
+bench-flags: setup ## the flag server's figures beside their references, into benchmarks/results (10 minutes; needs wrk; ARGS="--quick")
+	@$(BIN)/brownout-localcluster build
+	@$(BIN)/python benchmarks/flags.py $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
 	@$(BIN)/ruff format --check .

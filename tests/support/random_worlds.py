@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hypothesis import strategies as st
+from msgspec import structs
 
 from brownout.api.pool import ReclaimSettings
 from brownout.api.scaler import Behavior, ScalingRules
@@ -18,6 +19,8 @@ from support.build import GONE, NAMESPACE, NOW, override, policy, pool, scaler, 
 SCALERS = ("one", "two", "three")
 AUDIENCES = ("pro", "plus", "free", "free/new-accounts")
 small = st.floats(0.0, 12.0, allow_nan=False)
+remembered_rates = st.integers(0, 1200).map(lambda hundredths: hundredths / 100)
+"""As status holds them: what is less than that is forgotten by a restart."""
 
 
 @st.composite
@@ -72,22 +75,31 @@ def policies(draw: st.DrawFn, name: str, *, seen: bool = False, on: tuple[str, .
 
 
 @st.composite
-def pools(draw: st.DrawFn, name: str) -> Pool:
-    return pool(
+def pools(draw: st.DrawFn, name: str, *, seen: bool = False) -> Pool:
+    """Of a number, of nodes, of quotas, or of what is least of them; others use some; what was to be read may be missing."""
+    gone = [] if seen else [GONE]
+    found = pool(
         draw(st.integers(0, 14)),
         name=name,
-        nodes=draw(st.none() | st.lists(st.integers(1, 6), max_size=4)),
-        quotas=draw(st.none() | st.fixed_dictionaries({NAMESPACE: st.integers(0, 14)})),
+        nodes=draw(st.one_of(st.none(), st.lists(st.integers(1, 6), max_size=4), *map(st.just, gone))),
+        quotas=draw(st.one_of(st.none(), st.fixed_dictionaries({NAMESPACE: st.integers(0, 14)}), *map(st.just, gone))),
         step_seconds=0,
         reclaim=ReclaimSettings(after_seconds=draw(st.sampled_from([0, 60]))),
     )
+    others = draw(st.sampled_from([0, 0, 1, 3]))
+    nodes, quotas = found.nodes, found.quotas
+    if isinstance(nodes, tuple):
+        nodes = tuple(structs.replace(node, gpus_of_others=others) for node in nodes)
+    if isinstance(quotas, tuple):
+        quotas = tuple(structs.replace(quota, gpus_of_others=others) for quota in quotas)
+    return structs.replace(found, nodes=nodes, quotas=quotas)
 
 
 @st.composite
 def snapshots(draw: st.DrawFn, *, seen: bool | None = None, on: tuple[str, ...] = SCALERS) -> Snapshot:
     """Two pools, up to three scalers, up to three policies; some of it missing in every other one, unless all is `seen`."""
     seen = draw(st.booleans()) if seen is None else seen
-    things: list[Any] = [draw(pools("gpus")), draw(pools("others"))]
+    things: list[Any] = [draw(pools("gpus", seen=seen)), draw(pools("others", seen=seen))]
     things += [draw(scalers(name, seen=seen)) for name in on]
     things += [draw(policies(name, seen=seen, on=on)) for name in ("a", "b", "c")[: draw(st.integers(1, 3))]]
     if draw(st.booleans()):
@@ -97,14 +109,16 @@ def snapshots(draw: st.DrawFn, *, seen: bool | None = None, on: tuple[str, ...] 
 
 @st.composite
 def memories(draw: st.DrawFn, seen: Snapshot) -> Memory:
-    """What may be remembered of this snapshot: any level that a policy allows, at any age."""
+    """What may be remembered of this snapshot: any level that a policy allows, at any age; or allowed before it was edited."""
     cells = {}
     for key, cell in build_cells(link(seen)).items():
         if draw(st.integers(0, 3)) == 0:
             continue
-        level = Level(draw(st.integers(0, cell.lowest)), draw(st.sampled_from([100, 100, 5, 40, 95])))
-        if level.variant == cell.lowest:
-            level = Level(cell.lowest)
+        last = len(cell.variants) - 1
+        lowest = last if draw(st.integers(0, 7)) == 0 else cell.lowest
+        level = Level(draw(st.integers(0, lowest)), draw(st.sampled_from([100, 100, 5, 40, 95])))
+        if level.variant == lowest:
+            level = Level(lowest)
         ago = draw(st.sampled_from([1.0, 100.0, 1000.0, 5000.0]))
         cells[key] = CellMemory(
             level=level if cell.mode != "Advise" and cell.planned else FIRST,
@@ -112,7 +126,7 @@ def memories(draw: st.DrawFn, seen: Snapshot) -> Memory:
             last_shed_at=NOW - ago if level != FIRST else None,
             last_step_at=NOW - ago,
             direction=draw(st.sampled_from(["", "Shed", "Restore"])),
-            shed_rate=draw(st.none() | small),
+            shed_rate=draw(st.none() | remembered_rates),
             shed_rate_at=NOW - ago,
         )
     full = ScalerMemory(saturated=True, saturated_since=NOW - 60, excess=3.0, deficit_since=NOW - 100)

@@ -17,7 +17,7 @@ from openfeature.event import EventDetails, ProviderEvent
 from openfeature.provider import ProviderStatus
 
 from brownout_inference.features import Feature
-from brownout_inference.metrics import Meters
+from brownout_inference.metrics import UNKNOWN, Meters
 from brownout_inference.settings import FlagSettings
 from brownout_inference.verdict import AUDIENCE_FLAG, Audience, Verdict, verdict_of
 
@@ -38,7 +38,7 @@ class Flags:
         """A set of flags has come at least once."""
         self._settings = settings
         self._flags_seen = False
-        self._unknown = Audience(tier="unknown", cohort="", priority=settings.unknown_priority)
+        self._unknown = Audience(tier=UNKNOWN, cohort="", priority=settings.unknown_priority)
         self._meters = meters
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()

@@ -1,7 +1,8 @@
 """The metrics, whose names are a contract: autoscaling and shedding are computed from them.
 
 A counter's first sample is already an increment, and `rate()` does not see what came before a first sample: the first request of a new (feature, tier,
-cohort) on a replica is missing from it. Tiers and cohorts come from the flags alone, never from a client, and past a bound they are
+cohort) on a replica is missing from it. A query without any series says that nothing is known, which is not that nobody asks; so each feature of the server has
+a series from the start. Tiers and cohorts come from the flags alone, never from a client, and past a bound they are
 counted as `other`.
 """
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from brownout_inference.engine.scheduler import Scheduler
 
 OTHER = "other"
+UNKNOWN = "unknown"
+"""The tier of users whose tier is not known."""
+
 MAX_LABEL_VALUES = 32
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120)
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120)
@@ -101,6 +105,10 @@ class Meters:
     def cell(self, tier: str, cohort: str) -> tuple[str, str]:
         """The label values for a tier and a cohort."""
         return self._tier(tier), self._cohort(cohort)
+
+    def answers_for(self, feature: str) -> None:
+        """The feature's demand is there from now on, as 0: when all replicas are new, and the users who were denied see no button, nobody else would say so."""
+        self._offered.labels(feature, *self.cell(UNKNOWN, ""))
 
     def offered(self, feature: str, tier: str, cohort: str, user: str | None = None) -> None:
         """A request was made; without a `user` nobody knows by whom."""

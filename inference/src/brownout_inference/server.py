@@ -65,7 +65,7 @@ async def serve(settings: Settings, *, started: float) -> None:
     await web.TCPSite(runner, settings.host, settings.port).start()
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()
-    _declare_costs(settings, meters)
+    _declare(settings, meters)
 
     engine_task = asyncio.create_task(_load_and_run(settings, admission, scheduler, device, meters, started))
     stop_task = asyncio.create_task(stop.wait())
@@ -138,8 +138,10 @@ async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler)
         admission.interrupt()
 
 
-def _declare_costs(settings: Settings, meters: Meters) -> None:
+def _declare(settings: Settings, meters: Meters) -> None:
+    """Says in the metrics which features are answered for, and what they cost."""
     for feature in settings.features:
+        meters.answers_for(feature.name)
         cost = declared_gpu_seconds(
             feature.typical_work(), step_seconds=settings.step_seconds, max_batch=settings.max_batch
         )

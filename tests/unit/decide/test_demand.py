@@ -51,7 +51,7 @@ def test_a_shed_cell_still_counts_with_what_it_asked_for() -> None:
     assert seen.demand.admitted is not None
     assert seen.demand.offered.mean == pytest.approx(11.0)
     assert seen.demand.admitted.mean == pytest.approx(1.0)
-    assert seen.demanded == 15  # 11 GPUs and their noise, 80 % full
+    assert seen.demanded == 14  # 11 GPUs, 80 % full
 
 
 def test_admitted_demand_is_what_users_ask_for_at_the_level_that_they_have() -> None:
@@ -116,13 +116,13 @@ def test_a_queue_of_400_behind_ten_replicas_is_a_little_more_flow() -> None:
 
     queued = view(scaler(replicas=10, backlog=400.0), policy(offered={"free": 7.0}))
 
-    assert (calm.demanded, queued.demanded) == (10, 14)
+    assert (calm.demanded, queued.demanded) == (9, 13)
 
 
 def test_where_replicas_start_sooner_than_a_queue_is_to_be_empty_it_is_emptied_in_drain_seconds() -> None:
     queued = view(scaler(replicas=10, drain_seconds=200, backlog=400.0), policy(offered={"free": 7.0}))
 
-    assert queued.demanded == 10 + 2
+    assert queued.demanded == 9 + 2
 
 
 def test_a_backlog_alone_is_planned_to_be_worked_off() -> None:
@@ -196,7 +196,7 @@ def test_a_workload_that_serves_a_lesser_variant_alone_is_planned_for_those_who_
 
     assert small.demand.offered is not None
     assert small.demand.offered.mean == 0.0
-    assert small.demanded == 11  # 8 GPUs of load and their noise, 80 % full
+    assert small.demanded == 10  # 8 GPUs of load, 80 % full
 
 
 @pytest.mark.parametrize("value", [Missing("the query returns nothing"), Missing("NaN"), GONE])

@@ -111,7 +111,7 @@ def test_a_queue_that_grows_while_pods_load_is_not_answered_again_and_again_aibr
     ).run(1200)
 
     assert max(has["image"] for has in world.replicas) <= 9
-    assert world.replicas[-1]["image"] == 6
+    assert world.replicas[-1]["image"] == 5
     assert max(wait.get("image:pro", 0.0) for wait in world.waits[int(400 / 2) :]) == 0.0
 
 

@@ -8,17 +8,17 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from brownout.api.reasons import Condition
-from brownout.decide.arbitrate import GPUs, gpus_of
+from brownout.decide.arbitrate import Claim, GPUs, share
 from brownout.decide.cells import FIRST, Cell, Rung, build_cells, ladder
 from brownout.decide.evidence import Missing
 from brownout.decide.links import link
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import CellKey, CellPlan, Level, Plan
 from brownout.decide.recall import recall
-from brownout.decide.snapshot import Pool, Snapshot
+from brownout.decide.snapshot import Pool, Scaler, Snapshot
 from brownout.decide.tick import plan
 from brownout.simulate.ours import with_status
-from support.build import NAMESPACE, NOW, named, tick
+from support.build import NOW, named, tick
 from support.random_worlds import memories, seen_worlds, snapshots, with_memories, with_seen_memories, worlds
 
 LAW = settings(deadline=None, derandomize=True, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -35,17 +35,22 @@ def planned(decided: Plan) -> dict[CellKey, CellPlan]:
     return {cell.key: cell for policy in decided.policies.values() for cell in policy.cells}
 
 
-def gpus_after(decided: Plan, seen: Snapshot, where: Pool) -> tuple[int, int]:
-    """GPUs that a pool's scalers hold now, and those that they may hold while the plan is written, if it fails to lower any."""
-    before = after = 0
-    for one in link(seen).scalers_of.get(where.stored.key, ()):
-        found, each = decided.scalers[one.stored.key], one.stored.spec.gpus_per_replica or 1
-        before += found.current * each
-        after += (max(found.replicas, found.current) if found.write else found.current) * each
-    return before, after
+def used(seen: Snapshot, where: Pool) -> list[Scaler]:
+    """The scalers whose GPUs come out of a pool."""
+    return list(link(seen).scalers_of.get(where.stored.key, ()))
 
 
-# --- GPUs
+def there_is(where: Pool) -> int | None:
+    """The GPUs that a pool's scalers may have at most, the least of its sources; None where one cannot be read."""
+    capacity = where.stored.spec.capacity
+    assert capacity.gpus is not None
+    bounds = [capacity.gpus]
+    if isinstance(where.nodes, Missing) or isinstance(where.quotas, Missing):
+        return None
+    if where.nodes is not None:
+        bounds.append(sum(max(0, node.gpus - node.gpus_of_others) for node in where.nodes))
+    bounds += [max(0, quota.gpus - quota.gpus_of_others) for quota in where.quotas]
+    return min(bounds)
 
 
 @LAW
@@ -53,15 +58,58 @@ def gpus_after(decided: Plan, seen: Snapshot, where: Pool) -> tuple[int, int]:
 def test_grants_never_exceed_the_pools_gpus_or_quotas_beyond_what_is_already_held(
     seen: Snapshot, memory: Memory
 ) -> None:
+    """Nor while the plan is written, whichever scaler cannot be lowered; and no replica of two GPUs has them on two nodes."""
     decided, _ = tick(seen, memory)
 
     for where in seen.pools.values():
-        before, after = gpus_after(decided, seen, where)
-        found = gpus_of(where)
-        total = before if isinstance(found, Missing) else found.total
-        assert after <= max(before, total)
-        if isinstance(found, GPUs) and NAMESPACE in found.by_namespace:
-            assert after <= max(before, found.by_namespace[NAMESPACE])
+        before, after, pairs_before, pairs_after = 0, 0, 0, 0
+        for one in used(seen, where):
+            found, each = decided.scalers[one.stored.key], one.stored.spec.gpus_per_replica or 1
+            most = max(found.replicas, found.current) if found.write else found.current
+            before, after = before + found.current * each, after + most * each
+            if each == 2:
+                pairs_before, pairs_after = pairs_before + found.current, pairs_after + most
+        total = there_is(where)
+        assert after <= max(before, before if total is None else total)
+        if isinstance(where.nodes, tuple):
+            places = sum(max(0, node.gpus - node.gpus_of_others) // 2 for node in where.nodes)
+            assert pairs_after <= max(pairs_before, places)
+
+
+claims = st.lists(
+    st.builds(
+        lambda gpus, priority, minimum, demanded: Claim(
+            key=named("?"),
+            gpus=gpus,
+            priority=priority,
+            minimum=minimum,
+            floor=0,
+            demanded=demanded,
+            keep=0,
+            by_node={},
+        ),
+        gpus=st.integers(1, 4),
+        priority=st.sampled_from([10, 50]),
+        minimum=st.integers(0, 2),
+        demanded=st.integers(0, 8),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@LAW
+@given(unnamed=claims, sizes=st.lists(st.integers(0, 8), max_size=5))
+def test_every_replica_that_is_granted_has_its_gpus_on_one_node(unnamed: list[Claim], sizes: list[int]) -> None:
+    wanted = [structs.replace(claim, key=named(f"c{i}")) for i, claim in enumerate(unnamed)]
+    nodes = {f"n{i}": gpus for i, gpus in enumerate(sizes)}
+
+    granted = share(wanted, GPUs(nodes=nodes, total=sum(sizes), by_namespace={}, limited_by="nodes"))
+
+    for least in (1, 2, 3, 4):
+        large = sum(granted[claim.key] for claim in wanted if claim.gpus >= least)
+        assert large <= sum(gpus // least for gpus in sizes)
+    assert sum(granted[claim.key] * claim.gpus for claim in wanted) <= sum(sizes)
 
 
 @LAW
@@ -79,15 +127,41 @@ def test_replicas_stay_within_their_bounds_unless_they_are_outside_already(seen:
 # --- the ladder
 
 
+def may_go_to(seen: Snapshot, key: CellKey) -> Level:
+    """The lowest level that a policy says of a cell, in so many words."""
+    spec = seen.policies[key.policy].stored.spec
+    entry = next(entry for entry in spec.tiers if entry.tier_ref.name == key.audience.tier)
+    if spec.mode == "Advise" or entry.availability != "Auto":
+        return FIRST
+    names = [variant.name for variant in spec.variants]
+    return Level(names.index(entry.lowest) if entry.lowest else len(names) - 1)
+
+
 @LAW
 @given(seen=worlds, memory=with_memories)
 def test_nobody_goes_past_lowest_and_always_is_always(seen: Snapshot, memory: Memory) -> None:
     _, after = tick(seen, memory)
 
-    for key, cell in cells_of(seen).items():
-        assert after.cells[key].level.depth <= cell.floor.depth
-        if cell.always or not cell.planned or cell.mode == "Advise":
-            assert after.cells[key].level == FIRST
+    for key in cells_of(seen):
+        level = after.cells[key].level
+        assert level.depth <= may_go_to(seen, key).depth
+        assert 1 <= level.percent <= 100
+
+
+@LAW
+@given(seen=worlds)
+def test_the_ladder_is_in_the_order_that_is_written(seen: Snapshot) -> None:
+    """Tier priority, shedOrder, variant step, cohort position with the remainder last, policy name."""
+
+    def place(rung: Rung) -> tuple[int, int, int, bool, str]:
+        key = rung.cell.key
+        tier_of = seen.tiers[named(key.audience.tier)]
+        spec = seen.policies[key.policy].stored.spec
+        return tier_of.spec.priority, spec.shed_order, rung.step, key.audience.cohort == "", key.policy.name
+
+    rungs = ladder(cells_of(seen).values())
+
+    assert [place(rung) for rung in rungs] == sorted(place(rung) for rung in rungs)
 
 
 @LAW
@@ -184,7 +258,10 @@ def test_missing_evidence_never_lowers_replicas_and_never_restores(seen: Snapsho
         sample = None if isinstance(offered, Missing) else offered.get(cell_key.audience)
         unseen = isinstance(offered, Missing) or (sample is not None and NOW - sample.at > 60)
         if cell.mode != "Advise" and (unseen or cell.loads(found_cell.previous) & blind):
-            assert found_cell.level.depth >= found_cell.previous.depth
+            allowed = may_go_to(
+                seen, cell_key
+            )  # who was further down before somebody edited the policy is not held there
+            assert found_cell.level.depth >= min(found_cell.previous.depth, allowed.depth)
 
 
 @LAW

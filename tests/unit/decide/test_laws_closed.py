@@ -2,13 +2,16 @@
 
 from copy import deepcopy
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
 from brownout.decide.cells import FIRST
-from brownout.decide.outcome import CellKey
+from brownout.decide.outcome import CellKey, Level
+from support.build import TWO, cell_of, policy, pool, scaler, snapshot
 from support.random_loops import Product, Rates, loads, planned, products, surge
+from support.world import World, objects_of
 
 LAW = settings(
     deadline=None,
@@ -20,17 +23,40 @@ LAW = settings(
 
 
 @LAW
-@given(product=products, calm=loads, loud=loads, times=st.floats(1.0, 20.0))
-def test_when_the_surge_ends_everything_comes_back(product: Product, calm: Rates, loud: Rates, times: float) -> None:
+@given(product=products, calm=loads, loud=loads, times=st.floats(1.0, 100.0), lasts=st.floats(10.0, 240.0))
+def test_when_the_surge_ends_everything_comes_back(
+    product: Product, calm: Rates, loud: Rates, times: float, lasts: float
+) -> None:
     """No dead-lock: whatever was shed, however GPUs were dealt out then, whatever requests really cost, a load that fits is
     served in full again: within the hour for which a cell that turned too often waits, and a dwell.
     """
     quiet = product.quiet(calm)
     many = surge(quiet, loud, times=times)
 
-    world = product.world(lambda now: many if 60 <= now < 240 else quiet, tick=8.0).run(5400)
+    world = product.world(lambda now: many if 60 <= now < 60 + lasts else quiet, tick=8.0).run(5400)
 
     assert [(str(c.key), c.refusal) for c in planned(world.plans[-1]).values() if c.level != FIRST] == []
+
+
+@pytest.mark.parametrize("lasts", [10.0, 30.0, 60.0, 90.0, 120.0])
+@pytest.mark.parametrize("calm", [0.5, 0.01])
+def test_a_surge_that_ended_at_whatever_time_after_it_was_answered_is_over(lasts: float, calm: float) -> None:
+    """Those whom a surge brought stop asking when it ends as those do who see no button any more. So much was asked for that
+    not even the least part of it would fit, so nobody is let in who could tell.
+    """
+    seen = snapshot(
+        pool(4, name="demo"),
+        scaler(pool_name="demo", most=4, backlog=0.0),
+        policy(variants=TWO, tiers={"free": "Auto"}, remember_seconds=600),
+    )
+
+    world = World(
+        objects_of(seen), lambda now: {("image", "free", ""): 400.0 if 20 <= now < 20 + lasts else calm}, 4, tick=4.0
+    ).run(1200)
+
+    levels = [cell_of(plan, "image", "free").level for plan in world.plans]
+    assert levels[5] == Level(1)
+    assert levels[-1] == FIRST
 
 
 @LAW

@@ -11,10 +11,24 @@ WHOLE, DENIED = cell(tier="free").memory, cell(tier="free").shed(ago=0, asked=10
 
 
 def asked(
-    memory: CellMemory, seen: float | None, *, later: float = 0.0, denies: bool = True, remember: float = 3600.0
+    memory: CellMemory,
+    seen: float | None,
+    *,
+    later: float = 0.0,
+    denies: bool = True,
+    served: float = 0.0,
+    admitted: float | None = None,
+    remember: float = 3600.0,
 ) -> float | None:
     return asked_by_all(
-        memory, seen, denies=denies, window=RATE_WINDOW_SECONDS, now=NOW + later, remember_seconds=remember
+        memory,
+        seen,
+        denies=denies,
+        served=served,
+        admitted=admitted,
+        window=RATE_WINDOW_SECONDS,
+        now=NOW + later,
+        remember_seconds=remember,
     )
 
 
@@ -113,6 +127,12 @@ def test_users_who_try_again_and_again_count_for_half_as_many_more_at_most() -> 
     assert asked(DENIED, 200.0) == 15.0
 
 
+def test_who_is_let_through_does_not_try_again() -> None:
+    """A tenth was denied for noise, and then the surge came: eighteen a second are served, and nobody of them is counted twice."""
+    assert asked(DENIED, 20.0, later=20, served=0.9, admitted=18.0) == 18.0
+    assert asked(DENIED, 20.0, later=20, served=0.1, admitted=2.0) == 15.0
+
+
 def test_a_cell_that_degrades_and_denies_nobody_counts_by_what_is_seen_once_its_step_is_a_while_ago() -> None:
     lite = structs.replace(DENIED, visible_rate=None)
 
@@ -124,12 +144,37 @@ def test_a_cell_that_degrades_and_denies_nobody_counts_by_what_is_seen_once_its_
 
 def test_what_all_would_ask_for_moves_as_those_who_still_ask_do() -> None:
     """Half were denied, and five a second went on asking: once they are ten, all of them would be twenty."""
-    base = followed(DENIED, 5.0, seconds=120)
+    base = followed(DENIED, 5.0, seconds=120, admitted=5.0)
+    more = structs.replace(base, admitted_rate=10.0)
 
     assert base.visible_rate == pytest.approx(5.0)
-    assert asked(base, 5.0, later=120) == pytest.approx(10.0)
-    assert asked(base, 10.0, later=122) == pytest.approx(20.0)
-    assert asked(base, 1.0, later=122) == pytest.approx(2.0)
+    assert asked(base, 5.0, later=120, served=0.5) == pytest.approx(10.0)
+    assert asked(more, 10.0, later=122, served=0.5) == pytest.approx(20.0)
+    assert asked(base, 1.0, later=122, served=0.5) == pytest.approx(2.0)
+
+
+def test_while_somebody_is_served_nothing_fades_of_what_those_who_ask_tell_of_the_others() -> None:
+    """A surge that goes on for an hour is not forgotten while it can be seen."""
+    base = followed(DENIED, 5.0, seconds=120, admitted=5.0)
+
+    assert asked(base, 5.0, later=3000, served=0.5) == pytest.approx(10.0)
+
+
+def test_a_surge_that_ended_right_after_the_step_is_not_remembered_for_ever() -> None:
+    """All were denied, and it is calm before anybody knows how many go on asking: nobody can tell that from a hidden button."""
+    base = followed(DENIED, 0.5, seconds=120)
+
+    assert base.visible_rate == pytest.approx(0.5)
+    assert asked(base, 0.5, later=120) == pytest.approx(10.0, rel=0.04)
+    assert asked(base, 0.5, later=1800) == pytest.approx(5.0)
+    assert asked(base, 0.5, later=3600) == 0.5
+    assert asked(base, 0.5, later=99999) == 0.5
+
+
+def test_those_of_a_denied_cell_who_go_on_asking_are_never_forgotten() -> None:
+    """What is seen counts after whatever time, though what was remembered has faded."""
+    assert asked(DENIED, 4.0, later=1800) == pytest.approx(5.0)
+    assert asked(DENIED, 4.0, later=9999) == 4.0
 
 
 def test_who_still_asks_is_compared_with_the_minute_after_the_step_has_settled() -> None:
@@ -173,9 +218,7 @@ def test_a_surge_that_ended_while_it_was_answered_is_over_for_those_who_were_den
     remembered = asked(memory, 0.05, later=60.0)
     assert remembered is not None
     assert remembered > 9.0
-    told = asked_by_all(
-        memory, 0.05, denies=True, served=0.1, window=RATE_WINDOW_SECONDS, now=NOW + 60.0, remember_seconds=3600.0
-    )
+    told = asked(memory, 0.05, later=60.0, served=0.1)
     assert told is not None
     assert 0.5 < told < 1.0
 
@@ -183,6 +226,4 @@ def test_a_surge_that_ended_while_it_was_answered_is_over_for_those_who_were_den
 def test_those_who_are_served_raise_nothing_and_few_of_them_prove_little() -> None:
     memory = structs.replace(DENIED, visible_rate=1.0, admitted_rate=1.0)
 
-    assert asked_by_all(
-        memory, 1.0, denies=True, served=0.1, window=RATE_WINDOW_SECONDS, now=NOW + 60.0, remember_seconds=3600.0
-    ) == pytest.approx(10.0, rel=0.02)
+    assert asked(memory, 1.0, later=60.0, served=0.1) == pytest.approx(10.0, rel=0.02)

@@ -133,7 +133,7 @@ def test_a_restart_within_the_dwell_waits_for_the_rest_of_it() -> None:
     calm = structs.replace(
         surge,
         policies={
-            key: structs.replace(p, offered=policy(offered={"pro": 1.0}, at=NOW + 100).offered)
+            key: structs.replace(p, offered=policy(offered={"pro": 7.0}, at=NOW + 100).offered)
             for key, p in surge.policies.items()
         },
     )
@@ -141,8 +141,8 @@ def test_a_restart_within_the_dwell_waits_for_the_rest_of_it() -> None:
     early, _ = plan(calm, recall(calm, NOW + 100), NOW + 100)
     later, _ = plan(calm, recall(calm, NOW + 121), NOW + 121)
 
-    assert not cell_of(early, "image", "free").changed
-    assert cell_of(later, "image", "free").changed
+    assert cell_of(early, "image", "free").refused_by is Reason.DWELL
+    assert cell_of(later, "image", "free").refused_by is not Reason.DWELL
 
 
 def test_between_two_steps_of_a_pool_a_restart_does_not_count() -> None:

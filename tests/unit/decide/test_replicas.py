@@ -422,7 +422,7 @@ def won(seconds: float, *, image: float, video: float) -> int:
             pool(8),
             scaler("image", replicas=2, at=now),
             scaler("video", replicas=6, at=now),
-            asks(4.0, at=now),
+            asks(4.5, at=now),
             asks(0.5, of="video", at=now),
         )
 
@@ -448,7 +448,7 @@ def test_who_won_is_not_taken_from_for_hold_seconds() -> None:
 def test_what_a_winner_has_no_users_for_goes_back_to_who_is_short() -> None:
     """Hysteresis is for equals; what idles is nobody's, and the stabilization window of 300 s is for its owner alone."""
     assert won(56, image=0.5, video=4.0) == 6
-    assert won(100, image=0.5, video=4.0) == 2
+    assert won(100, image=0.5, video=4.0) == 3
 
 
 def test_a_scaler_of_which_something_is_missing_is_not_taken_from() -> None:

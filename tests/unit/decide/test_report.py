@@ -109,7 +109,7 @@ def test_an_override_changes_what_is_served() -> None:
 
 def test_a_cell_says_when_it_is_expected_back() -> None:
     shed = cell(tier="free").shed(asked=0.1, ago=30)
-    decided, _ = tick(snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0})), remembered(shed))
+    decided, _ = tick(snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 3.5})), remembered(shed))
 
     found = cell_of(decided, "image", "free")
     assert found.expected_return == NOW - 30 + 120
@@ -118,7 +118,7 @@ def test_a_cell_says_when_it_is_expected_back() -> None:
 
 def test_a_cell_says_which_rule_of_the_gate_keeps_it_from_coming_back() -> None:
     shed = cell(tier="free").shed(asked=0.1, ago=30)
-    decided, _ = tick(snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0})), remembered(shed))
+    decided, _ = tick(snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 3.5})), remembered(shed))
 
     found = cell_of(decided, "image", "free")
     assert (found.refused_by, found.refusal) == (Reason.DWELL, "shed 30 s ago; it stays for 120 s")
@@ -354,7 +354,7 @@ def test_a_change_of_replicas_is_a_note() -> None:
     decided, _ = tick(snapshot(pool(64), scaler(replicas=3), policy(offered={"pro": 4.0})))
 
     note = next(note for note in decided.notes if note.kind == "InferenceScaler")
-    assert note.message.startswith("3 -> 6 replicas: 4.0 GPUs of load are asked for")
+    assert note.message.startswith("3 -> 5 replicas: 4.0 GPUs of load are asked for")
     assert note.reason is Reason.DEMAND
 
 

@@ -73,6 +73,16 @@ def test_what_cannot_be_seen_is_not_restored() -> None:
     assert refused(free(shed, scaler_at=scaler(replicas=10, backlog=GONE)), shed)
 
 
+def test_that_nobody_asks_for_a_feature_is_seen_where_any_series_of_it_is_there() -> None:
+    """What was remembered has faded meanwhile. A server that exports a 0 for each of its features lets them come back; the tier
+    that it is counted for need not be one of the policy's.
+    """
+    shed = REST.shed(asked=2.0, ago=4000)
+
+    assert words(free(shed, policy_at=policy(offered={"unknown": 0.0}))) == "lite 50 %"
+    assert refused(free(shed, policy_at=policy(offered=Missing("the query returns nothing"))), shed)
+
+
 def test_a_cell_of_a_workload_that_cannot_be_read_is_not_restored() -> None:
     """Its scaler is not in use for the moment; that nothing is known of it is no reason to load it."""
     shed = REST.shed(asked=2.0)
@@ -131,15 +141,37 @@ def test_only_its_own_workloads_have_to_be_calm() -> None:
     assert words(cell_of(decided, "image", "free")) == "lite 50 %"
 
 
+SNUG = policy(offered={"pro": 7.6})
+"""With it a cell that asks for one GPU fits, and less than a quarter is free."""
+
+
 @pytest.mark.parametrize(("ago", "back"), [(119.0, False), (120.0, True)])
 def test_a_cell_that_was_just_shed_stays_for_restore_after_seconds(ago: float, back: bool) -> None:
     shed = REST.shed(asked=0.1, ago=ago)
 
+    assert refused(free(shed, policy_at=SNUG), shed) is not back
+
+
+@pytest.mark.parametrize(("ago", "back"), [(29.0, False), (30.0, True)])
+def test_where_a_quarter_is_free_and_nothing_waits_more_was_taken_than_needed(ago: float, back: bool) -> None:
+    """What empties a queue is taken beside what is too much, and is to spare once the queue is gone."""
+    shed = REST.shed(asked=5.0, ago=ago)
+
     assert refused(free(shed), shed) is not back
 
 
-SNUG = policy(offered={"pro": 7.5})
-"""With it a cell that asks for one GPU fits, and leaves less than a quarter free."""
+def test_while_a_queue_waits_nobody_knows_whether_more_was_taken_than_needed() -> None:
+    shed = REST.shed(asked=0.1, ago=100)
+
+    found = free(shed, scaler_at=scaler(replicas=10, least=10, backlog=30.0))
+
+    assert found.expected_return == NOW - 100 + 120
+
+
+def test_what_was_shed_again_and_again_is_not_given_back_early() -> None:
+    shed = REST.shed(asked=9.0, ago=100, dwell=240.0)
+
+    assert free(shed).expected_return == NOW - 100 + 240
 
 
 def test_a_doubled_dwell_lasts_longer() -> None:
@@ -156,8 +188,8 @@ def test_a_dwell_that_grew_by_swings_has_no_say_where_all_of_it_leaves_a_quarter
     roomy = REST.shed(asked=1.0, ago=300, dwell=480.0)
 
     assert not refused(free(roomy, policy_at=policy(offered={"pro": 6.0})), roomy)
-    early = REST.shed(asked=1.0, ago=100, dwell=480.0)
-    assert free(early, policy_at=policy(offered={"pro": 6.0})).expected_return == NOW - 100 + 120
+    early = REST.shed(asked=1.0, ago=20, dwell=480.0)
+    assert free(early, policy_at=policy(offered={"pro": 6.0})).expected_return == NOW - 20 + 30
 
 
 @pytest.mark.parametrize(("capacity", "waits"), [(9.0, 30.0), (9.2, 480.0), (0.0, 480.0)])

@@ -212,6 +212,26 @@ def test_what_may_be_noise_of_few_large_requests_is_taken_from_nobody() -> None:
     assert words(cell_of(decided, "image", "free")) == "full 25 %"
 
 
+def test_a_surge_that_comes_after_a_part_was_shed_for_noise_is_no_crowd_of_users_who_try_again() -> None:
+    """A tenth was denied 20 s ago, at 2 a second. Of 20 a second 18 are let through: what is left to take is taken, and no more."""
+    noise = cell(tier="free", variants=TWO).shed("full", 90, asked=2.0, ago=20)
+    others = (cell(tier=who, variants=TWO) for who in ("pro", "free/new-accounts"))
+    demand = policy(
+        variants=TWO,
+        tiers={"pro": "Always", "free": "Auto"},
+        offered={"pro": 2.0, "free": 20.0},
+        admitted={"pro": 2.0, "free": 18.0},
+    )
+
+    decided, _ = tick(
+        snapshot(pool(10), scaler(replicas=10, most=10), demand),
+        remembered(noise, *others, scalers={"image": FULL}),
+    )
+
+    assert decided.scalers[named("image")].flow.offered == 20.0
+    assert FIRST.depth < cell_of(decided, "image", "free").level.depth < Level(1).depth
+
+
 def test_ready_replicas_alone_count_and_not_those_that_are_coming() -> None:
     seen, memory = overload()
     coming = scaler(replicas=14, ready=10)

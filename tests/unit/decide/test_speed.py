@@ -1,6 +1,6 @@
 """What saves time changes no decision, and time grows as the number of objects does."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from time import process_time
 
 import pytest
@@ -154,10 +154,18 @@ def seconds(seen: Snapshot) -> float:
     return min(took[3:])
 
 
+def in_proportion(took: Callable[[int], float]) -> bool:
+    """Whether four times as many take about four times as long; sixteen times would be one look at each for each.
+
+    In one of three tries: a busy neighbour on the same core takes its caches with it, so that one try may be slow. Nothing that
+    takes sixteen times as long takes eight by luck.
+    """
+    return any(took(800) < 8 * took(200) for _ in range(3))
+
+
 @pytest.mark.parametrize("asked", [1.2, 4.0], ids=["calm", "everybody short"])
 def test_time_grows_in_proportion_to_the_objects(asked: float) -> None:
-    """Four times as many take about four times as long; sixteen times would be one look at each for each."""
-    assert seconds(many(800, asked=asked)) < 8 * seconds(many(200, asked=asked))
+    assert in_proportion(lambda count: seconds(many(count, asked=asked)))
 
 
 def test_a_first_look_at_many_takes_no_look_at_each_for_each() -> None:
@@ -171,4 +179,13 @@ def test_a_first_look_at_many_takes_no_look_at_each_for_each() -> None:
             took.append(process_time() - began)
         return min(took)
 
-    assert first(800) < 8 * first(200)
+    assert in_proportion(first)
+
+
+def test_a_look_at_each_for_each_would_be_noticed() -> None:
+    def each_for_each(count: int) -> float:
+        began = process_time()
+        assert sum(1 for one in range(count) for other in range(count) if other < one) == count * (count - 1) // 2
+        return process_time() - began
+
+    assert not in_proportion(each_for_each)

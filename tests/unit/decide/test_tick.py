@@ -180,7 +180,7 @@ def test_saturation_takes_what_is_too_much_and_its_end_gives_back_in_parts() -> 
         for plan in plans
         if cell_of(plan, "image", "free").changed
     ]
-    assert steps == [(4.0, "full 20 %"), (124.0, "full 60 %"), (154.0, "full")]
+    assert steps == [(4.0, "full 20 %"), (120.0, "full 55 %"), (150.0, "full")]
     assert not any(
         c.changed for plan in plans for c in plan.policies[named("image")].cells if c.key.audience.tier == "pro"
     )

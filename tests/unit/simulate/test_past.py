@@ -46,6 +46,20 @@ def made(manifests: Manifests, **more: Any) -> World:
     return world(manifests, readings(**more), SPAN, name="past", summary="")
 
 
+def test_a_tier_that_the_manifests_do_not_have_is_said_to_be_left_out_where_anybody_of_it_asked(
+    manifests: Manifests,
+) -> None:
+    """A server may count those whose tier it does not know, and there may be none."""
+    nobody, somebody = np.zeros(21), np.append(np.full(20, np.nan), 1.0)
+
+    def said(values: np.ndarray) -> str:
+        offered = {IMAGE: {FREE: np.full(21, 4.0), Audience("unknown"): values}}
+        return " ".join(made(manifests, offered=offered).unknown)
+
+    assert "unknown is no tier or cohort" not in said(nobody)
+    assert "unknown is no tier or cohort of the manifests: left out" in said(somebody)
+
+
 def test_times_are_read_with_their_unit() -> None:
     assert [seconds(text, "--last") for text in ("30s", "90m", "24h", "1.5d")] == [30, 5400, 86400, 129600]
 

@@ -117,7 +117,14 @@ class Demand(Object, frozen=True, kw_only=True):
 class Restore(Object, frozen=True, kw_only=True):
     """How what was taken comes back: after a dwell, then in parts."""
 
-    after_seconds: Annotated[int, Meta(ge=0, le=86400, description="the least time after the cell's last shed")] = 120
+    after_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=86400,
+            description="the least time after the cell's last shed; stepSeconds where nothing waits and a quarter is free",
+        ),
+    ] = 120
     step_percent: Annotated[int, Meta(ge=5, le=100, description="the greatest share of a cell's users in one step")] = (
         50
     )

@@ -88,7 +88,7 @@ class QueueSettings(Object, frozen=True, kw_only=True):
 class FlowSettings(Object, frozen=True, kw_only=True):
     target_percent: Annotated[
         int, Meta(ge=10, le=100, description="replicas are planned so that demand fills this much of them")
-    ] = 80
+    ] = 90
 
 
 class ColdStart(Object, frozen=True, kw_only=True):

@@ -104,6 +104,10 @@ def gpus_of(pool: Pool) -> GPUs | Missing:
     return GPUs(nodes=nodes, total=total, by_namespace=by_namespace, limited_by=limited_by)
 
 
+Wants = Sequence[tuple[Claim, int]]
+"""Claims, and how many replicas of each."""
+
+
 class _Room:
     """The GPUs that are left while they are being handed out. `homes`: pods of a claim by node that have not been seated."""
 
@@ -113,6 +117,16 @@ class _Room:
         self.by_namespace = dict(gpus.by_namespace)
         self.homes: dict[Key, Mapping[str, int]] = {}
         self._by_free: dict[int, list[str]] | None = None
+
+    def has_all(self, wanted: Wants) -> bool:
+        """Take that many replicas for each claim, if there is room for all of them and only their number counts."""
+        if self.nodes is not None or self.by_namespace:
+            return False
+        needed = sum([claim.gpus * replicas for claim, replicas in wanted])
+        if needed > self.total:
+            return False
+        self.total -= needed
+        return True
 
     def take(self, claim: Claim) -> bool:
         """One replica for a claim: where its pods are already, else on the fullest node that has room for it."""
@@ -191,11 +205,7 @@ class _Room:
         return None
 
 
-Wants = Sequence[tuple[Claim, int]]
-"""Claims of one priority, and how many replicas each is handed until it has so many."""
-
-
-class _Order(Struct, frozen=True):
+class Order(Struct, frozen=True):
     """The order in which claims are served: by descending priority, then key; and in rounds.
 
     `smallest`: with fewer GPUs left nobody can have one more replica.
@@ -206,7 +216,7 @@ class _Order(Struct, frozen=True):
     smallest: int
 
 
-def _order(claims: Iterable[Claim]) -> _Order:
+def in_order(claims: Iterable[Claim]) -> Order:
     """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest; each by priority.
 
     A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
@@ -217,26 +227,29 @@ def _order(claims: Iterable[Claim]) -> _Order:
         place, most, had = -claim.priority, claim.demanded, 0
         if claim.minimum > had:
             rounds[0, 0, place].append((claim, had := claim.minimum))
-        if had < (floor := min(claim.floor, most)):
-            rounds[1, 0, place].append((claim, had := floor))
+        if had < claim.floor and had < most:
+            rounds[1, 0, place].append((claim, had := min(claim.floor, most)))
         for tier, replicas in claim.tiers:
-            if had < (wanted := min(replicas, most)):
-                rounds[2, -tier, place].append((claim, had := wanted))
+            if had < replicas and had < most:
+                rounds[2, -tier, place].append((claim, had := min(replicas, most)))
         if had < most:
             rounds[3, 0, place].append((claim, most))
     smallest = min((claim.gpus for claim in ordered), default=0)
-    return _Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
+    return Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
 
 
-def share(claims: Sequence[Claim], gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
+def share(claims: Sequence[Claim] | Order, gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
     """Replicas for each claim. With `keep`, that much is handed out first; without it, as if nobody held anything."""
-    return _share(_order(claims), _counted(gpus, claims), keep)
+    order = claims if isinstance(claims, Order) else in_order(claims)
+    return _share(order, _counted(gpus, order.claims), keep)
 
 
-def _share(order: _Order, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Key, int]:
+def _share(order: Order, gpus: GPUs, keep: Mapping[Key, int] | None) -> dict[Key, int]:
     room = _Room(gpus)
     if keep is None:
         granted = {claim.key: 0 for claim in order.claims}
+    elif room.has_all([(claim, keep[claim.key]) for claim in order.claims]):
+        granted = {claim.key: keep[claim.key] for claim in order.claims}
     else:
         granted = {claim.key: room.seat(claim, keep[claim.key]) for claim in order.claims}
         standing = [claim for claim in order.claims if granted[claim.key] < keep[claim.key]]
@@ -266,6 +279,9 @@ def _of_one_size(claims: Sequence[Claim]) -> bool:
 
 def _hand_out(wants: Wants, room: _Room, granted: dict[Key, int]) -> None:
     """One replica at a time to the claim that has the least of what it wants, until it has it or cannot."""
+    if room.has_all([(claim, most - has) for claim, most in wants if (has := granted[claim.key]) < most]):
+        granted.update({claim.key: most for claim, most in wants if granted[claim.key] < most})
+        return
     queue = [(has / most, c.key, most, c) for c, most in wants if (has := granted[c.key]) < most]
     heapify(queue)
     while queue:
@@ -281,14 +297,17 @@ def is_short(claim: Claim, *, granted: int, ideal: int, percent: int) -> bool:
     return ideal - granted >= max(1, ideal * percent / 100)
 
 
-def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal: Mapping[Key, int]) -> dict[Key, int]:
+def reclaim(
+    claims: Sequence[Claim] | Order, gpus: GPUs, *, short: frozenset[Key], ideal: Mapping[Key, int]
+) -> dict[Key, int]:
     """What each scaler keeps once those in `short` reclaim their share: others fall towards theirs, no further than needed.
 
     What somebody holds above its own demand goes first, then what the least important hold above their share (`ideal`). Below
     its own demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls
     where none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
     """
-    order, gpus = _order(claims), _counted(gpus, claims)
+    order = claims if isinstance(claims, Order) else in_order(claims)
+    claims, gpus = order.claims, _counted(gpus, order.claims)
     keep = {claim.key: claim.keep for claim in claims}
     needy = [claim for claim in claims if claim.key in short]
     pressed = any(claim.pressed for claim in needy)
@@ -305,10 +324,12 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
             return not claim.fixed
         return urgent is not None and least(claim) >= claim.up_to(urgent) and claim.serves_below(urgent)
 
-    def lacking(kept: Mapping[Key, int]) -> int:
+    def short_of(granted: Mapping[Key, int]) -> int:
         """GPUs that the short lack of their share."""
-        granted = _share(order, gpus, kept)
-        return sum(claim.gpus * max(0, ideal[claim.key] - granted[claim.key]) for claim in needy)
+        return sum([claim.gpus * max(0, ideal[claim.key] - granted[claim.key]) for claim in needy])
+
+    def lacking(kept: Mapping[Key, int]) -> int:
+        return short_of(_share(order, gpus, kept))
 
     losers = sorted(
         (c for c in claims if may_lose(c) and c.key not in short and c.keep > least(c)),
@@ -327,7 +348,7 @@ def reclaim(claims: Sequence[Claim], gpus: GPUs, *, short: frozenset[Key], ideal
     most = sum(loser.gpus * (loser.keep - least(loser)) for loser in losers)
     lacking_after = cache(lambda freed: lacking(after(freed)))
     best = lacking_after(most)
-    if best >= lacking_after(0):
+    if best >= short_of(granted):
         return keep
     needed = most  # as it mostly is: there are more who lack than there is to be had
     if lacking_after(most - 1) <= best:

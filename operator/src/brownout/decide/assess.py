@@ -5,7 +5,7 @@ from msgspec import structs
 from brownout.api.resources import Key
 from brownout.api.scaler import InferenceScalerSpec
 from brownout.decide.cells import FIRST
-from brownout.decide.demand import Demand, Flow, flow_of, measure, replicas_for, whole_replicas
+from brownout.decide.demand import Demand, Flow, Load, load, measure, replicas_for, total, whole_replicas
 from brownout.decide.evidence import Missing
 from brownout.decide.forecast import trend
 from brownout.decide.history import History, remember_each
@@ -15,7 +15,7 @@ from brownout.decide.saturation import follow, saturation_of
 from brownout.decide.scale import note_replicas
 from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Pool, Scaler
-from brownout.decide.swings import note
+from brownout.decide.swings import is_due, note
 from brownout.decide.view import ScalerView, Supply, supply_of
 
 UNTIERED = 1 / 3
@@ -66,16 +66,13 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
             [(memory.trend, demand.offered.mean), *((before.get(p, History()), flow.mean) for p, flow in above)],
             now=now,
         )
-        memory = structs.replace(
-            memory,
-            trend=whole,
-            tier_trends=tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)]),
-        )
+        trends = tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)])
+        memory = structs.replace(memory, trend=whole, tier_trends=trends)
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
     tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
-    if memory.trend.values:
+    if memory.trend.values and is_due(memory.needs, now=now):
         level = sum(memory.trend.values) / len(memory.trend.values)
-        need = _for_flow(level, supply, max(settings.restore_percent, spec.flow.target_percent))
+        need = _for_flow(Flow(level), supply, max(settings.restore_percent, spec.flow.target_percent))
         memory = structs.replace(memory, needs=note(memory.needs, replicas=need, now=now))
     if demand.known != (memory.blind_since is None):
         memory = structs.replace(memory, blind_since=None if demand.known else now)
@@ -89,7 +86,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         demanded=_replicas(demand, demand.planned, supply, spec, lead=lead),
         forecast=_forecast(demand, memory, supply, spec, lead=lead, window=window),
         tiers=tiers,
-        floor=0 if demand.floor is None else _for_flow(demand.floor.upper, supply, spec.flow.target_percent),
+        floor=0 if demand.floor is None else _for_flow(demand.floor, supply, spec.flow.target_percent),
     )
 
 
@@ -102,14 +99,14 @@ def _replicas(demand: Demand, flow: Flow | None, supply: Supply, spec: Inference
     drain = spec.queue.drain_seconds
     return replicas_for(
         demand,
-        flow=None if flow is None else flow.upper,
+        flow=flow,
         gpus=supply.gpus,
         target_percent=spec.flow.target_percent,
         drain_seconds=drain if flow is None else max(drain, round(lead)),
     )
 
 
-def _for_flow(flow: float, supply: Supply, percent: int) -> int:
+def _for_flow(flow: Flow, supply: Supply, percent: int) -> int:
     """Replicas that carry a flow so full, and nothing beside it."""
     return max(0, whole_replicas(flow, gpus=supply.gpus, target_percent=percent))
 
@@ -135,7 +132,7 @@ def _tiers(
     for priority, flow in demand.tiers:
         history = trends.get(priority)
         expected = None if history is None else trend(history, noise=flow.noise, window=window, lead_seconds=lead)
-        found.append((priority, _for_flow(max(flow.mean, expected or 0.0), supply, full)))
+        found.append((priority, _for_flow(Flow(max(flow.mean, expected or 0.0)), supply, full)))
     return tuple(found)
 
 
@@ -154,17 +151,20 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
 
     Nor is it while one user is held back alone: what is let through is not told by user.
     """
-    if any(isinstance(policy.admitted, Missing) for policy in scene.compiled.links.policies_of.get(scaler, ())):
-        return None
-    loads: list[tuple[float, float]] = []
-    for part in scene.parts.get(scaler, ()):
-        cell, level = part.cell, scene.served[part.cell.key]
-        if cell.alone and scene.memory[cell.key].level != FIRST:
+    for policy in scene.compiled.links.policies_of.get(scaler, ()):
+        if isinstance(policy.admitted, Missing):
             return None
-        if not part.first and level == FIRST:
-            continue
-        admitted = scene.policies[cell.key.policy].admitted
-        assert not isinstance(admitted, Missing)
-        if (sample := admitted.get(cell.key.audience)) is not None:
-            loads.append((sample.value, cell.admitted_cost(level, scaler)))
-    return flow_of(loads, factor=1.0, window=scene.snapshot.rate_window_seconds)
+    window = scene.snapshot.rate_window_seconds
+    loads: list[Load] = []
+    for part in scene.parts.get(scaler, ()):
+        cell, cost = part.cell, part.first
+        if cell.key in scene.moved:
+            if cell.alone and scene.memory[cell.key].level != FIRST:
+                return None
+            cost = cell.admitted_cost(scene.served[cell.key], scaler)
+        if cost:
+            admitted = scene.policies[cell.key.policy].admitted
+            assert not isinstance(admitted, Missing)
+            if (sample := admitted.get(cell.key.audience)) is not None:
+                loads.append(load(sample.value, cost, window))
+    return total(loads)

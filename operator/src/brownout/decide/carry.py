@@ -92,5 +92,7 @@ def kept(new: Memory, old: Memory, snapshot: Snapshot) -> Memory:
 
 
 def _with(new: Mapping[K, V], old: Mapping[K, V], stays: Callable[[K], bool]) -> dict[K, V]:
+    if old.keys() <= new.keys():
+        return dict(new)
     lost = {key: value for key, value in old.items() if key not in new and stays(key)}
     return {**lost, **new}

@@ -32,7 +32,7 @@ class Written(Struct, frozen=True, kw_only=True):
 
 class Compiled(Struct, frozen=True, kw_only=True):
     """What was derived, and what from. `links` hold the objects of the present snapshot; `parts` are what each scaler bears of its
-    planned cells; `ladder` is that of all cells, `ladders` are those of each pool; `pool_of` a scaler.
+    planned cells, `priorities` the tier priorities of those, highest first; `ladder` is that of all cells, `ladders` are those of each pool; `pool_of` a scaler.
     """
 
     written: Written
@@ -40,6 +40,7 @@ class Compiled(Struct, frozen=True, kw_only=True):
     cells: dict[CellKey, Cell]
     of_scaler: dict[Key, list[Cell]]
     parts: dict[Key, list[Part]]
+    priorities: dict[Key, list[int]]
     of_policy: dict[Key, list[Cell]]
     ladder: list[Rung]
     ladders: dict[Key, list[Rung]]
@@ -76,12 +77,14 @@ def compiled(snapshot: Snapshot, before: Compiled | None) -> Compiled:
             of_scaler.setdefault(scaler, []).append(cell)
     pool_of = {scaler.stored.key: pool for pool, scalers in links.scalers_of.items() for scaler in scalers}
     rungs = ladder(cells.values())
+    parts = {key: [part_of(cell, key) for cell in own if cell.planned] for key, own in of_scaler.items()}
     return Compiled(
         written=written,
         links=links,
         cells=cells,
         of_scaler=of_scaler,
-        parts={key: [part_of(cell, key) for cell in own if cell.planned] for key, own in of_scaler.items()},
+        parts=parts,
+        priorities={key: sorted({part.cell.tier_priority for part in own}, reverse=True) for key, own in parts.items()},
         of_policy=of_policy,
         ladder=rungs,
         ladders=ladders(rungs, pool_of),

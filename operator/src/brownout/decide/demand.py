@@ -46,6 +46,13 @@ class Flow(Struct, frozen=True, gc=False):
     def upper(self) -> float:
         return self.mean + NOISE_Z * self.noise
 
+    def gpus(self, percent: int) -> float:
+        """GPUs that it fills so far on average, and not beyond full where it is more than was counted.
+
+        The headroom is there for noise: a flow that is widened by its noise as well would have it twice.
+        """
+        return max(self.mean * 100 / percent, self.upper)
+
     @property
     def lower(self) -> float:
         return max(0.0, self.mean - DOUBT_Z * self.noise)
@@ -128,11 +135,6 @@ def total(loads: Iterable[Load]) -> Flow:
     return Flow(mean, sqrt(variance))
 
 
-def flow_of(rates: Iterable[tuple[float, float] | None], *, factor: float, window: float) -> Flow:
-    """The flow of cells that bring so many requests a second, at so many declared GPU-seconds each."""
-    return total([load(one[0], one[1] * factor, window) for one in rates if one is not None])
-
-
 def measure(
     scaler: Scaler,
     *,
@@ -154,9 +156,10 @@ def measure(
     workload whose users all went, or were all denied, would else neither give up a replica nor let anybody in again.
     """
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
-    missing = list(dict.fromkeys([*unreadable, *blind, *(unseen[c.key] for c in cells if c.key in unseen)]))
+    dark = [unseen[c.key] for c in cells if c.key in unseen] if unseen else []
+    missing = list(dict.fromkeys([*unreadable, *blind, *dark]))
     known = None
-    if len(blind) < len(policies) and not (cells and all(c.key in unseen for c in cells)):
+    if len(blind) < len(policies) and not (cells and len(dark) == len(cells)):
         known = flows()
 
     backlog = load = objective = busy = None
@@ -175,7 +178,7 @@ def measure(
                 objective = max(objective or 0.0, _ratio(metric, evidence.value, ready))
             case "Busy":
                 busy = (busy or 0.0) + max(0.0, evidence.value)
-            case "Load":
+            case _:  # "Load": there is no other role
                 wanted = load_replicas(metric, evidence.value, ready=ready, replicas=replicas)
                 if load is None or wanted > load:
                     load, load_metric = wanted, metric.name
@@ -203,8 +206,11 @@ def _idle(flows: Flows | None, *, load: int | None, backlog: float | None) -> bo
     return (load is not None or backlog is not None) and not load and not backlog
 
 
+NOT_ASKED = Missing("not asked yet")
+
+
 def _evidence(scaler: Scaler, metric: Metric, now: float) -> Evidence:
-    found = scaler.metrics.get(metric.name, Missing("not asked yet"))
+    found = scaler.metrics.get(metric.name, NOT_ASKED)
     return fresh(found, now=now, within_seconds=scaler.stored.spec.stale.after_seconds)
 
 
@@ -228,17 +234,17 @@ def load_replicas(metric: Metric, value: float, *, ready: int, replicas: int) ->
     return ceil(max(1, ready) * ratio - 1e-9)
 
 
-def whole_replicas(flow: float, *, gpus: int, target_percent: int) -> int:
+def whole_replicas(flow: Flow, *, gpus: int, target_percent: int) -> int:
     """Whole replicas that carry a flow at the target utilisation."""
-    return ceil(flow / (target_percent / 100) / gpus - 1e-9)
+    return ceil(flow.gpus(target_percent) / gpus - 1e-9)
 
 
-def replicas_for(demand: Demand, *, flow: float | None, gpus: int, target_percent: int, drain_seconds: int) -> int:
+def replicas_for(demand: Demand, *, flow: Flow | None, gpus: int, target_percent: int, drain_seconds: int) -> int:
     """Whole replicas that carry a flow at the target utilisation, work off the backlog, and satisfy Load metrics."""
     wanted = demand.load_replicas or 0
     extra = (demand.backlog or 0.0) / drain_seconds
     if flow is not None:
-        wanted = max(wanted, ceil((flow / (target_percent / 100) + extra) / gpus - 1e-9))
+        wanted = max(wanted, ceil((flow.gpus(target_percent) + extra) / gpus - 1e-9))
     elif demand.backlog is not None:
         wanted = max(wanted, ceil(extra / gpus - 1e-9))
     return wanted

@@ -20,7 +20,7 @@ Evidence = Sample | Missing
 
 
 def fresh(evidence: Evidence, *, now: float, within_seconds: float) -> Evidence:
-    """The evidence, or Missing where it is older than `within_seconds`. An age is never below 0."""
-    if isinstance(evidence, Sample) and max(0.0, now - evidence.at) > within_seconds:
+    """The evidence, or Missing where it is older than `within_seconds`, which is never below 0."""
+    if isinstance(evidence, Sample) and now - evidence.at > within_seconds:
         return Missing(f"last sample is {now - evidence.at:.0f} s old, older than {within_seconds:.0f} s")
     return evidence

@@ -53,6 +53,8 @@ def shortages(scene: Scene, decided: Sequence[Decided]) -> list[Shortage]:
         for d in decided
         if d.view.saturated and (s := saturated_shortage(d.view))
     ]
+    if all(d.falls_to is None for d in decided):
+        return found
     views = {d.view.key: d.view for d in decided}
     for d in decided:
         if d.falls_to is None or d.falls_for is None or d.view.saturated:

@@ -37,30 +37,30 @@ def learn_cost(
     """
     if declared is None:
         return structs.replace(memory, admitted=History())
-    memory = structs.replace(memory, admitted=remember(memory.admitted, now=now, value=declared.mean))
-    if busy is None or full or not _settled(memory.admitted, declared):
-        return memory
-    values = memory.admitted.values
-    level = sum(values) / len(values)
-    if level < LEAST_FLOW:
-        return memory
+    admitted = remember(memory.admitted, now=now, value=declared.mean)
+    level = _settled_level(admitted, declared) if busy is not None and not full else None
+    if busy is None or level is None or level < LEAST_FLOW:
+        return structs.replace(memory, admitted=admitted)
     low, high = FACTOR_BOUNDS
     weight = 1.0 - exp(-max(0.0, elapsed) / FACTOR_SECONDS)
     off = min(high, max(-high, (busy - memory.cost_factor * declared.mean) / level))
     return structs.replace(
         memory,
+        admitted=admitted,
         cost_factor=min(high, max(low, memory.cost_factor + weight * off)),
         cost_error=memory.cost_error + weight * (abs(off) - memory.cost_error),
     )
 
 
-def _settled(history: History, declared: Flow) -> bool:
-    """Whether the flow was level for long enough; a tick's length at the window's start does not matter."""
+def _settled_level(history: History, declared: Flow) -> float | None:
+    """The mean flow where it was level for long enough; a tick's length at the window's start does not matter."""
     times, values = history.times, history.values
     if len(times) < 2 or times[-1] - times[0] < HISTORY_SECONDS - (times[1] - times[0]):
-        return False
-    allowed = SETTLED_SPREAD * sum(values) / len(values) + 3 * declared.noise
-    return max(values) - min(values) <= allowed
+        return None
+    whole, count = sum(values), len(values)
+    if max(values) - min(values) > SETTLED_SPREAD * whole / count + 3 * declared.noise:
+        return None
+    return whole / count
 
 
 def learn_cold_start(memory: ScalerMemory, workload: Workload, *, longest: float) -> ScalerMemory:

@@ -15,12 +15,10 @@ def served_level(cell: Cell, level: Level, override: StoredOverride | None) -> L
 
 
 def covers(override: StoredOverride, key: CellKey) -> bool:
-    """Whether an override speaks of a cell: without cells of all, without a cohort of all of the tier."""
-    spec = override.spec
-    if key.policy != Key(override.key.namespace, spec.policy_ref.name):
-        return False
-    return not spec.cells or any(
-        c.tier == key.audience.tier and (c.cohort is None or c.cohort == key.audience.cohort) for c in spec.cells
+    """Whether an override speaks of a cell of its policy: without cells of all, without a cohort of all of the tier."""
+    cells = override.spec.cells
+    return not cells or any(
+        c.tier == key.audience.tier and (c.cohort is None or c.cohort == key.audience.cohort) for c in cells
     )
 
 

@@ -120,27 +120,32 @@ def asked_by_all(
     now: float,
     remember_seconds: float,
     served: float = 0.0,
+    admitted: float | None = None,
 ) -> float | None:
     """What all of a cell's users would ask for, in requests a second; None: never measured.
 
     Of a cell that denies nobody it is what is seen, and for a while after a step what was expected of it. Of one that
-    `denies` some it is what was asked for before the last step: grown or shrunk as those who still ask are, or, where they
-    are too few to tell, fading over `remember_seconds`. And no more than what the part of them that is `served` (0 to 1) asks
+    `denies` some it is what was asked for before the last step, grown or shrunk as those who still ask are, where they are
+    enough to tell; or what is seen where that is more. And no more than what the part of them that is `served` (0 to 1) asks
     for says with hardly a doubt: who has the feature does not stop asking, so a surge that ended while it was being answered
-    is over for those who have nothing as well.
+    is over for those who have nothing as well. Where more is seen than that, some of it may be users who try again and again;
+    what is `admitted`, in requests a second, is not.
+
+    Where nobody who is served tells of the others it fades over `remember_seconds`. Who stopped asking after a step saw no
+    button any more, or would have stopped anyway because the surge was over: that looks alike, and is not believed for ever.
     """
     settled = memory.last_step_at is None or now - memory.last_step_at >= SETTLE_SECONDS
     if memory.shed_rate is None or (settled and not denies and seen is not None):
         return seen
-    age = max(0.0, now - memory.shed_rate_at)
-    expected = memory.shed_rate * max(0.0, 1.0 - age / remember_seconds)
-    visible = memory.visible_rate
-    if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
-        expected = memory.shed_rate * seen / visible
+    visible, told, told_by_served = memory.visible_rate, memory.shed_rate, float("inf")
     if served > 0 and memory.admitted_rate is not None:
-        expected = min(expected, _surely_below(memory.admitted_rate, window) / served)
-    most = MOST_GROWTH * expected if denies else float("inf")
-    return max(expected, min(seen or 0.0, most))
+        told_by_served = _surely_below(memory.admitted_rate, window) / served
+    fading = max(0.0, 1.0 - max(0.0, now - memory.shed_rate_at) / remember_seconds)
+    if seen is not None and visible is not None and visible * window_seconds(visible, window) >= VISIBLE_COUNTS:
+        told *= seen / visible
+        fading = fading if told_by_served == float("inf") else 1.0
+    most = max(MOST_GROWTH * min(told, told_by_served), admitted or 0.0) if denies else float("inf")
+    return max(min(told * fading, told_by_served), min(seen or 0.0, most))
 
 
 def _surely_below(rate: float, window: float) -> float:

@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
-from brownout.decide.arbitrate import Claim, GPUs, is_short, reclaim, share
+from brownout.decide.arbitrate import Claim, GPUs, Order, in_order, is_short, reclaim, share
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.placement import in_one_tick
@@ -212,19 +212,19 @@ def decide_replicas(
     claims = [_claim(w, pressed=w.view.key in pressed, now=now) for w in wishes]
     by_key = {claim.key: claim for claim in claims}
     keep = {claim.key: claim.keep for claim in claims}
+    order = in_order(claims)
     # What is taken from others is of use only a cold start later, and has to be given back by then where demand swings.
-    lasting = [_lasting(claim, w.view, now) for claim, w in zip(claims, wishes, strict=True)]
-    granted, ideal = share(claims, gpus, keep=keep), share(lasting, gpus)
+    lasting = in_order([_lasting(claim, w.view, now) for claim, w in zip(claims, wishes, strict=True)])
+    granted, ideal = share(order, gpus, keep=keep), share(lasting, gpus)
     settings = pool.spec.reclaim
 
     since: dict[Key, float | None] = {}
-    for w in wishes:
-        key = w.view.key
-        short = is_short(by_key[key], granted=granted[key], ideal=ideal[key], percent=settings.deficit_percent)
-        before = w.memory.deficit_since
+    for claim, w in zip(claims, wishes, strict=True):
+        key, before = claim.key, w.memory.deficit_since
+        short = is_short(claim, granted=granted[key], ideal=ideal[key], percent=settings.deficit_percent)
         since[key] = None if not short else now if before is None else before
     waiting = frozenset(k for k, at in since.items() if at is not None)
-    lowest = min((p for claim in claims for p, _ in claim.tiers), default=0)
+    lowest = min([claim.tiers[-1][0] for claim in claims if claim.tiers], default=0)
     # What would serve tiers above the lowest does not wait: hysteresis is for equals.
     urgent = frozenset(k for k in waiting if (by_key[k].urgent(granted[k], ideal[k]) or lowest) > lowest)
     ripe = frozenset(
@@ -239,42 +239,47 @@ def decide_replicas(
         kept = falling if ripe == waiting else reclaim(lasting, gpus, short=ripe, ideal=ideal)
         lost = {key: kept[key] for key in kept if kept[key] < keep[key]}
         if lost:
-            after = share(claims, gpus, keep=kept)
+            after = share(order, gpus, keep=kept)
             won = frozenset(key for key in ripe if after[key] > granted[key])
             granted, keep = after, kept
     winner = min(won, default=None)
     asked = in_one_tick(claims, gpus, keep=keep, granted=granted)
-    there = _while_others_hold(claims, gpus, keep, {w.view.key: w.view.supply.replicas for w in wishes})
+    there = _while_others_hold(order, gpus, keep, {w.view.key: w.view.supply.replicas for w in wishes})
     return [
         _decided(
             w,
-            granted=granted[w.view.key],
-            asked=asked[w.view.key],
-            there=there.get(w.view.key),
-            keep=keep[w.view.key],
-            ideal=ideal[w.view.key],
-            taken_by=winner if w.view.key in lost else None,
-            memory=structs.replace(w.memory, deficit_since=None, closed_until=now + settings.hold_seconds)
-            if w.view.key in won
-            else structs.replace(w.memory, deficit_since=since[w.view.key]),
-            falls_to=falling[w.view.key] if falling[w.view.key] < by_key[w.view.key].keep else None,
+            granted=granted[claim.key],
+            asked=asked[claim.key],
+            there=there.get(claim.key),
+            keep=keep[claim.key],
+            ideal=ideal[claim.key],
+            taken_by=winner if claim.key in lost else None,
+            memory=_after_deal(
+                w.memory, since[claim.key], closed_until=None if claim.key not in won else now + settings.hold_seconds
+            ),
+            falls_to=falling[claim.key] if falling[claim.key] < claim.keep else None,
             falls_for=falls_for,
             gpus=gpus,
             now=now,
         )
-        for w in wishes
+        for claim, w in zip(claims, wishes, strict=True)
     ]
 
 
-def _while_others_hold(
-    claims: Sequence[Claim], gpus: GPUs, keep: Mapping[Key, int], now: Mapping[Key, int]
-) -> Mapping[Key, int]:
+def _after_deal(memory: ScalerMemory, deficit_since: float | None, *, closed_until: float | None) -> ScalerMemory:
+    """The memory of who is short since then, or has just won and is closed to others until then."""
+    if closed_until is not None:
+        return structs.replace(memory, deficit_since=None, closed_until=closed_until)
+    return memory if memory.deficit_since == deficit_since else structs.replace(memory, deficit_since=deficit_since)
+
+
+def _while_others_hold(order: Order, gpus: GPUs, keep: Mapping[Key, int], now: Mapping[Key, int]) -> Mapping[Key, int]:
     """What there is for each scaler before anybody has let go of anything; nothing where nobody does.
 
     A write may fail: what somebody is told to let go of is another's only once it is seen to be free, or both would hold it.
     """
     holds = {key: max(replicas, now[key]) for key, replicas in keep.items()}
-    return {} if holds == keep else share(claims, gpus, keep=holds)
+    return {} if holds == keep else share(order, gpus, keep=holds)
 
 
 def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
@@ -288,7 +293,7 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         minimum=spec.min_replicas if acts else w.keep,
         floor=floor,
         demanded=w.demanded if acts else w.view.supply.replicas,
-        tiers=tuple((p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers),
+        tiers=tuple([(p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers]),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
         pods=w.view.supply.pods,

@@ -21,10 +21,10 @@ AGAIN_WITHIN_SECONDS = 900.0
 """A cell that is shed again this soon after it came back doubles its dwell."""
 
 ROOMY = 0.75
-"""Below this share of ready capacity the return of a cell is no matter of measure."""
+"""Below this share of ready capacity the return of a cell, or of its first part, is no matter of measure."""
 
 GROWN = 1.1
-"""Where so many times the capacity is ready that there was when a cell was shed, its return is not the swing a dwell is for."""
+"""So many times the capacity that was ready when a cell was shed is more than a replica's coming and going."""
 
 LONGEST_DWELL_SECONDS = 1800.0
 QUIET_SECONDS = 3600.0
@@ -95,19 +95,20 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
 
 
 def dwell_is_over(c: Candidate, now: float) -> Refusal | None:
-    shed_at = c.memory.last_shed_at
-    dwell = float(c.settings.after_seconds)
-    if c.memory.shed_capacity is not None and ready_for(c.cell, c.views) >= GROWN * c.memory.shed_capacity > 0:
-        dwell = min(dwell, float(c.settings.step_seconds))
-    elif not _roomy(c):
-        dwell = max(dwell, c.memory.dwell_seconds)
-    if shed_at is not None and now - shed_at < dwell:
-        return Refusal(
-            reason=Reason.DWELL,
-            message=f"shed {now - shed_at:.0f} s ago; it stays for {dwell:.0f} s",
-            until=shed_at + dwell,
-        )
-    return None
+    shed_at, longer = c.memory.last_shed_at, c.memory.dwell_seconds
+    usual, step = float(c.settings.after_seconds), float(c.settings.step_seconds)
+    if shed_at is None or (waited := now - shed_at) >= max(usual, longer):
+        return None
+    dwell = usual if longer <= usual or _roomy(c) else longer
+    if _has_grown(c) or (dwell == usual and _more_than_needed(c)):
+        dwell = min(usual, step)
+    if waited >= dwell:
+        return None
+    return Refusal(
+        reason=Reason.DWELL,
+        message=f"shed {waited:.0f} s ago; it stays for {dwell:.0f} s",
+        until=shed_at + dwell,
+    )
 
 
 def last_step_is_done(c: Candidate, now: float) -> Refusal | None:
@@ -201,6 +202,26 @@ def ready_for(cell: Cell, views: Mapping[Key, ScalerView]) -> float:
 def _roomy(c: Candidate) -> bool:
     """Whether all of it would leave a quarter of its workloads free: then a dwell that grew by swings has no say."""
     return all(c.load[key] + _brought(c, FIRST, key) <= ROOMY * c.views[key].supply.capacity for key in c.views)
+
+
+def _has_grown(c: Candidate) -> bool:
+    """Whether more is ready than when it was shed: then its return is not the swing that a dwell is for."""
+    before = c.memory.shed_capacity
+    return before is not None and ready_for(c.cell, c.views) >= GROWN * before > 0
+
+
+def _more_than_needed(c: Candidate) -> bool:
+    """Whether more was taken than was needed: nothing waits any more, and a quarter of its workloads is free.
+
+    What empties a queue is taken beside what is too much, and is to spare once the queue is gone. What makes room for
+    another workload leaves room by intent.
+    """
+    if c.memory.reason is Reason.MAKES_ROOM or not c.views:
+        return False
+    return all(
+        c.load[key] <= ROOMY * view.supply.capacity and not view.demand.excess_backlog(view.supply.capacity, view.spec)
+        for key, view in c.views.items()
+    )
 
 
 def _brought(c: Candidate, target: Level, key: Key) -> float:

@@ -68,4 +68,4 @@ def follow(
         return structs.replace(memory, excess=min(excess, enter_excess))
     if ratio > FULL and excess >= enter_excess:
         return structs.replace(memory, excess=enter_excess, saturated=True, saturated_since=now)
-    return structs.replace(memory, excess=excess)
+    return memory if excess == memory.excess else structs.replace(memory, excess=excess)

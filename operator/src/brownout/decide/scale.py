@@ -52,12 +52,11 @@ def survivors_carry_it(p: Lowering) -> Objection | None:
         return None
     left = min(supply.ready, p.to) * supply.gpus
     percent = max(p.restore_percent, p.view.spec.flow.target_percent)
-    bound = left * percent / 100
-    load = demand.planned.upper + demand.excess_backlog(left, p.view.spec) / p.view.spec.queue.drain_seconds
-    if load > bound + 1e-9:
+    queue = demand.excess_backlog(left, p.view.spec) / p.view.spec.queue.drain_seconds
+    if (demand.planned.gpus(percent) + queue) > left + 1e-9:
         return Objection(
             Reason.SURVIVORS_CANNOT_CARRY,
-            f"{p.to} replicas could not carry {load:.1f} GPUs of load below {percent} %",
+            f"{p.to} replicas could not carry {demand.planned.mean + queue:.1f} GPUs of load below {percent} %",
         )
     return None
 
@@ -87,26 +86,18 @@ def stabilized(
     down = behavior.scale_down.stabilization_window_seconds
     down = DEFAULT_DOWN_WINDOW_SECONDS if down is None else down
     up = behavior.scale_up.stabilization_window_seconds or 0
-    known = tuple(r for r in memory.recommendations if now - r.at < max(down, up)) or (Recommendation(now, current),)
-    highest = max([wanted, *(r.replicas for r in known if now - r.at < down)])
-    lowest = min([wanted, *(r.replicas for r in known if now - r.at < up)])
+    longest = max(down, up)
+    known = [r for r in memory.recommendations if now - r.at < longest] or [Recommendation(now, current)]
+    highest = max([wanted, *[r.replicas for r in known if now - r.at < down]])
+    lowest = min([wanted, *[r.replicas for r in known if now - r.at < up]])
     result = current
     if current < lowest:
         result = lowest
     elif current > highest:
         result = highest
-    return result, structs.replace(memory, recommendations=_compact((*known, Recommendation(now, wanted))))
-
-
-def _compact(history: tuple[Recommendation, ...]) -> tuple[Recommendation, ...]:
-    """The same history without the middle of runs of one number: what a window's extremes need, and no more."""
-    kept: list[Recommendation] = []
-    for i, point in enumerate(history):
-        inner = 0 < i < len(history) - 1
-        if inner and history[i - 1].replicas == point.replicas == history[i + 1].replicas:
-            continue
-        kept.append(point)
-    return tuple(kept)
+    if len(known) > 1 and known[-2].replicas == known[-1].replicas == wanted:
+        known.pop()  # of a run of one number its ends are what a window's extremes need
+    return result, structs.replace(memory, recommendations=(*known, Recommendation(now, wanted)))
 
 
 def limited(memory: ScalerMemory, *, wanted: int, current: int, behavior: Behavior, now: float) -> int:
@@ -147,6 +138,8 @@ def note_replicas(memory: ScalerMemory, *, replicas: int, now: float, behavior: 
 
     What is counted is what happened, whoever did it: a write that did not succeed takes nothing from the next one.
     """
+    if memory.replicas == replicas and not memory.changes:
+        return memory
     rules = (behavior.scale_up.policies or DEFAULT_UP) + (behavior.scale_down.policies or DEFAULT_DOWN)
     longest = max(policy.period_seconds for policy in rules)
     kept = tuple(c for c in memory.changes if now - c.at < longest)

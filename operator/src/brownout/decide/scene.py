@@ -1,6 +1,6 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -28,7 +28,8 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     By cell: `memory`; `before`, the level of the last tick, as its variants are named now; `served`, the level that users have
     (overrides included); `seen`, requests a second now; `asked`, what all of its users would ask for; `stale`, why its demand
-    is not known. By namespace: `unreadable`, objects whose demand is not known because they cannot be read.
+    is not known. `moved` are those that may carry something else than what is seen of them on their first variant; nearly no
+    cell is among them nearly always. By namespace: `unreadable`, objects whose demand is not known because they cannot be read.
     """
 
     snapshot: Snapshot
@@ -46,12 +47,13 @@ class Scene(Struct, frozen=True, kw_only=True):
     seen: Mapping[CellKey, float | None]
     asked: Mapping[CellKey, float | None]
     stale: Mapping[CellKey, str]
+    moved: frozenset[CellKey]
     overridden: Mapping[CellKey, StoredOverride]
     unreadable: Mapping[str, tuple[str, ...]]
 
-    def ladder(self) -> list[Rung]:
+    def ladder(self) -> Sequence[Rung]:
         """All rungs, cheapest first: those of single users are before all others."""
-        return [*ladder(self.users.values()), *self.compiled.ladder]
+        return [*ladder(self.users.values()), *self.compiled.ladder] if self.users else self.compiled.ladder
 
     def restore_rate(self, cell: Cell) -> float | None:
         """What a cell would bring, for the gate: what all of its users would ask for, and no less than its mean of a minute.
@@ -79,10 +81,6 @@ class Scene(Struct, frozen=True, kw_only=True):
             return self.carried(cell, scaler)
         return asked, cell.cost(self.served[cell.key], scaler)
 
-    def _is_whole(self, key: CellKey) -> bool:
-        """Whether a cell carries all that is seen of it on its first variant, as nearly every cell does."""
-        return self.served[key] == FIRST and self.memory[key].admitted_rate is None
-
     def flows(self, scaler: Key, factor: float) -> Flows:
         """The flows of a scaler's cells, at declared costs times `factor`."""
         parts = self.parts.get(scaler, ())
@@ -91,21 +89,23 @@ class Scene(Struct, frozen=True, kw_only=True):
         carried: list[Load] = []
         requests = dearest = 0.0
         for part in parts:
-            cell = part.cell
-            rate, cost, whole = self.asked[cell.key], part.first * factor, NOTHING
+            key = part.cell.key
+            rate, cost, whole = self.asked[key], part.first * factor, NOTHING
             if rate and (part.first or part.lowest):
                 whole = load(rate, cost, window)
-                loads.append((cell.tier_priority, whole, load(rate, part.lowest * factor, window)))
-            if not self._is_whole(cell.key) or self.seen[cell.key] != rate:
-                now = self.carried(cell, scaler)
+                least = load(rate, part.lowest * factor, window) if part.lowest else NOTHING
+                loads.append((part.cell.tier_priority, whole, least))
+            if key in self.moved or self.seen[key] != rate:
+                now = self.carried(part.cell, scaler)
                 rate, cost = (0.0, 0.0) if now is None else (now[0], now[1] * factor)
                 whole = load(rate, cost, window)
             if whole is not NOTHING:
                 carried.append(whole)
                 requests += rate or 0.0
-                dearest = max(dearest, cost)
+                if cost > dearest:
+                    dearest = cost
         offered = total([whole for _, whole, _ in loads])
-        priorities = sorted({part.cell.tier_priority for part in parts}, reverse=True)
+        priorities = self.compiled.priorities.get(scaler, ())
         tiers = [
             (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
             for priority in priorities[:-1]
@@ -114,7 +114,7 @@ class Scene(Struct, frozen=True, kw_only=True):
             offered=offered,
             carried=total(carried),
             floor=total([least for _, _, least in loads]),
-            tiers=(*tiers, *((lowest, offered) for lowest in priorities[-1:])),
+            tiers=(*tiers, *[(lowest, offered) for lowest in priorities[-1:]]),
             requests=requests,
             dearest=dearest,
         )
@@ -133,10 +133,12 @@ class Scene(Struct, frozen=True, kw_only=True):
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""
+        if not levels:
+            return self
         memory = {**self.memory, **levels}
         moved = [*levels, *(key for key in self.users if parent_of(key) in levels)]
         served = {key: _served(key, self.cells, memory, self.overridden) for key in moved}
-        return structs.replace(self, memory=memory, served={**self.served, **served})
+        return structs.replace(self, memory=memory, served={**self.served, **served}, moved=self.moved.union(moved))
 
 
 def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
@@ -149,6 +151,7 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
 
     remembered: dict[CellKey, CellMemory] = {}
+    before: dict[CellKey, Level] = {}
     measured: dict[CellKey, float | None] = {}
     seen: dict[CellKey, float | None] = {}
     asked: dict[CellKey, float | None] = {}
@@ -159,21 +162,29 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         if isinstance(found, Missing):
             stale[key] = found.message
         measured[key] = found.value if isinstance(found, Sample) else None
-    measured = without_users(measured, users, memory.cells, stale)
+    if users:
+        measured = without_users(measured, users, memory.cells, stale)
     split = {parent_of(key) for key in users}
     window = snapshot.rate_window_seconds
     for key, cell in cells.items():
-        policy = policies[key.policy]
-        old = memory.cells.get(key) or _without_memory(cell, known, memory, now)
-        let_through = None if cell.alone or key in split else _admitted(policy, cell)
-        followed = follow(old, measured[key], let_through, elapsed=elapsed, window=window, now=now)
-        remembered[key] = _allowed(followed, cell, now)
-        seen[key] = None if measured[key] is None else remembered[key].rate
+        policy, rate = policies[key.policy], measured[key]
+        old = memory.cells.get(key)
+        before[key] = FIRST if old is None else old.level
+        old = old or _without_memory(cell, known, memory, now)
+        whole = old.level == FIRST
+        let_through = None if whole or cell.alone or key in split else _admitted(policy, cell)
+        one = follow(old, rate, let_through, elapsed=elapsed, window=window, now=now)
+        one = remembered[key] = one if whole else _allowed(one, cell, now)
+        rate = seen[key] = None if rate is None else one.rate
+        if one.shed_rate is None:  # nothing was taken from it: so it is of nearly every cell, and there may be many
+            asked[key] = rate
+            continue
         asked[key] = asked_by_all(
-            remembered[key],
-            seen[key],
-            denies=cell.denies(remembered[key].level),
-            served=cell.let_through(remembered[key].level),
+            one,
+            rate,
+            denies=cell.denies(one.level),
+            served=cell.let_through(one.level),
+            admitted=let_through,
             window=window,
             now=now,
             remember_seconds=remember_seconds(cell, policy.stored.spec.demand),
@@ -185,6 +196,8 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
             by_scaler[scaler] = [*by_scaler[scaler], user]
             parts[scaler] = [*parts[scaler], part_of(user, scaler)]
     overridden = in_force(snapshot.overrides.values(), cells, now)
+    served = {key: one.level for key, one in remembered.items()}
+    served |= {key: _served(key, cells, remembered, overridden) for key in (*overridden, *users)}
     return Scene(
         snapshot=snapshot,
         compiled=known,
@@ -195,12 +208,13 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
         parts=parts,
         by_policy=by_policy,
         policies=policies,
-        before={key: memory.cells[key].level if key in memory.cells else FIRST for key in cells},
+        before=before,
         memory=remembered,
-        served={key: _served(key, cells, remembered, overridden) for key in cells},
+        served=served,
         seen=seen,
         asked=asked,
         stale=stale,
+        moved=frozenset([k for k, o in remembered.items() if served[k] != FIRST or o.admitted_rate is not None]),
         overridden=overridden,
         unreadable=unreadable(snapshot, memory),
     )
@@ -238,7 +252,7 @@ def _without_memory(cell: Cell, known: Compiled, memory: Memory, now: float) -> 
 
 def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     """The memory on a level that the policy allows, which somebody may have edited since."""
-    level = FIRST if memory.level == FIRST else clamp(memory.level, cell)
+    level = clamp(memory.level, cell)
     if level == memory.level:
         return memory
     if level == FIRST:

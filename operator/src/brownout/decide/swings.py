@@ -24,10 +24,13 @@ LEAST_SWING = 2
 """A fall and a rise count from a fifth of the highest need on, and from two replicas: one more and one fewer is noise."""
 
 
+def is_due(needs: History, *, now: float) -> bool:
+    """Whether the last need was noted a while ago."""
+    return not needs.times or now - needs.times[-1] >= EVERY_SECONDS
+
+
 def note(needs: History, *, replicas: int, now: float) -> History:
-    """The needs with one more, where the last one was a while ago."""
-    if needs.times and now - needs.times[-1] < EVERY_SECONDS:
-        return needs
+    """The needs with one more."""
     first = next((i for i, at in enumerate(needs.times) if now - at < REMEMBERED_SECONDS), len(needs.times))
     return history((*needs.times[first:], now), (*needs.values[first:], replicas))
 

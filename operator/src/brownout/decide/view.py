@@ -44,8 +44,10 @@ def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemor
     there = max(workload.replicas, ready + len(loading))
     dead = min(len(given_up), there - ready - len(loading))
     coming = there - ready - dead
-    expected = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    due = [max(now, pod.created_at + expected) for pod in loading]
+    first: float | None = None
+    if loading or coming:
+        expected = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
+        first = min([max(now, pod.created_at + expected) for pod in loading], default=now + expected)
     nodes: dict[str, int] = {}
     for pod in alive:
         if pod.node is not None:
@@ -56,7 +58,7 @@ def supply_of(workload: Workload, spec: InferenceScalerSpec, memory: ScalerMemor
         ready=ready,
         coming=coming,
         dead=dead,
-        coming_ready_at=min(due) if due else (now + expected if coming else None),
+        coming_ready_at=first,
         by_node=nodes,
         pods=alive,
     )

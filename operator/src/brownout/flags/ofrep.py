@@ -10,6 +10,7 @@ import hashlib
 import logging
 import math
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -70,11 +71,13 @@ class Ofrep:
         ]
 
     def _guarded(self, endpoint: str, handler: Callable[[web.Request, bytes, Caller], Answer]) -> Any:
+        count = cache(partial(self._metrics.evaluations.labels, endpoint))
+
         async def handle(request: web.Request) -> web.Response:
             try:
                 caller = ANYBODY if self._callers is None else await self._tell(self._callers, request)
-                body = await request.read()
-                if TOLD_OF in request.query_string:
+                body = await _body(request)
+                if TOLD_OF in request.raw_path:
                     await self._catch_up(request)
                 answer = handler(request, body, caller)
             except web.HTTPRequestEntityTooLarge:
@@ -95,7 +98,7 @@ class Ofrep:
                 log.exception("evaluation failed")
                 details = {"errorDetails": "internal error; the server's log says more"}
                 answer = _answer(500, details, outcome="internal")
-            self._metrics.evaluations.labels(endpoint, answer.outcome).inc()
+            count(answer.outcome).inc()
             return answer.response
 
         return handle
@@ -112,7 +115,7 @@ class Ofrep:
         found = evaluator.evaluate(key, context)
         if isinstance(found, Failure):
             return _answer(404 if found.error_code == NOT_FOUND else 400, found, outcome=found.error_code)
-        return _answer(200, found)
+        return _answer(200, found.content)
 
     def _bulk(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
         sent = parse(body)
@@ -121,14 +124,15 @@ class Ofrep:
         if isinstance(evaluator, Answer):
             return evaluator
         version = evaluator.flag_set.version
-        content = msgspec.json.encode({"flags": evaluator.evaluate_all(context), "metadata": evaluator.metadata})
+        answers = evaluator.evaluate_all(context)
         asked = body if context is sent else msgspec.json.encode(context)
-        etag = f'"{hashlib.sha256(asked + SEPARATOR + content).hexdigest()[:32]}"'
+        told = SEPARATOR.join((version.encode(), answers.identity, asked))
+        etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
         told_of = _version(request)
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
         streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
-        return _answer(200, b'{"eventStreams":%b,%b' % (streams, content[1:]), headers={"ETag": etag})
+        return _answer(200, b'{"eventStreams":%b,%b' % (streams, answers.content[1:]), headers={"ETag": etag})
 
     async def _catch_up(self, request: web.Request) -> None:
         """Wait, though not for long, for the version that the client was told of, if this server has never had it.
@@ -175,6 +179,19 @@ def _answer(status: int, body: Any, *, outcome: str = "ok", headers: dict[str, s
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     response = web.Response(status=status, body=content, content_type="application/json", headers=headers)
     return Answer(response, outcome.lower())
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body of a request: without a wait where all of it is there, as it is where it came in one packet with the head.
+
+    Raises HTTPRequestEntityTooLarge beyond the application's limit.
+    """
+    if not request.content.is_eof():
+        return await request.read()
+    body = request.content.read_nowait()
+    if len(body) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=len(body))
+    return body
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator
 
 import grpc
-from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2_grpc
 
 from brownout.flags.board import Board
 from brownout.flags.http import application, serve_http
@@ -82,7 +81,7 @@ def _never_silently(task: asyncio.Task[None]) -> None:
 @contextlib.asynccontextmanager
 async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIterator[None]:
     server = grpc.aio.server(options=OPTIONS)
-    sync_pb2_grpc.add_FlagSyncServiceServicer_to_server(FlagSync(board, metrics), server)
+    FlagSync(board, metrics).add_to(server)
     try:
         port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
     except RuntimeError as error:

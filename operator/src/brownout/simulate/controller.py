@@ -46,7 +46,7 @@ class WorkloadSeen(Struct, frozen=True, kw_only=True):
 
     @property
     def ready(self) -> int:
-        return sum(pod.ready_at is not None for pod in self.pods)
+        return len([pod for pod in self.pods if pod.ready_at is not None])
 
 
 class CellSeen(Struct, frozen=True):

@@ -78,6 +78,7 @@ class Nodes:
         self.gpus = {f"gpu-{i + 1}": gpus_per_node for i in range(count)}
         self._per_node = gpus_per_node
         self._made = count
+        self._looked_at: object = None
 
     @property
     def total(self) -> int:
@@ -96,9 +97,10 @@ class Nodes:
 
     def schedule(self, fleets: list[Fleet], now: float) -> None:
         """Place what is pending, higher priorities first, evicting lower ones where that makes room."""
+        there = (tuple(self.gpus), [(fleet.made, len(fleet.pods)) for fleet in fleets])
+        if there == self._looked_at:
+            return  # the same pods on the same nodes: who found no place a moment ago finds none now
         waiting = [(fleet, pod) for fleet in fleets for pod in fleet.pods if pod.node is None]
-        if not waiting:
-            return
         free = dict(self.gpus)
         for fleet in fleets:
             for pod in fleet.pods:
@@ -122,6 +124,8 @@ class Nodes:
         if evicted:
             for fleet in fleets:
                 fleet.fill(now)
+        else:
+            self._looked_at = there
 
     def _evict(self, fleet: Fleet, fleets: list[Fleet], free: dict[str, int]) -> str | None:
         """Make room for one pod at the expense of the lowest priorities; the node, or None where that is not enough."""

@@ -1,5 +1,6 @@
 """Who the simulated users are: a number through all streams of demand, and a name, as servers have it for those who ask most."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,12 +20,10 @@ class Users:
     def __init__(self, streams: Sequence[Stream], cells: Sequence[CellKey]) -> None:
         self._streams, self._cells = streams, cells
         self._sizes = np.array([stream.users for stream in streams], dtype=np.int64)
-        self._firsts = np.cumsum(self._sizes) - self._sizes
+        self._firsts: list[int] = (np.cumsum(self._sizes) - self._sizes).tolist()
         self._keys: dict[int, CellKey] = {}
         by_cell: dict[CellKey, dict[int, range]] = {}
-        for stream, (cell, first, size) in enumerate(
-            zip(cells, self._firsts.tolist(), self._sizes.tolist(), strict=True)
-        ):
+        for stream, (cell, first, size) in enumerate(zip(cells, self._firsts, self._sizes.tolist(), strict=True)):
             by_cell.setdefault(cell, {})[stream] = range(first, first + min(size, MOST_NAMED))
         self._several = [some for some in by_cell.values() if len(some) > 1]
 
@@ -82,4 +81,4 @@ class Users:
         return Heaviest(np.array(users, dtype=np.int64), np.array(rates))
 
     def _stream(self, user: int) -> int:
-        return int(np.searchsorted(self._firsts, user, side="right")) - 1
+        return bisect_right(self._firsts, user) - 1

@@ -74,9 +74,10 @@ def _demand(manifests: Manifests, readings: Readings, span: Span, notes: Notes) 
     for policy, by_audience in sorted(readings.offered.items()):
         for audience, values in sorted(by_audience.items()):
             if CellKey(policy, audience) not in manifests.cells:
-                notes.unknown.append(
-                    f"{policy.name}: {_who(audience)} is no tier or cohort of the manifests: left out."
-                )
+                if np.nan_to_num(values).any():
+                    notes.unknown.append(
+                        f"{policy.name}: {_who(audience)} is no tier or cohort of the manifests: left out."
+                    )
                 continue
             whole, gap = filled(values)
             moments, gaps = moments + span.count, gaps + gap
