@@ -34,8 +34,8 @@ def application(settings: Settings, board: Board, metrics: Metrics, service: Ser
     Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none.
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds)
-    events = Events(board, metrics, notices, most_streams=settings.most_event_streams)
+    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds, most=settings.most_event_streams)
+    events = Events(board, metrics, notices)
     events.attach(app)
     callers = Callers(settings.callers, metrics, keep_in=settings.snapshot_dir)
     callers.start()
