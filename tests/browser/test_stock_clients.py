@@ -193,6 +193,14 @@ def test_a_page_listens_once_however_often_the_user_changes(page_of: Callable[..
         wait_for(lambda: server.metric("brownout_flags_event_streams") == 1, "one stream is open")
 
 
+def test_a_page_that_may_not_listen_does_not_ask_again_and_again(page_of: Callable[..., Any]) -> None:
+    with hosted(WELL, cors_origins=ANY_ORIGIN, most_event_streams=0) as server:
+        client = page_of(server)
+        assert client.variant(KEY, **FREE) == "full"
+        holds_for(lambda: client.variant(KEY, **FREE) == "full", "it goes on", seconds=3)
+        assert server.metric("brownout_flags_evaluations_total", endpoint="bulk", outcome="ok") == 1
+
+
 def test_a_page_may_be_of_a_configured_origin_only(tabs: Tabs, origin: str) -> None:
     with hosted(WELL, cors_origins=("https://app.example.com",)) as server:
         client = web_client(tabs, origin, f"{server.url}/{NAMESPACE}")

@@ -197,6 +197,19 @@ def test_beyond_the_limit_a_stream_is_refused_and_evaluations_are_not() -> None:
         assert server.ask(BULK, {"context": FREE})[0] == 200
 
 
+def test_beyond_the_limit_an_answer_sends_nobody_to_a_stream() -> None:
+    """A stock client that is sent to a stream and refused comes back every second, and fetches everything each time."""
+    with hosted(WELL, most_event_streams=1) as server:
+        _, before, headers = server.ask(BULK, {"context": FREE})
+        same = {"If-None-Match": headers["ETag"]}
+        with stream(server, EVENTS):
+            all_open(server, 1)
+            status, body, _ = server.ask(BULK, {"context": FREE}, headers=same)
+            assert (status, body) == (200, {**before, "eventStreams": []})
+        all_open(server, 0)
+        assert server.ask(BULK, {"context": FREE}, headers=same)[0] == 304
+
+
 def test_streams_end_properly_when_the_server_stops() -> None:
     with hosted(WELL) as server, stream(server, EVENTS) as listening:
         all_open(server, 1)

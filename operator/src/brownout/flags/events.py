@@ -42,11 +42,10 @@ HEADERS = {
 class Events:
     """The endpoint, and the two tasks behind it."""
 
-    def __init__(self, board: Board, metrics: Metrics, notices: Notices, *, most_streams: int) -> None:
+    def __init__(self, board: Board, metrics: Metrics, notices: Notices) -> None:
         self._board = board
         self._metrics = metrics
         self._notices = notices
-        self._most_streams = most_streams
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get(PATH, self._stream), web.get("/{namespace}" + PATH, self._stream)]
@@ -71,8 +70,8 @@ class Events:
         namespace = request.match_info.get("namespace") or self._board.only()
         if namespace is None or self._board.get(namespace) is None:
             return _refuse(404 if self._board.complete else 500, f"no flags are served for {namespace or 'anybody'}")
-        if len(self._notices) >= self._most_streams:
-            return _refuse(503, f"{self._most_streams} streams are open, as many as there may be; poll, or come back")
+        if self._notices.full:
+            return _refuse(503, "as many streams are open as there may be; poll, or come back")
         response = web.StreamResponse(headers=HEADERS)
         await response.prepare(request)
         await response.write(f"retry: {random.randint(*RECONNECT_MILLISECONDS)}\n\n".encode())

@@ -32,21 +32,21 @@ log = logging.getLogger(__name__)
 def application(
     settings: Settings, board: Board, metrics: Metrics, service: Service, pages: StatusPages | None = None
 ) -> web.Application:
-    """The application with every part's routes. A route that names a namespace comes after those that do not.
+    """The application with every part's routes, what is asked most first: the router tries `/{namespace}/...` one by one.
 
     Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none.
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds)
-    events = Events(board, metrics, notices, most_streams=settings.most_event_streams)
+    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds, most=settings.most_event_streams)
+    events = Events(board, metrics, notices)
     events.attach(app)
     callers = Callers(settings.callers, metrics, keep_in=settings.snapshot_dir)
     callers.start()
     app.cleanup_ctx.append(callers.background)
     parts = (
+        Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
         health(board, metrics, service),
         events.routes(),
-        Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
         openapi(settings),
         pages.routes() if pages else [],
     )

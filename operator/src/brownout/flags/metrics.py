@@ -1,8 +1,34 @@
 """What the flag server says of itself to Prometheus. Labels are never taken from a client."""
 
 import time
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+
+class Evaluations(Collector):
+    """Evaluations by endpoint and outcome: counted in a dictionary, because a counter of the library, which any thread may count
+    with, takes a thirtieth of the time of an answer. Counted by the event loop's thread alone."""
+
+    def __init__(self) -> None:
+        self._counts: dict[tuple[str, str], int] = {}
+
+    def count(self, endpoint: str, outcome: str) -> None:
+        key = endpoint, outcome
+        self._counts[key] = self._counts.get(key, 0) + 1
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "brownout_flags_evaluations",
+            "OFREP requests by outcome: ok, not_modified, or the error code in lower case.",
+            labels=["endpoint", "outcome"],
+        )
+        for labels, count in self._counts.copy().items():
+            family.add_metric(labels, count)
+        yield family
 
 
 class Metrics:
@@ -48,12 +74,8 @@ class Metrics:
             ["operation"],
             registry=self.registry,
         )
-        self.evaluations = Counter(
-            "brownout_flags_evaluations_total",
-            "OFREP requests by outcome: ok, not_modified, or the error code in lower case.",
-            ["endpoint", "outcome"],
-            registry=self.registry,
-        )
+        self.evaluations = Evaluations()
+        self.registry.register(self.evaluations)
         self.jwks_errors = Counter(
             "brownout_flags_jwks_errors_total",
             "Failures to read the keys of tokens; the known ones stay in use.",

@@ -107,16 +107,24 @@ class Subscriber:
 class Notices:
     """The subscribers of every namespace, and what they are told.
 
-    spread_seconds: within what time everybody is told of a set by which nobody has less. jitter: a number in [0, 1).
+    spread_seconds: within what time everybody is told of a set by which nobody has less. most: how many subscribers there may be.
+    jitter: a number in [0, 1).
     """
 
     def __init__(
-        self, board: Board, metrics: Metrics, *, spread_seconds: float, jitter: Callable[[], float] = random.random
+        self,
+        board: Board,
+        metrics: Metrics,
+        *,
+        spread_seconds: float,
+        most: int,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self._board = board
         self._metrics = metrics
         self._spread_seconds = spread_seconds
         self._jitter = jitter
+        self._most = most
         self._subscribers: dict[str, set[Subscriber]] = {}
         self._announced: dict[str, FlagSet] = {}
         self._announced_at: dict[str, float] = {}
@@ -126,8 +134,10 @@ class Notices:
         self._beats: list[set[Subscriber]] = [set() for _ in range(HEARTBEAT_SECONDS)]
         self._count = 0
 
-    def __len__(self) -> int:
-        return self._count
+    @property
+    def full(self) -> bool:
+        """There are as many subscribers as there may be."""
+        return self._count >= self._most
 
     def latest(self, namespace: str) -> Notice | None:
         """The notice of the set that is served now."""

@@ -35,6 +35,9 @@ ANYBODY = Caller()
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 REFUSALS = {401: "unauthorized", 403: "forbidden", 500: "no_keys"}
 
+NO_STREAMS = b"[]"
+"""Said while there are as many as there may be: a client that is sent to one and refused comes back every second, and fetches each time."""
+
 CATCH_UP_SECONDS = 1.0
 CLOCK_SKEW_SECONDS = 5
 SEPARATOR = b"\0"
@@ -70,11 +73,13 @@ class Ofrep:
         ]
 
     def _guarded(self, endpoint: str, handler: Callable[[web.Request, bytes, Caller], Answer]) -> Any:
+        count = self._metrics.evaluations.count
+
         async def handle(request: web.Request) -> web.Response:
             try:
                 caller = ANYBODY if self._callers is None else await self._tell(self._callers, request)
-                body = await request.read()
-                if TOLD_OF in request.query_string:
+                body = await _body(request)
+                if TOLD_OF in request.raw_path:
                     await self._catch_up(request)
                 answer = handler(request, body, caller)
             except web.HTTPRequestEntityTooLarge:
@@ -95,7 +100,7 @@ class Ofrep:
                 log.exception("evaluation failed")
                 details = {"errorDetails": "internal error; the server's log says more"}
                 answer = _answer(500, details, outcome="internal")
-            self._metrics.evaluations.labels(endpoint, answer.outcome).inc()
+            count(endpoint, answer.outcome)
             return answer.response
 
         return handle
@@ -123,12 +128,14 @@ class Ofrep:
         version = evaluator.flag_set.version
         answers = evaluator.evaluate_all(context)
         asked = body if context is sent else msgspec.json.encode(context)
-        told = SEPARATOR.join((version.encode(), answers.identity, asked))
+        streams = NO_STREAMS
+        if not self._notices.full:
+            streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
+        told = SEPARATOR.join((version.encode(), answers.identity, streams, asked))
         etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
-        told_of = _version(request)
+        told_of = _version(request) if TOLD_OF in request.raw_path else ""
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
-        streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
         return _answer(200, b'{"eventStreams":%b,%b' % (streams, answers.content[1:]), headers={"ETag": etag})
 
     async def _catch_up(self, request: web.Request) -> None:
@@ -176,6 +183,19 @@ def _answer(status: int, body: Any, *, outcome: str = "ok", headers: dict[str, s
     content = body if isinstance(body, bytes) else msgspec.json.encode(body)
     response = web.Response(status=status, body=content, content_type="application/json", headers=headers)
     return Answer(response, outcome.lower())
+
+
+async def _body(request: web.Request) -> bytes:
+    """The body of a request: without a wait where all of it is there, as it is where it came in one packet with the head.
+
+    Raises HTTPRequestEntityTooLarge beyond the application's limit.
+    """
+    if not request.content.is_eof():
+        return await request.read()
+    body = request.content.read_nowait()
+    if len(body) > request.client_max_size:
+        raise web.HTTPRequestEntityTooLarge(max_size=request.client_max_size, actual_size=len(body))
+    return body
 
 
 def _matches(if_none_match: str, etag: str) -> bool:
