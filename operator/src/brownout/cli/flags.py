@@ -38,13 +38,25 @@ def register(subparsers: "Subparsers") -> None:
         metavar="SECONDS",
         help="how long the API server must say that there is not one policy (or tier) left before it is believed (600)",
     )
+    serve.add_argument(
+        "--quota-storage",
+        default=os.environ.get("QUOTA_STORAGE_URL", "memory://"),
+        metavar="URL",
+        help="where the use of quotas is counted: redis://HOST:PORT/0, rediss://, redis+sentinel://, redis+cluster://, the same "
+        "with valkey, or memory:// for this process alone (default: $QUOTA_STORAGE_URL, or memory://). Put a password "
+        "into the variable: arguments can be read by others",
+    )
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until a signal. Returns 1 where a port or the snapshot's folder cannot be had, 2 where no cluster is named."""
+    """Serve until a signal.
+
+    Returns 1 where a port or the snapshot's folder cannot be had, 2 where no cluster is named or the storage's URL is none.
+    """
     from brownout.flags.log import log_json_lines
+    from brownout.flags.quota.storage import StorageUrlError
     from brownout.flags.server import Settings, serve
 
     if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -59,9 +71,13 @@ def run(arguments: argparse.Namespace) -> int:
         snapshot_dir=arguments.snapshot_dir,
         kubeconfig=os.environ.get("KUBECONFIG"),
         empty_believed_after=arguments.believe_empty_after,
+        quota_storage=arguments.quota_storage,
     )
     try:
         asyncio.run(serve(settings))
+    except StorageUrlError as error:
+        print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"brownout flags serve: {error}", file=sys.stderr)
         return 1

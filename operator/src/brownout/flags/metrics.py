@@ -2,7 +2,9 @@
 
 import time
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
+
+QUOTA_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Metrics:
@@ -54,6 +56,31 @@ class Metrics:
             ["endpoint", "outcome"],
             registry=self.registry,
         )
+        self.quota_requests = Counter(
+            "brownout_flags_quota_requests_total",
+            "Requests to the ledger by outcome: unlimited, reserved, denied_quota, uncounted, committed, refunded, "
+            "reservation_closed, quota_unavailable, or why it was refused.",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self.quota_uncounted = Counter(
+            "brownout_flags_quota_uncounted_total",
+            "Requests that came while the quota storage was away, by what the policy gave them.",
+            ["choice"],
+            registry=self.registry,
+        )
+        self.quota_ledger_seconds = Histogram(
+            "brownout_flags_quota_ledger_seconds",
+            "How long the quota storage took to answer, or not to.",
+            buckets=QUOTA_BUCKETS,
+            registry=self.registry,
+        )
+        self.quota_available = Gauge(
+            "brownout_flags_quota_available",
+            "1 while the quota storage answers, as of the last request to it.",
+            registry=self.registry,
+        )
+        self.quota_available.set(1)
         self.streams = Gauge("brownout_flags_streams", "Open flagd sync streams.", registry=self.registry)
         self.sent = Counter("brownout_flags_sets_sent_total", "Sets sent on sync streams.", registry=self.registry)
 

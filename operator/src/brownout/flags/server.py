@@ -18,6 +18,8 @@ from brownout.flags.board import Board
 from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.metrics import Metrics
 from brownout.flags.ofrep import Ofrep
+from brownout.flags.quota.endpoints import Quotas
+from brownout.flags.quota.storage import IN_MEMORY, ledger_of
 from brownout.flags.service import Service
 from brownout.flags.sync import OPTIONS, FlagSync
 from brownout.flags.watch import watch
@@ -30,7 +32,10 @@ log = logging.getLogger(__name__)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the command line says. Ports: 0 takes a free one. No namespaces means all of them."""
+    """What the command line says. Ports: 0 takes a free one. No namespaces means all of them.
+
+    quota_storage: a URL, which may hold a password and is never written anywhere.
+    """
 
     host: str = "127.0.0.1"
     http_port: int = 8080
@@ -39,10 +44,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_dir: Path | None = None
     kubeconfig: str | None = None
     empty_believed_after: float = 600.0
+    quota_storage: str = IN_MEMORY
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError where a port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises OSError where a port cannot be had, StorageUrlError where quotas cannot be counted."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -91,8 +97,10 @@ def _never_silently(task: asyncio.Task[None]) -> None:
 
 @contextlib.asynccontextmanager
 async def _http(settings: Settings, board: Board, metrics: Metrics, service: Service) -> AsyncIterator[None]:
+    ledger = ledger_of(settings.quota_storage, on_change=metrics.quota_available.set)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.add_routes(Ofrep(board, metrics).routes())
+    app.add_routes(Quotas(board, metrics, ledger).routes())
     app.add_routes(_health(board, metrics, service))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
     await runner.setup()
@@ -103,6 +111,7 @@ async def _http(settings: Settings, board: Board, metrics: Metrics, service: Ser
         yield
     finally:
         await runner.cleanup()
+        await ledger.close()
 
 
 @contextlib.asynccontextmanager
