@@ -97,16 +97,16 @@ def new_reservation(wish: Wish, day: Day) -> str:
     return f"{day.date}.{wish.reservation or secrets.token_urlsafe(18)}"
 
 
-def day_reserved(wish: Wish, day: Day) -> str:
-    """The day for which the reservation in the request counts, though it may have begun before midnight. Raises BadContextError."""
+def reserved(wish: Wish, day: Day) -> tuple[str, str]:
+    """The reservation in a request, and the date it counts for, which may be yesterday's. Raises BadContextError."""
     found = _RESERVATION.fullmatch(wish.reservation or "")
     try:
-        reserved = date.fromisoformat(found[1]) if found else None
+        made_for = date.fromisoformat(found[1]) if found else None
     except ValueError:
-        reserved = None
-    if reserved is None or abs(reserved - date.fromisoformat(day.date)) > timedelta(days=_DAYS_KEPT):
+        made_for = None
+    if found is None or made_for is None or abs(made_for - date.fromisoformat(day.date)) > timedelta(days=_DAYS_KEPT):
         raise BadContextError(INVALID_CONTEXT, "reservation: write the one that reserve answered with")
-    return reserved.isoformat()
+    return found[0], made_for.isoformat()
 
 
 def account_of(namespace: str, feature: str, user: str, day: Day, *, date: str) -> Account:

@@ -23,8 +23,8 @@ from brownout.flags.quota.asking import (
     UnknownFeatureError,
     account_of,
     asked,
-    day_reserved,
     new_reservation,
+    reserved,
     wish_of,
 )
 from brownout.flags.quota.ledger import Entry, Ledger, LedgerUnavailableError, Outcome
@@ -130,12 +130,11 @@ class Quotas:
     async def _end(self, request: web.Request, body: bytes, end: Callable[..., Awaitable[Entry]]) -> dict[str, Any]:
         """Commit or refund. That the ledger cannot be asked is no choice of the policy here: nobody waits, so it is tried again."""
         namespace, feature, who = self._who(request, body)
-        wish = wish_of(body)
-        date = day_reserved(wish, who.day)
+        reservation, date = reserved(wish_of(body), who.day)
         account = account_of(namespace, feature, who.user, who.day, date=date)
         try:
             with self._metrics.quota_ledger_seconds.time():
-                entry = await end(account, (wish.reservation or "").removeprefix(f"{date}."))
+                entry = await end(account, reservation)
         except LedgerUnavailableError as error:
             raise Problem(503, "quota_unavailable", f"{error}; send this again", retry_after=RETRY_SECONDS) from None
         if entry.outcome is Outcome.CLOSED:
