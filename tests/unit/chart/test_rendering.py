@@ -70,6 +70,14 @@ def test_both_run_the_image_of_the_charts_version_with_their_command() -> None:
         assert one["args"][: len(words)] == words
 
 
+def test_where_quotas_are_counted_comes_from_a_secret_and_reaches_the_flag_servers_alone() -> None:
+    rendered = render(flags={"quotaStorage": {"secretRef": {"name": "redis"}}})
+    url = {"name": "QUOTA_STORAGE_URL", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
+    assert url in container(rendered, "brownout-flags")["env"]
+    assert url not in container(rendered, "brownout-operator")["env"]
+    assert "QUOTA_STORAGE_URL" not in str(default())
+
+
 def test_values_reach_the_pods() -> None:
     rendered = render(
         image={"repository": "example/brownout", "tag": "edge", "pullSecrets": [{"name": "pull"}]},
