@@ -145,9 +145,7 @@ class FeatureFlags:
         """One look and one write; None where the object changed in between."""
         looked = await self._ask("GET", flag_set.namespace)
         if looked.status == 404 and not (looked.body.get("details") or {}).get("name"):
-            return Outcome(
-                State.NO_KIND, f"{API_VERSION} {KIND} is not served; install the OpenFeature operator's CRDs"
-            )
+            return Outcome(State.NO_KIND, NO_KIND)
         if looked.status not in (200, 404):
             return _failed(looked)
         onto = found(looked.body["metadata"]) if looked.status == 200 else None
