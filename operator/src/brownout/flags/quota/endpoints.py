@@ -35,8 +35,13 @@ DENIED = "denied_quota"
 RETRY_SECONDS = 5
 """What is asked of whom the ledger could not answer."""
 
-Resolve = Callable[[web.Request, bytes], dict[str, Any]]
-"""The evaluation context of a request; raises BadContextError."""
+Resolve = Callable[[web.Request, bytes], Awaitable[dict[str, Any]]]
+"""The evaluation context of a request. Raises BadContextError, or Problem for who may not ask."""
+
+
+async def as_sent(request: web.Request, body: bytes) -> dict[str, Any]:
+    """The context that is sent counts: inside a cluster the callers are servers of ours."""
+    return parse(body)
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer
@@ -60,7 +65,7 @@ class Quotas:
         metrics: Metrics,
         ledger: Ledger,
         *,
-        resolve: Resolve = lambda request, body: parse(body),
+        resolve: Resolve = as_sent,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._board = board
@@ -103,7 +108,7 @@ class Quotas:
         return handle
 
     async def _reserve(self, request: web.Request, body: bytes) -> dict[str, Any]:
-        namespace, feature, who = self._who(request, body)
+        namespace, feature, who = await self._who(request, body)
         wish = wish_of(body)
         if who.allowance is None:
             return {"outcome": "unlimited", "feature": feature, "tier": who.tier}
@@ -129,7 +134,7 @@ class Quotas:
 
     async def _end(self, request: web.Request, body: bytes, end: Callable[..., Awaitable[Entry]]) -> dict[str, Any]:
         """Commit or refund. That the ledger cannot be asked is no choice of the policy here: nobody waits, so it is tried again."""
-        namespace, feature, who = self._who(request, body)
+        namespace, feature, who = await self._who(request, body)
         reservation, date = reserved(wish_of(body), who.day)
         account = account_of(namespace, feature, who.user, who.day, date=date)
         try:
@@ -142,8 +147,8 @@ class Quotas:
             raise Problem(409, "reservation_closed", detail)
         return self._numbers(feature, who, entry)
 
-    def _who(self, request: web.Request, body: bytes) -> tuple[str, str, Asked]:
-        context = self._resolve(request, body)
+    async def _who(self, request: web.Request, body: bytes) -> tuple[str, str, Asked]:
+        context = await self._resolve(request, body)
         evaluator = self._evaluator(request)
         feature = request.match_info["feature"]
         try:
