@@ -30,7 +30,40 @@ NOWHERE = """{"apiVersion": "v1", "kind": "Config", "current-context": "nowhere"
 """A kubeconfig of an API server that is not there."""
 
 
-class FlagServer:
+class Asked:
+    """What answers HTTP on a port of this machine, asked plainly."""
+
+    http_port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def ask(
+        self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, Any, Mapping[str, str]]:
+        """Status, decoded body and headers of a request: a POST where there is a body, else a GET."""
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))
+        try:
+            with urllib.request.urlopen(request, timeout=10) as response:
+                return response.status, _decoded(response.read()), dict(response.headers)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, _decoded(error.read()), dict(error.headers)
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The value of a metric; 0 where it is not there yet."""
+        _, text, _ = self.ask("/metrics")
+        wanted = name + ("{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}" if labels else "")
+        for line in str(text).splitlines():
+            series, _, value = line.rpartition(" ")
+            if series == wanted:
+                return float(value)
+        return 0.0
+
+
+class FlagServer(Asked):
     """A running flag server. The ports are free ones at first and stay the same through restarts."""
 
     def __init__(
@@ -45,10 +78,6 @@ class FlagServer:
         self.lines: list[dict[str, Any]] = []
         self._process: subprocess.Popen[str] | None = None
         self._reader: threading.Thread | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
 
     def start(self) -> None:
         """Start it and wait until it listens."""
@@ -97,31 +126,6 @@ class FlagServer:
         self._reader.join(timeout=5)
         return [line["message"] for line in self.lines]
 
-    # Asked plainly
-
-    def ask(
-        self, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
-    ) -> tuple[int, Any, Mapping[str, str]]:
-        """Status, decoded body and headers of a request: a POST where there is a body, else a GET."""
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers=dict(headers or {}))
-        try:
-            with urllib.request.urlopen(request, timeout=10) as response:
-                return response.status, _decoded(response.read()), dict(response.headers)
-        except urllib.error.HTTPError as error:
-            with error:
-                return error.code, _decoded(error.read()), dict(error.headers)
-
-    def metric(self, name: str, **labels: str) -> float:
-        """The value of a metric; 0 where it is not there yet."""
-        _, text, _ = self.ask("/metrics")
-        wanted = name + ("{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}" if labels else "")
-        for line in str(text).splitlines():
-            series, _, value = line.rpartition(" ")
-            if series == wanted:
-                return float(value)
-        return 0.0
-
 
 def _decoded(content: bytes) -> Any:
     try:
@@ -162,7 +166,7 @@ class Client:
 
 
 @contextmanager
-def ofrep_client(server: FlagServer, namespace: str) -> Iterator[Client]:
+def ofrep_client(server: Asked, namespace: str) -> Iterator[Client]:
     """The Python OFREP provider."""
     provider = OFREPProvider(f"{server.url}/{namespace}")
     domain = uuid4().hex

@@ -15,6 +15,7 @@ from brownout.api.policy import FEATURE_POLICY
 from brownout.api.tier import USER_TIER
 from brownout.cli.main import main
 from brownout.flags.cells import Override, Policy
+from brownout.flags.render import AUDIENCE
 from brownout.flags.snapshot import encode, write
 from flags.builders import DENIED, FULL, NAMESPACE, TIERS, cell, override, policy
 from flags.process import NOWHERE, FlagServer, flag_server, in_process_client, ofrep_client
@@ -304,6 +305,48 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, serv
     with pytest.raises(AssertionError, match=r"brownout flags serve: .*address already in use"):
         second.start()
     assert second.end() == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--jwt-jwks", "https://id/keys"], "issuer: is needed"),
+        (["--jwt-jwks", "https://id/keys", "--jwt-issuer", "i"], "audience: is needed"),
+        (["--jwt-issuer", "i"], "by --jwt-jwks"),
+        (["--require-credentials"], "by --api-keys or --jwt-jwks"),
+        (["--cors-origin", "app.example.com"], "write SCHEME://HOST"),
+    ],
+)
+def test_settings_that_cannot_be_are_a_sentence(
+    options: list[str], sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "nowhere")
+    assert main(["flags", "serve", *options]) == 2
+    assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--api-keys", "--jwt-jwks"])
+def test_keys_that_cannot_be_read_are_a_sentence_and_not_a_traceback(disk: Disk, option: str) -> None:
+    options = [option, str(disk.snapshots / "absent"), "--jwt-issuer=i", "--jwt-audience=a"]
+    options = options if option == "--jwt-jwks" else options[:2]
+    server = FlagServer(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots, options=options)
+    with pytest.raises(AssertionError, match=r"brownout flags serve: (?=.*absent)(?=.*No such file)"):
+        server.start()
+    assert server.end() == 1
+
+
+def test_a_public_listener_by_its_options(disk: Disk) -> None:
+    disk.keep(policy())
+    keys = disk.snapshots / "api-keys"
+    keys.write_text("gateway\n")
+    options = ["--public", "--api-keys", str(keys), "--cors-origin", "https://app.example.com"]
+    with flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots, options=options) as server:
+        path = f"/ofrep/v1/evaluate/flags/{AUDIENCE}"
+        headers = {"Origin": "https://app.example.com"}
+        _, body, told = server.ask(path, {"context": {"plan": "pro"}}, headers=headers)
+        assert (body["variant"], told["Access-Control-Allow-Origin"]) == ("free.new-accounts", headers["Origin"])
+        _, body, _ = server.ask(path, {"context": {"plan": "pro"}}, headers={"X-API-Key": "gateway"})
+        assert body["variant"] == "pro"
 
 
 def test_without_a_cluster_the_command_says_what_to_set(

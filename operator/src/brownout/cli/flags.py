@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
+    from brownout.flags.settings import Settings
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -46,24 +47,136 @@ def register(subparsers: "Subparsers") -> None:
         "with valkey, or memory:// for this process alone (default: $QUOTA_STORAGE_URL, or memory://). Put a password "
         "into the variable: arguments can be read by others",
     )
+    serve.add_argument(
+        "--public-url",
+        default="",
+        metavar="URL",
+        help="where clients reach this server, path prefix included, if a gateway rewrites paths; for the streams of events",
+    )
+    serve.add_argument(
+        "--notice-spread",
+        type=float,
+        default=10.0,
+        metavar="SECONDS",
+        help="within what time everybody is told of a change by which nobody has less (10); who has less is told at once",
+    )
+    serve.add_argument(
+        "--most-event-streams", type=int, default=20_000, metavar="N", help="open streams of events at most (20000)"
+    )
+    _callers(serve)
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
+
+
+def _callers(serve: argparse.ArgumentParser) -> None:
+    """Who may call, and whose word about a user counts."""
+    group = serve.add_argument_group("callers")
+    group.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="pages of this origin may read answers, such as https://app.example.com; repeat it, or write * for all",
+    )
+    group.add_argument(
+        "--public",
+        action="store_true",
+        help="a public listener: attributes of users count from verified tokens alone, or from who shows an API key",
+    )
+    group.add_argument(
+        "--require-credentials", action="store_true", help="refuse who shows neither a token nor an API key"
+    )
+    group.add_argument(
+        "--api-keys",
+        type=Path,
+        metavar="FILE",
+        help="API keys of gateways and servers, one a line, each with the namespaces that it is for, or none for all",
+    )
+    group.add_argument(
+        "--jwt-jwks", metavar="URL|FILE", help="the public keys of the issuer of tokens (JSON Web Key Set)"
+    )
+    group.add_argument("--jwt-issuer", default="", metavar="ISS", help="whose tokens count (claim iss)")
+    group.add_argument(
+        "--jwt-audience",
+        action="append",
+        default=[],
+        metavar="AUD",
+        help="for whom they have to be (claim aud); repeat it",
+    )
+    group.add_argument(
+        "--jwt-algorithm",
+        action="append",
+        default=[],
+        metavar="ALG",
+        help="an allowed algorithm (default: RS256, ES256, EdDSA); repeat it",
+    )
+    group.add_argument(
+        "--jwt-leeway", type=float, default=30.0, metavar="SECONDS", help="how far clocks may differ (30)"
+    )
+    group.add_argument(
+        "--jwt-refresh", type=float, default=300.0, metavar="SECONDS", help="how often the keys are read again (300)"
+    )
+    group.add_argument(
+        "--jwt-context-claim",
+        default="",
+        metavar="CLAIM",
+        help="the claim that holds the attributes (default: every claim is one, and sub the targetingKey)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal.
 
-    Returns 1 where a port or the snapshot's folder cannot be had, 2 where no cluster is named or the storage's URL is none.
+    Returns 1 where a port, the snapshot's folder or a file of keys cannot be had, 2 where no cluster is named or settings are wrong.
     """
+    from brownout.flags.jwks import UnreadableKeysError
     from brownout.flags.log import log_json_lines
     from brownout.flags.quota.storage import StorageUrlError
-    from brownout.flags.server import Settings, serve
+    from brownout.flags.server import serve
 
     if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
         print("brownout flags serve: no cluster is named; set KUBECONFIG, or run it as a pod", file=sys.stderr)
         return 2
+    try:
+        settings = _settings(arguments)
+    except ValueError as error:
+        print(f"brownout flags serve: {error}", file=sys.stderr)
+        return 2
     log_json_lines(arguments.log_level)
-    settings = Settings(
+    try:
+        asyncio.run(serve(settings))
+    except StorageUrlError as error:
+        print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
+        return 2
+    except (OSError, UnreadableKeysError) as error:
+        print(f"brownout flags serve: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """What the command line says. Raises ValueError where that cannot be."""
+    from brownout.flags.callers import CallerSettings
+    from brownout.flags.cors import checked
+    from brownout.flags.settings import Settings
+    from brownout.flags.tokens import TokenSettings
+
+    tokens = None
+    if arguments.jwt_jwks:
+        tokens = TokenSettings(
+            jwks=arguments.jwt_jwks,
+            issuer=arguments.jwt_issuer,
+            audience=tuple(arguments.jwt_audience),
+            leeway_seconds=arguments.jwt_leeway,
+            refresh_seconds=arguments.jwt_refresh,
+            context_claim=arguments.jwt_context_claim,
+            **({"algorithms": tuple(arguments.jwt_algorithm)} if arguments.jwt_algorithm else {}),
+        )
+    elif arguments.jwt_issuer or arguments.jwt_audience:
+        raise ValueError("--jwt-issuer and --jwt-audience: name the issuer's keys too, by --jwt-jwks")
+    if arguments.require_credentials and not (tokens or arguments.api_keys):
+        raise ValueError("--require-credentials: say which count, by --api-keys or --jwt-jwks")
+    return Settings(
         host=os.environ.get("POD_IP") or "127.0.0.1",
         http_port=arguments.http_port,
         grpc_port=arguments.grpc_port,
@@ -72,13 +185,14 @@ def run(arguments: argparse.Namespace) -> int:
         kubeconfig=os.environ.get("KUBECONFIG"),
         empty_believed_after=arguments.believe_empty_after,
         quota_storage=arguments.quota_storage,
+        public_url=arguments.public_url,
+        notice_spread_seconds=arguments.notice_spread,
+        most_event_streams=arguments.most_event_streams,
+        cors_origins=checked(arguments.cors_origin),
+        callers=CallerSettings(
+            trust_context=not arguments.public,
+            required=arguments.require_credentials,
+            api_keys_file=arguments.api_keys,
+            tokens=tokens,
+        ),
     )
-    try:
-        asyncio.run(serve(settings))
-    except StorageUrlError as error:
-        print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"brownout flags serve: {error}", file=sys.stderr)
-        return 1
-    return 0

@@ -81,6 +81,22 @@ class Metrics:
             registry=self.registry,
         )
         self.quota_available.set(1)
+        self.jwks_errors = Counter(
+            "brownout_flags_jwks_errors_total",
+            "Failures to read the keys of tokens; the known ones stay in use.",
+            registry=self.registry,
+        )
+        self.event_streams = Gauge(
+            "brownout_flags_event_streams", "Open streams of server-sent events.", registry=self.registry
+        )
+        self.notices = Counter(
+            "brownout_flags_notices_total", "Notices of a changed set, to one stream each.", registry=self.registry
+        )
+        self.streams_dropped = Counter(
+            "brownout_flags_event_streams_dropped_total",
+            "Streams that were ended because their reader did not read.",
+            registry=self.registry,
+        )
         self.streams = Gauge("brownout_flags_streams", "Open flagd sync streams.", registry=self.registry)
         self.sent = Counter("brownout_flags_sets_sent_total", "Sets sent on sync streams.", registry=self.registry)
 

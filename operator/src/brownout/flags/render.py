@@ -13,6 +13,7 @@ import msgspec
 from brownout.api.override import ends_at
 from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
 from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
+from brownout.flags.depths import Depths, depths
 from brownout.flags.quota.allowance import as_metadata
 
 AUDIENCE = "brownout.audience"
@@ -26,13 +27,15 @@ class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace's flags.
 
     document: JSON in flagd's format. version: a hash of its content. changes_at: Unix seconds at which the same objects make
-    another set, because an override ends; None where none is in force.
+    another set, because an override ends; None where none is in force. depths: how far down each cell is, to tell whom a newer
+    set takes something from.
     """
 
     namespace: str
     document: str
     version: str
     changes_at: float | None = None
+    depths: Depths = {}
 
 
 def render(
@@ -44,10 +47,13 @@ def render(
     """
     known_tiers = in_order(tiers)
     standing = in_force(overrides, now)
+    cells: dict[tuple[str, ...], int] = {}
     flags: dict[str, Any] = {AUDIENCE: _audience_flag(known_tiers)}
     for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.key.name)):
         words = [override for override in standing if override.spec.policy_ref.name == policy.key.name]
-        flags.setdefault(policy.spec.flag_key, _feature_flag(policy, known_tiers, words))
+        if policy.spec.flag_key not in flags:
+            flags[policy.spec.flag_key] = _feature_flag(policy, known_tiers, words)
+            cells |= depths(policy.spec.flag_key, policy, known_tiers, words)
     content = {"flags": flags, "metadata": {"flagSetId": namespace}}
     version = hashlib.sha256(_canonical(content)).hexdigest()[:16]
     content["metadata"]["version"] = version
@@ -56,6 +62,7 @@ def render(
         document=_canonical(content).decode(),
         version=version,
         changes_at=min((ends_at(word.spec, created_at=word.created_at) for word in standing), default=None),
+        depths=cells,
     )
 
 

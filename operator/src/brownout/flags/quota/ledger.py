@@ -16,6 +16,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
+IN_MEMORY = "memory://"
+"""The URL of the ledger of one process."""
+
 REMEMBER_SECONDS = 3600.0
 """How long it is known how a reservation ended, so that the same answer can be given again."""
 

@@ -15,10 +15,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from brownout.flags.quota.ledger import Ledger, MemoryLedger
+from brownout.flags.quota.ledger import IN_MEMORY, Ledger, MemoryLedger
 from brownout.flags.quota.redis import ANSWER_SECONDS, RedisLedger
 
-IN_MEMORY = "memory://"
 _PLACES = ("", "+unix", "+sentinel", "+cluster")
 SCHEMES = {
     **{f"{name}{place}": f"redis{place}" for name in ("redis", "valkey") for place in _PLACES},

@@ -1,0 +1,65 @@
+"""Which web pages may read answers: the cross-origin headers that browsers ask for (Fetch standard, CORS protocol).
+
+Without origins there is nothing here to pay for. Credentials in the sense of the standard (cookies) play no part: who calls is said by
+a header, which the page has to have.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+from aiohttp import hdrs, web
+
+ANY = "*"
+ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
+
+METHODS = "GET, POST, OPTIONS"
+REQUEST_HEADERS = "Authorization, Content-Type, If-None-Match, Last-Event-ID, X-API-Key"
+EXPOSED = "ETag"
+MAX_AGE_SECONDS = 7200
+"""How long a browser may remember a preflight; Chromium takes no more than two hours."""
+
+
+def checked(origins: Iterable[str]) -> tuple[str, ...]:
+    """The origins as given. Raises ValueError for one that no browser would ever send."""
+    found = tuple(origins)
+    for origin in found:
+        if origin != ANY and not ORIGIN.fullmatch(origin):
+            raise ValueError(f"origin {origin!r}: write SCHEME://HOST or SCHEME://HOST:PORT without a path, or {ANY}")
+    return found
+
+
+class Cors:
+    """The headers for these origins."""
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(checked(origins))
+
+    def attach(self, app: web.Application, paths: Iterable[str]) -> None:
+        """Answer preflights on these paths, and let pages of the origins read every answer. Nothing without origins."""
+        if not self._origins:
+            return
+        app.on_response_prepare.append(self._allow)
+        for path in sorted(set(paths)):
+            app.router.add_route(hdrs.METH_OPTIONS, path, _preflight)
+
+    async def _allow(self, request: web.Request, response: web.StreamResponse) -> None:
+        if ANY in self._origins:
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = ANY
+        else:
+            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
+            origin = request.headers.get(hdrs.ORIGIN)
+            if origin not in self._origins:
+                return
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
+        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
+
+
+async def _preflight(request: web.Request) -> web.Response:
+    return web.Response(
+        status=204,
+        headers={
+            hdrs.ACCESS_CONTROL_ALLOW_METHODS: METHODS,
+            hdrs.ACCESS_CONTROL_ALLOW_HEADERS: REQUEST_HEADERS,
+            hdrs.ACCESS_CONTROL_MAX_AGE: str(MAX_AGE_SECONDS),
+        },
+    )

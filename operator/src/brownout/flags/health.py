@@ -1,0 +1,34 @@
+"""What the process says of itself: live, ready, and its metrics."""
+
+import time
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from brownout.flags.board import Board
+from brownout.flags.metrics import Metrics
+from brownout.flags.service import Service
+
+
+def health(board: Board, metrics: Metrics, service: Service) -> list[web.RouteDef]:
+    """The routes of probes and of Prometheus."""
+
+    async def livez(request: web.Request) -> web.Response:
+        return web.json_response({"live": True})
+
+    async def readyz(request: web.Request) -> web.Response:
+        """Ready as soon as there is any set, from the snapshot or from the API server, and for as long as the process lives."""
+        age = service.heard_from.age_seconds()
+        body = {
+            "ready": bool(board.namespaces()) or board.complete,
+            "synced": board.complete,
+            "syncAgeSeconds": None if age is None else round(age, 1),
+            "sets": board.versions(),
+            "time": round(time.time(), 3),
+        }
+        return web.json_response(body, status=200 if body["ready"] else 503)
+
+    async def prometheus(request: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(metrics.registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    return [web.get("/livez", livez), web.get("/readyz", readyz), web.get("/metrics", prometheus)]

@@ -1,0 +1,75 @@
+"""The HTTP side, put together: each part brings its routes, and all share one application.
+
+There is no middleware: an evaluation passes nothing that it does not need. What a part needs of its own (who may call, which
+origins may read) it asks for in its handlers.
+"""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from brownout.flags.board import Board
+from brownout.flags.callers import Callers
+from brownout.flags.context import MAX_BODY_BYTES
+from brownout.flags.cors import Cors
+from brownout.flags.events import Events
+from brownout.flags.health import health
+from brownout.flags.metrics import Metrics
+from brownout.flags.notices import Notices
+from brownout.flags.ofrep import Ofrep
+from brownout.flags.openapi import openapi
+from brownout.flags.quota.callers import by_callers
+from brownout.flags.quota.endpoints import Quotas, as_sent
+from brownout.flags.quota.storage import ledger_of
+from brownout.flags.service import Service
+from brownout.flags.settings import Settings
+
+STOP_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
+
+
+def application(settings: Settings, board: Board, metrics: Metrics, service: Service) -> web.Application:
+    """The application with every part's routes. A route that names a namespace comes after those that do not.
+
+    Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none, StorageUrlError where quotas cannot
+    be counted.
+    """
+    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds)
+    events = Events(board, metrics, notices, most_streams=settings.most_event_streams)
+    events.attach(app)
+    callers = Callers(settings.callers, metrics, keep_in=settings.snapshot_dir)
+    callers.start()
+    ledger = ledger_of(settings.quota_storage, on_change=metrics.quota_available.set)
+    resolve = as_sent if callers.anybody else by_callers(callers, board)
+    app.cleanup_ctx.append(callers.background)
+    parts = (
+        health(board, metrics, service),
+        events.routes(),
+        Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
+        Quotas(board, metrics, ledger, resolve=resolve).routes(),
+        openapi(settings),
+    )
+    for routes in parts:
+        app.add_routes(routes)
+    Cors(settings.cors_origins).attach(app, (route.path for routes in parts for route in routes))
+    app.on_cleanup.append(lambda _: ledger.close())
+    return app
+
+
+@contextlib.asynccontextmanager
+async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[int]:
+    """Listen for as long as the context lasts; gives the port. Raises OSError where the port cannot be had."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.http_port)
+        await site.start()
+        port: int = runner.addresses[0][1]
+        log.info("listening", extra={"protocol": "http", "host": settings.host, "port": port})
+        yield port
+    finally:
+        await runner.cleanup()

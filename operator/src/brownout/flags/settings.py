@@ -1,0 +1,30 @@
+"""What the command line says of `brownout flags serve`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from brownout.flags.callers import CallerSettings
+from brownout.flags.quota.ledger import IN_MEMORY
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Ports: 0 takes a free one. No namespaces means all of them.
+
+    quota_storage: a URL, which may hold a password and is never written anywhere.
+    """
+
+    host: str = "127.0.0.1"
+    http_port: int = 8080
+    grpc_port: int = 8015
+    namespaces: Sequence[str] = ()
+    snapshot_dir: Path | None = None
+    kubeconfig: str | None = None
+    empty_believed_after: float = 600.0
+    public_url: str = ""
+    cors_origins: Sequence[str] = ()
+    callers: CallerSettings = CallerSettings()
+    notice_spread_seconds: float = 10.0
+    most_event_streams: int = 20_000
+    quota_storage: str = IN_MEMORY

@@ -1,0 +1,26 @@
+"""Chromium for a file of tests, and tabs that no test leaves with an error behind."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from browser.chromium import Tabs, chromium
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium for the tests of one file."""
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def tabs(browser: Browser) -> Iterator[Tabs]:
+    """Tabs for one test. It fails where a script raised, a Content-Security-Policy was violated or another host was asked."""
+    opened = Tabs(browser)
+    try:
+        yield opened
+    finally:
+        opened.close()
+    assert opened.complaints == []
