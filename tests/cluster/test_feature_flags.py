@@ -136,7 +136,7 @@ def test_it_carries_the_set_and_the_version_of_the_flag_servers(
 def test_a_flip_and_its_end_reach_it(kind: LocalCluster, product: Namespace, operator: Operator) -> None:
     wait_for(lambda: served(product) == "full", "it is there")
     product.create(override("incident", "denied", until=soon()))
-    wait_for(lambda: served(product) == "denied_override", "it is denied", seconds=10)
+    wait_for(lambda: served(product) == "denied_override", "it is denied", seconds=5)
     product.delete("brownout.dev/v1alpha1", "FeatureOverride", "incident")
     wait_for(lambda: served(product) == "full", "it is served again", seconds=10)
 
