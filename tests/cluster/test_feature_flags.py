@@ -1,24 +1,33 @@
 """The FeatureFlag resource on a real API server: the flag servers' own set, and nobody's resource is touched but ours."""
 
+import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from msgspec import structs
 from openfeature.contrib.tools.flagd.core import FlagdCore
 from openfeature.evaluation_context import EvaluationContext
 
+from brownout.api.resources import Key
+from brownout.decide.snapshot import Snapshot
+from brownout.publish.events import Events
+from brownout.publish.feature_flags import FeatureFlags
 from brownout_localcluster import LocalCluster
+from flags.builders import TIERS
 from flags.process import FlagServer, flag_server
 from support import feature_flag_kind
 from support.cluster import Namespace
 from support.feature_flag_kind import API_VERSION, KIND, RULE
 from support.operator import Operator, install_kinds
 from support.operator_world import ours, override, plan
-from support.waiting import holds_for, wait_for
+from support.waiting import holds_for, wait_for, wait_for_async
 
 FEATURE = "image-generation"
 NAME = "brownout"
@@ -127,7 +136,7 @@ def test_it_carries_the_set_and_the_version_of_the_flag_servers(
 def test_a_flip_and_its_end_reach_it(kind: LocalCluster, product: Namespace, operator: Operator) -> None:
     wait_for(lambda: served(product) == "full", "it is there")
     product.create(override("incident", "denied", until=soon()))
-    wait_for(lambda: served(product) == "denied_override", "it is denied", seconds=10)
+    wait_for(lambda: served(product) == "denied_override", "it is denied", seconds=5)
     product.delete("brownout.dev/v1alpha1", "FeatureOverride", "incident")
     wait_for(lambda: served(product) == "full", "it is served again", seconds=10)
 
@@ -243,6 +252,51 @@ def test_an_operator_that_may_not_says_what_is_lacking(kind: LocalCluster, produ
         assert "operator.featureFlag" in operator.log()
         operator.grant(RULE)
         wait_for(lambda: state(operator, product, "written"), "it is written", seconds=LATEST_SECONDS + 10)
+
+
+class Raced(FeatureFlags):
+    """A writer that is overtaken: between its first look and its write somebody makes the resource."""
+
+    def __init__(self, overtake: Callable[[], object], **more: Any) -> None:
+        super().__init__(**more)
+        self._overtake: Callable[[], object] | None = overtake
+
+    async def _ask(self, verb: str, namespace: str, body: dict[str, Any] | None = None) -> Any:
+        answer = await super()._ask(verb, namespace, body)
+        if verb == "GET" and self._overtake:
+            overtake, self._overtake = self._overtake, None
+            await asyncio.to_thread(overtake)
+        return answer
+
+
+async def test_a_resource_that_appears_while_ours_is_made_is_given_back_as_it_was(
+    kind: LocalCluster, product: Namespace
+) -> None:
+    configuration = Configuration()
+    await config.load_kube_config(str(kind.kubeconfig), client_configuration=configuration)
+    seen: list[Any] = []
+    async with ApiClient(configuration) as client:
+        writer = Raced(
+            lambda: product.create(foreign(labels={"team": "media"})),
+            client=client,
+            name=NAME,
+            events=Events(client, instance="test", on_drop=lambda: None),
+            clock=time.time,
+            on_outcome=lambda states: seen.append(dict(states)),
+            on_write=lambda: None,
+        )
+        running = asyncio.create_task(writer.run())
+        tiers = {key: structs.replace(tier, key=key) for tier in TIERS for key in [Key(product.name, tier.key.name)]}
+        writer.offer(Snapshot(tiers=tiers, namespaces={product.name: {}}))
+        try:
+            await wait_for_async(lambda: asyncio.sleep(0, seen), "the writer has tried")
+        finally:
+            running.cancel()
+    assert seen[-1] == {product.name: "not_ours"}
+    stands = resource(product)
+    assert stands["spec"] == foreign()["spec"]
+    assert stands["metadata"]["labels"] == {"team": "media"}
+    assert "annotations" not in stands["metadata"]
 
 
 def test_a_kind_that_comes_later_is_found_also_one_without_metadata(
