@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags check format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,10 @@ cover: setup ## the tests of the decisions take every branch of decide/ (a minut
 
 bench-decisions: setup ## controllers compared in every scenario, into benchmarks/results (half an hour of processor time; ARGS="--quick")
 	@$(BIN)/python benchmarks/decisions.py $(ARGS)
+
+bench-flags: setup ## the flag server's figures beside their references, into benchmarks/results (10 minutes; needs wrk; ARGS="--quick")
+	@$(BIN)/brownout-localcluster build
+	@$(BIN)/python benchmarks/flags.py $(ARGS)
 
 check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
 	@$(BIN)/ruff format --check .

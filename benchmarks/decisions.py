@@ -99,7 +99,16 @@ def compared(args: argparse.Namespace) -> int:
             tuned = tune(names, load(list(TUNED_ON)), traces=args.traces, jobs=args.jobs, progress=progress)
     with stages.stage("comparing") as progress:
         field = entrants(names, {name: one.parameters for name, one in tuned.items()})
-        results = compare(scenarios, field, seeds, traces=args.traces, jobs=args.jobs, keep=seeds[0], progress=progress)
+        results = compare(
+            scenarios,
+            field,
+            seeds,
+            traces=args.traces,
+            jobs=args.jobs,
+            keep=seeds[0],
+            progress=progress,
+            seeds_of={one.name: seeds[:DAY_SEEDS] for one in scenarios if one.seconds >= DAY},
+        )
     with stages.stage("FIFO, and no restarts") as progress:
         variants = [fifo(one) for one in scenarios if number(one) in FIFO_TOO]
         variants += [unrestarted(one) for one in scenarios if number(one) == "S8"]

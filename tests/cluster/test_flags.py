@@ -1,18 +1,23 @@
 """The flag server against a real API server: what is patched there is what stock clients see, and its absence changes nothing."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from playwright.sync_api import Browser
 
 from brownout.api.schema import API_VERSION
 from brownout_localcluster import LocalCluster
+from browser.chromium import Tabs, chromium
+from browser.javascript import NodeClient, WebClient, build, node_client, site, web_client
 from flags.process import Client, FlagServer, flag_server, in_process_client, ofrep_client
 from support.cluster import Namespace, fresh_namespace
 from support.operator import install_kinds
 from support.waiting import holds_for, wait_for
+
+AnyClient = Client | NodeClient | WebClient
 
 KEY = "image-generation"
 OLD = {"plan": "free", "accountCreatedAt": 1_500_000_000, "targetingKey": "old"}
@@ -77,20 +82,45 @@ def product(kinds: LocalCluster, namespace: Namespace) -> Namespace:
 @pytest.fixture
 def server(product: Namespace, tmp_path: Path) -> Iterator[FlagServer]:
     with flag_server(
-        kubeconfig=product.cluster.kubeconfig, snapshot_dir=tmp_path, namespaces=[product.name]
+        kubeconfig=product.cluster.kubeconfig,
+        snapshot_dir=tmp_path,
+        namespaces=[product.name],
+        options=["--cors-origin=*", "--notice-spread=1"],
     ) as running:
         wait_for(lambda: running.ask("/readyz")[1]["synced"], "the flag server has heard the API server")
         yield running
 
 
+class JavaScript(NamedTuple):
+    """What the JavaScript clients run in: their bundles, a browser, and the origin of a page with one of them."""
+
+    built: Path
+    browser: Browser
+    origin: str
+
+
+@pytest.fixture(scope="module")
+def javascript(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JavaScript]:
+    built = build(tmp_path_factory.mktemp("stock-clients"))
+    with chromium() as browser, site(built) as origin:
+        yield JavaScript(built, browser, origin)
+
+
 @pytest.fixture
-def clients(server: FlagServer, product: Namespace) -> Iterator[list[Client]]:
-    """The Python OFREP provider and the Python flagd provider."""
-    with ofrep_client(server, product.name) as ofrep, in_process_client(server, product.name) as in_process:
-        yield [ofrep, in_process]
+def clients(server: FlagServer, product: Namespace, javascript: JavaScript) -> Iterator[list[AnyClient]]:
+    """The OFREP providers of Python, of Node and, in a real Chromium, of the browser; and the Python flagd provider."""
+    base_url = f"{server.url}/{product.name}"
+    tabs = Tabs(javascript.browser)
+    with (
+        ofrep_client(server, product.name) as ofrep,
+        in_process_client(server, product.name) as in_process,
+        node_client(javascript.built, base_url) as node,
+        closing(tabs),
+    ):
+        yield [ofrep, in_process, node, web_client(tabs, javascript.origin, base_url)]
 
 
-def all_see(clients: list[Client], variant: str, **user: Any) -> None:
+def all_see(clients: list[AnyClient], variant: str, **user: Any) -> None:
     seen = wait_for(
         lambda: {client.variant(KEY, **user) for client in clients} == {variant},
         f"every client sees {variant}",
@@ -99,7 +129,7 @@ def all_see(clients: list[Client], variant: str, **user: Any) -> None:
     assert seen
 
 
-def test_a_flip_and_its_restoration_reach_both_clients(product: Namespace, clients: list[Client]) -> None:
+def test_a_flip_and_its_restoration_reach_every_client(product: Namespace, clients: list[AnyClient]) -> None:
     all_see(clients, "full", **OLD)
     shed(product, "denied", cohort="new-accounts")
     all_see(clients, "denied_new_accounts", **NEW)
@@ -114,7 +144,7 @@ def test_a_flip_and_its_restoration_reach_both_clients(product: Namespace, clien
 
 
 def test_an_upgraded_user_gets_the_new_tier_at_once(
-    product: Namespace, server: FlagServer, clients: list[Client]
+    product: Namespace, server: FlagServer, clients: list[AnyClient]
 ) -> None:
     shed(product, "denied")
     all_see(clients, "denied_capacity", **OLD)
@@ -125,7 +155,7 @@ def test_an_upgraded_user_gets_the_new_tier_at_once(
     all_see(clients, "full", **{**OLD, "plan": "pro"})
 
 
-def test_an_override_starts_and_ends_with_its_object(product: Namespace, clients: list[Client]) -> None:
+def test_an_override_starts_and_ends_with_its_object(product: Namespace, clients: list[AnyClient]) -> None:
     all_see(clients, "full", **OLD)
     product.create(
         {
@@ -146,7 +176,7 @@ def test_an_override_starts_and_ends_with_its_object(product: Namespace, clients
 
 
 def test_clients_are_served_without_the_api_server_and_through_a_restart(
-    product: Namespace, server: FlagServer, clients: list[Client]
+    product: Namespace, server: FlagServer, clients: list[AnyClient]
 ) -> None:
     shed(product, "lite")
     all_see(clients, "lite", **OLD)
@@ -171,7 +201,7 @@ def test_clients_are_served_without_the_api_server_and_through_a_restart(
     assert server.metric("brownout_flags_sync_age_seconds") >= 0
 
 
-def test_an_api_server_that_hangs_changes_nothing(product: Namespace, clients: list[Client]) -> None:
+def test_an_api_server_that_hangs_changes_nothing(product: Namespace, clients: list[AnyClient]) -> None:
     shed(product, "lite")
     all_see(clients, "lite", **OLD)
     api_server = product.cluster.component("kube-apiserver")
@@ -185,7 +215,7 @@ def test_an_api_server_that_hangs_changes_nothing(product: Namespace, clients: l
 
 
 def test_policies_that_all_vanish_at_once_go_on_being_served(
-    product: Namespace, server: FlagServer, clients: list[Client]
+    product: Namespace, server: FlagServer, clients: list[AnyClient]
 ) -> None:
     product.create(policy("chat"))
     shed(product, "denied")
@@ -200,7 +230,7 @@ def test_policies_that_all_vanish_at_once_go_on_being_served(
     all_see(clients, "full", **OLD)
 
 
-def test_a_policy_that_is_deleted_alone_is_gone_from_every_client(product: Namespace, clients: list[Client]) -> None:
+def test_a_policy_that_is_deleted_alone_is_gone_from_every_client(product: Namespace, clients: list[AnyClient]) -> None:
     product.create(policy("chat"))
     wait_for(lambda: {client.variant("chat", **OLD) for client in clients} == {"full"}, "chat is served")
     product.delete(API_VERSION, "FeaturePolicy", "chat")

@@ -172,9 +172,14 @@ def test_who_does_not_read_is_dropped_and_delays_nobody(monkeypatch: pytest.Monk
 
 def test_a_silent_stream_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("brownout.flags.notices.HEARTBEAT_SECONDS", 1)
-    with hosted(WELL) as server, stream(server, EVENTS) as listening:
+    with hosted(WELL) as server, stream(server, where_to_listen(server)) as listening:
         wait_for(lambda: listening.comments >= 2, "comments come", seconds=5)
         assert listening.events == []
+
+
+def test_who_does_not_say_what_it_has_is_told_at_once() -> None:
+    with hosted(WELL) as server, stream(server, EVENTS) as listening:
+        listening.wait_for(1)
 
 
 def test_a_stream_that_is_left_is_forgotten_at_once() -> None:

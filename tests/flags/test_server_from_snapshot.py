@@ -148,8 +148,10 @@ def test_an_unknown_flag_is_a_404_in_the_shape_of_ofrep(server: FlagServer) -> N
     [
         (b"{", "PARSE_ERROR", "body"),
         (b"\xff\xfe", "PARSE_ERROR", "body"),
-        (b'{"context": {"a": NaN}}', "PARSE_ERROR", "body"),
-        (b'{"context": {"a": 1e999}}', "PARSE_ERROR", "body"),
+        (b'{"context": {"a": NaN}}', "PARSE_ERROR", "context.a"),
+        (b'{"context": {"a": 1e999}}', "PARSE_ERROR", "context.a"),
+        (b'{"context": {"plan": "free", "plan": "pro"}}', "INVALID_CONTEXT", "context.plan"),
+        (rb'{"context": {"a": "\ud800"}}', "PARSE_ERROR", "context.a"),
         (b"[" * 60_000, "PARSE_ERROR", "body"),
         (b"[]", "PARSE_ERROR", "body"),
         (b'"context"', "PARSE_ERROR", "body"),
@@ -196,7 +198,7 @@ def test_another_user_never_gets_a_304_for_somebody_elses_answer(server: FlagSer
 
 
 def test_the_selector_may_be_in_the_header_or_in_the_request(sync: sync_pb2_grpc.FlagSyncServiceStub) -> None:
-    for selector in (NAMESPACE, f"flagSetId={NAMESPACE}", ""):
+    for selector in (NAMESPACE, f"flagSetId={NAMESPACE}", f"source={NAMESPACE}", ""):
         in_request = sync.FetchAllFlags(sync_pb2.FetchAllFlagsRequest(selector=selector), timeout=5)
         in_header = sync.FetchAllFlags(
             sync_pb2.FetchAllFlagsRequest(), metadata=(("flagd-selector", selector),), timeout=5
@@ -216,7 +218,10 @@ def test_metadata_needs_no_selector(sync: sync_pb2_grpc.FlagSyncServiceStub) -> 
     assert sync.GetMetadata(sync_pb2.GetMetadataRequest(), timeout=5).HasField("metadata")
 
 
-@pytest.mark.parametrize("selector", ["../etc", "a b", "flagSetId=", "source=x"])
+@pytest.mark.parametrize(
+    "selector",
+    ["../etc", "a b", "flagSetId=", "source=./flags.json", "tier=free", f"flagSetId={NAMESPACE},source={NAMESPACE}"],
+)
 def test_a_selector_that_names_no_namespace_is_an_error_that_says_what_to_write(
     sync: sync_pb2_grpc.FlagSyncServiceStub, selector: str
 ) -> None:
@@ -356,3 +361,18 @@ def test_without_a_cluster_the_command_says_what_to_set(
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["flags", "serve"]) == 2
     assert "set KUBECONFIG" in capsys.readouterr().err
+
+
+def test_a_percentage_is_of_the_same_users_in_every_protocol(disk: Disk) -> None:
+    disk.keep(policy(cells=[cell("free", "full", 40)]))
+    with (
+        flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots) as server,
+        ofrep_client(server, NAMESPACE) as ofrep,
+        in_process_client(server, NAMESPACE) as in_process,
+    ):
+        users = [
+            {**FREE, "targetingKey": key} for key in (*(f"user-{n}" for n in range(100)), "ä", "名前", "😀", "x" * 70)
+        ]
+        served = [ofrep.variant(KEY, **user) for user in users]
+        assert served == [in_process.variant(KEY, **user) for user in users]
+        assert {"full", "lite"} == set(served)

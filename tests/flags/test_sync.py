@@ -15,6 +15,7 @@ from brownout.flags.metrics import Metrics
 from brownout.flags.render import FlagSet, render
 from brownout.flags.sync import OPTIONS, FlagSync
 from flags.builders import NAMESPACE, TIERS, policy
+from support.waiting import wait_for
 
 Stub = Any
 WITHIN = 10.0
@@ -29,7 +30,7 @@ def flag_set(version: int, *, namespace: str = NAMESPACE, kilobytes: int = 0) ->
 async def served(board: Board) -> AsyncIterator[str]:
     """The address of a server that serves this board."""
     server = grpc.aio.server(options=OPTIONS)
-    sync_pb2_grpc.add_FlagSyncServiceServicer_to_server(FlagSync(board, Metrics()), server)
+    FlagSync(board, Metrics()).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
@@ -83,6 +84,49 @@ async def test_a_slow_reader_delays_nobody_and_gets_the_newest_and_no_backlog() 
         while await next_set(slow) != flag_set(last, kilobytes=200).document:
             seen += 1
         assert seen < last / 2, "what a slow reader gets is what the connection had room for, then the newest"
+
+
+async def test_readers_that_never_read_keep_nobody_waiting() -> None:
+    board, stuck = Board(), 100
+    board.publish(flag_set(0, kilobytes=200))
+    async with served(board) as address, stub(address) as stuck_client, stub(address) as fast_client:
+        unread = [stuck_client.SyncFlags(sync_pb2.SyncFlagsRequest(selector=NAMESPACE)) for _ in range(stuck)]
+        for stream in unread:
+            await stream.initial_metadata()
+        fast = fast_client.SyncFlags(sync_pb2.SyncFlagsRequest(selector=NAMESPACE))
+        await next_set(fast)
+        for version in range(1, 11):
+            document = flag_set(version, kilobytes=200).document
+            board.publish(flag_set(version, kilobytes=200))
+            assert await next_set(fast) == document
+        for stream in unread:
+            stream.cancel()
+
+
+async def test_a_thousand_streams_all_get_a_flip() -> None:
+    board, streams = Board(), 1_000
+    board.publish(flag_set(0))
+    async with served(board) as address, stub(address) as client:
+        opened = [client.SyncFlags(sync_pb2.SyncFlagsRequest(selector=NAMESPACE)) for _ in range(streams)]
+        for stream in opened:
+            await next_set(stream)
+        assert len(board.waves(NAMESPACE)) == streams
+        board.publish(flag_set(1))
+        received = await asyncio.gather(*(next_set(stream) for stream in opened))
+        assert set(received) == {flag_set(1).document}
+        for stream in opened:
+            stream.cancel()
+
+
+async def test_streams_that_ended_are_forgotten() -> None:
+    board = Board()
+    board.publish(flag_set(0))
+    async with served(board) as address, stub(address) as client:
+        for _ in range(20):
+            stream = client.SyncFlags(sync_pb2.SyncFlagsRequest(selector=NAMESPACE))
+            await next_set(stream)
+            stream.cancel()
+        await asyncio.to_thread(wait_for, lambda: len(board.waves(NAMESPACE)) == 0, "nobody waits any more")
 
 
 async def test_who_asks_before_the_namespaces_are_known_waits() -> None:

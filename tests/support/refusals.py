@@ -141,6 +141,12 @@ RULES = (
         "values are for In and NotIn; remove them, or write operator: In",
     ),
     Refusal(
+        "a_test_of_what_evaluators_add",
+        TIER,
+        {"spec.match": [{"key": "$flagd.timestamp", "operator": "Exists"}]},
+        "$flagd is what evaluators add to a context; write an attribute of the user, such as key: plan",
+    ),
+    Refusal(
         "younger_than_nothing",
         TIER,
         {"spec.cohorts[0].match[0].seconds": ABSENT},

@@ -81,3 +81,34 @@ startupProbe:
   periodSeconds: 1
   failureThreshold: 60
 {{- end -}}
+
+{{- /* The arguments of the flag server that say who may call; the context is flags.auth. */ -}}
+{{- define "brownout.callers" -}}
+{{- if not .trustContext }}
+- --public
+{{- end }}
+{{- if .required }}
+- --require-credentials
+{{- end }}
+{{- if .apiKeys.secretRef.name }}
+- --api-keys=/etc/brownout/api-keys/{{ .apiKeys.secretRef.key }}
+{{- end }}
+{{- with .jwt }}
+{{- if .jwksUrl }}
+- {{ printf "--jwt-jwks=%s" .jwksUrl | quote }}
+- {{ printf "--jwt-issuer=%s" (required "flags.auth.jwt.issuer: is needed with jwksUrl; write whose tokens count" .issuer) | quote }}
+{{- if not .audiences }}{{ fail "flags.auth.jwt.audiences: is needed with jwksUrl; write for whom the tokens have to be" }}{{ end }}
+{{- range .audiences }}
+- {{ printf "--jwt-audience=%s" . | quote }}
+{{- end }}
+{{- range .algorithms }}
+- --jwt-algorithm={{ . }}
+{{- end }}
+- --jwt-leeway={{ .leewaySeconds }}
+- --jwt-refresh={{ .refreshSeconds }}
+{{- with .contextClaim }}
+- {{ printf "--jwt-context-claim=%s" . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}

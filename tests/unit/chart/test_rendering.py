@@ -8,6 +8,9 @@ import yaml
 
 from brownout.api.generate import definition
 from brownout.api.resources import RESOURCES
+from brownout.cli.flags import settings_of
+from brownout.cli.main import parser
+from brownout.flags.callers import CallerSettings
 from brownout_localcluster.charts import render_chart
 from support.examples import REPOSITORY
 
@@ -111,6 +114,62 @@ def test_values_reach_the_pods() -> None:
     assert template["spec"]["imagePullSecrets"] == [{"name": "pull"}]
     assert rendered["Deployment", "brownout-flags"]["spec"]["replicas"] == 3
     assert container(rendered, "brownout-flags")["args"][-1] == "--namespace=media"
+
+
+def serve_arguments(**flags: Any) -> tuple[list[str], dict[str, Any]]:
+    """The arguments of the flag server as its own command line reads them, and the pod."""
+    rendered = render(flags=flags)
+    arguments: list[str] = container(rendered, "brownout-flags")["args"]
+    return arguments, rendered["Deployment", "brownout-flags"]["spec"]["template"]["spec"]
+
+
+def test_a_public_flag_server_is_set_up_by_values_alone() -> None:
+    arguments, pod = serve_arguments(
+        publicUrl="https://flags.example.com",
+        cors={"origins": ["https://app.example.com", "*"]},
+        auth={
+            "trustContext": False,
+            "required": True,
+            "apiKeys": {"secretRef": {"name": "gateways", "key": "api-keys"}},
+            "jwt": {
+                "jwksUrl": "https://id.example.com/jwks.json",
+                "issuer": "https://id.example.com/",
+                "audiences": ["flags"],
+                "contextClaim": "https://example.com/flags",
+            },
+        },
+    )
+    settings = settings_of(parser("flags").parse_args(arguments))
+    assert (settings.public_url, settings.cors_origins) == (
+        "https://flags.example.com",
+        ("https://app.example.com", "*"),
+    )
+    callers = settings.callers
+    assert (callers.trust_context, callers.required) == (False, True)
+    assert callers.tokens is not None
+    assert callers.tokens.algorithms == ("RS256", "ES256", "EdDSA")
+    assert callers.tokens.context_claim == "https://example.com/flags"
+    mounted = {mount["name"]: mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]}
+    assert str(callers.api_keys_file) == f"{mounted['api-keys']}/api-keys"
+    assert {"name": "api-keys", "secret": {"secretName": "gateways"}} in pod["volumes"]
+
+
+def test_by_default_the_flag_server_believes_its_callers_as_inside_a_cluster() -> None:
+    settings = settings_of(parser("flags").parse_args(serve_arguments()[0]))
+    assert settings.callers == CallerSettings()
+    assert (settings.cors_origins, settings.most_event_streams, settings.notice_spread_seconds) == ((), 10_000, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("jwt", "sentence"),
+    [
+        ({"jwksUrl": "https://id/keys"}, "flags.auth.jwt.issuer: is needed"),
+        ({"jwksUrl": "https://id/keys", "issuer": "i"}, "flags.auth.jwt.audiences: is needed"),
+    ],
+)
+def test_keys_without_whose_tokens_count_are_refused_when_installing(jwt: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(Exception, match=sentence):
+        serve_arguments(auth={"jwt": jwt})
 
 
 @pytest.mark.parametrize("name", ["operator", "flags"])

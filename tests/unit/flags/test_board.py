@@ -42,3 +42,16 @@ async def test_who_comes_back_late_finds_the_newest_and_no_backlog() -> None:
     evaluator = board.get(NAMESPACE)
     assert evaluator is not None
     assert evaluator.flag_set == flag_set("denied")
+
+
+async def test_a_namespaces_readers_are_woken_by_its_own_changes_alone() -> None:
+    board = Board()
+    one, other, every = (asyncio.create_task(board.waves(name).wait()) for name in (NAMESPACE, "other", ""))
+    await asyncio.sleep(0)
+    board.publish(flag_set("lite"))
+    async with asyncio.timeout(1):
+        await asyncio.gather(one, every)
+    assert not other.done()
+    board.completed()
+    async with asyncio.timeout(1):
+        await other

@@ -6,127 +6,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brownout.api.override import CellRef
-from brownout.api.policy import CellStatus, TierEntry
-from brownout.api.tier import Cohort, Match
-from brownout.flags.audience import Tier
 from brownout.flags.evaluate import Evaluation, Evaluator
-from brownout.flags.render import render
+from brownout.flags.render import FlagSet, render
 from flags import reading
-from flags.builders import FREE, LISTED, NAMESPACE, PLUS, PRO, TIERS, always, auto, cell, never, override, policy, tier
-
-NOW = time.time()
-COHORTS = ("new-accounts", "unverified")
-NAMES = ("pro", "plus", "free")
-PLANS = ("pro", "plus", "free")
-
-scalars = st.none() | st.booleans() | st.integers(-10, 5_000_000_000) | st.floats(allow_nan=False) | st.text(max_size=5)
-anything = st.recursive(
-    scalars | st.sampled_from(PLANS),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
-)
-ages = st.integers(0, 2_000_000).map(lambda seconds: int(NOW) - seconds * 7 - 3)
-keys = st.sampled_from([f"user-{number}" for number in range(200)])
-contexts = st.fixed_dictionaries(
-    {"plan": st.sampled_from(PLANS), "accountCreatedAt": ages, "targetingKey": keys},
-    optional={"verified": st.sampled_from(["yes", "no"])},
-)
-strange_contexts = st.fixed_dictionaries(
-    {},
-    optional={"plan": anything, "accountCreatedAt": ages | anything, "verified": anything, "targetingKey": st.text()},
-)
-heavy_users = st.builds(
-    lambda user, key: {**user, "targetingKey": key}, contexts, st.sampled_from(["user-0", "user-1"])
-)
-users = contexts | strange_contexts | heavy_users
-matches = st.one_of(
-    st.builds(
-        lambda operator, values: Match(key="plan", operator=operator, values=values),
-        st.sampled_from(["In", "NotIn"]),
-        st.lists(st.sampled_from(PLANS), min_size=1, max_size=2).map(tuple),
-    ),
-    st.builds(lambda operator: Match(key="verified", operator=operator), st.sampled_from(["Exists", "DoesNotExist"])),
-    st.builds(
-        lambda operator, seconds: Match(key="accountCreatedAt", operator=operator, seconds=seconds),
-        st.sampled_from(["YoungerThan", "OlderThan"]),
-        st.integers(1, 10_000_000),
-    ),
-)
-
-
-def some_cohort(name: str) -> st.SearchStrategy[Cohort]:
-    return st.lists(matches, min_size=1, max_size=2).map(lambda found: Cohort(name=name, match=tuple(found)))
-
-
-cohorts = st.permutations(COHORTS).flatmap(lambda names: st.tuples(*(some_cohort(name) for name in names))) | st.just(
-    ()
-)
-
-
-def some_tier(name: str) -> st.SearchStrategy[Tier]:
-    return st.builds(
-        lambda priority, found, parts: tier(name, priority, *found, cohorts=parts),
-        st.integers(0, 3),
-        st.lists(matches, max_size=2),
-        cohorts,
-    )
-
-
-def some_entry(name: str) -> st.SearchStrategy[list[TierEntry]]:
-    return st.sampled_from(
-        [[auto(name)], [auto(name, "lite")], [auto(name, "full")], [always(name)], [never(name)], []]
-    )
-
-
-def some_cell(name: str, cohort: str) -> st.SearchStrategy[CellStatus]:
-    variants = st.sampled_from(["full", "lite", "denied", "gone"])
-    return st.builds(
-        lambda variant, percent: cell(name, variant, percent, cohort=cohort), variants, st.integers(0, 100)
-    )
-
-
-tiers = st.tuples(*(some_tier(name) for name in NAMES)) | st.sampled_from([TIERS, ()])
-entries = st.tuples(*(some_entry(name) for name in NAMES)).map(
-    lambda found: [entry for some in found for entry in some]
-)
-held_users = st.lists(
-    st.builds(
-        lambda name, cohort, user, variant: cell(name, variant, cohort=cohort, user=user),
-        st.sampled_from(NAMES),
-        st.sampled_from(["", *COHORTS]),
-        st.sampled_from(["user-0", "user-1", "user-2"]),
-        st.sampled_from(["full", "lite", "denied", "gone"]),
-    ),
-    max_size=6,
-    unique_by=lambda line: (line.tier, line.cohort, line.user),
-).map(tuple)
-some_cells = st.tuples(*(some_cell(name, cohort) for name in NAMES for cohort in ("", *COHORTS))).flatmap(
-    lambda found: st.sampled_from([found, found, found[2:], ()])
-)
-cells = st.builds(lambda lines, held: (*lines, *held), some_cells, st.just(()) | held_users)
-policies = st.builds(
-    lambda mode, found, sits: policy(mode=mode, tiers=found, cells=sits),
-    st.sampled_from(["Auto", "Auto", "Paused", "Advise"]),
-    entries,
-    cells,
-)
-overrides = st.lists(
-    st.builds(
-        lambda variant, found, year, age, name: override(
-            name, variant=variant, cells=found, expires=f"{year}-01-01T00:00:00Z", created_at=NOW - age
-        ),
-        st.sampled_from(["full", "lite", "denied", "gone"]),
-        st.lists(
-            st.builds(CellRef, tier=st.sampled_from(NAMES), cohort=st.none() | st.sampled_from(COHORTS)), max_size=2
-        ),
-        st.sampled_from([2020, 2020, 2099]),
-        st.integers(0, 1_000_000),
-        st.sampled_from(["a", "b", "c"]),
-    ),
-    max_size=3,
-    unique_by=lambda word: word.key,
-)
+from flags.builders import FREE, LISTED, NAMESPACE, PLUS, PRO, TIERS, auto, cell, policy
+from flags.random_flags import NOW, cells, overrides, policies, scalars, tiers, users
 
 
 def variant(evaluator: Evaluator, context: dict[str, Any]) -> str:
@@ -191,3 +75,20 @@ def test_a_percentage_is_sticky_whatever_else_the_context_says(user: str, percen
     )
     known = {"plan": "plus", "targetingKey": user}
     assert variant(evaluator, {**others, **known}) == variant(evaluator, known)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    one=st.tuples(policies, tiers, overrides),
+    other=st.tuples(policies, tiers, overrides),
+    ends=st.integers(0, 1_000_000),
+)
+def test_what_was_rendered_before_changes_nothing(one: Any, other: Any, ends: int) -> None:
+    def rendered(what: Any, now: float, before: FlagSet | None = None) -> FlagSet:
+        found, known, words = what
+        return render(NAMESPACE, policies=[found], tiers=known, overrides=words, now=now, before=before)
+
+    before = rendered(one, NOW)
+    for what, now in ((other, NOW), (one, NOW + ends)):
+        onwards, anew = rendered(what, now, before), rendered(what, now)
+        assert (onwards.document, onwards.version, onwards.changes_at) == (anew.document, anew.version, anew.changes_at)

@@ -16,6 +16,11 @@ class Match(Object, frozen=True, kw_only=True):
 
     rules: ClassVar = (
         Rule(
+            r"!self.key.matches('^[$]flagd([.]|$)')",
+            "$flagd is what evaluators add to a context; write an attribute of the user, such as key: plan",
+            ".key",
+        ),
+        Rule(
             "!(self.operator in ['In', 'NotIn']) || (has(self.values) && size(self.values) > 0)",
             "In and NotIn need values; write values: [free]",
         ),

@@ -138,7 +138,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("brownout flags serve: no cluster is named; set KUBECONFIG, or run it as a pod", file=sys.stderr)
         return 2
     try:
-        settings = _settings(arguments)
+        settings = settings_of(arguments)
     except ValueError as error:
         print(f"brownout flags serve: {error}", file=sys.stderr)
         return 2
@@ -154,7 +154,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _settings(arguments: argparse.Namespace) -> "Settings":
+def settings_of(arguments: argparse.Namespace) -> "Settings":
     """What the command line says. Raises ValueError where that cannot be."""
     from brownout.flags.callers import CallerSettings
     from brownout.flags.cors import checked

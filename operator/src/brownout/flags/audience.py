@@ -65,11 +65,12 @@ def _first_of(branches: list[tuple[Logic, Logic]], otherwise: Logic) -> Logic:
 
 
 def _all_of(matches: Iterable[Match]) -> Logic:
-    tests = [_test(match) for match in matches]
+    tests = [test_of(match) for match in matches]
     return tests[0] if len(tests) == 1 else {"and": tests}
 
 
-def _test(match: Match) -> Logic:
+def test_of(match: Match) -> Logic:
+    """One test on one attribute as JsonLogic."""
     attribute = {"var": match.key}
     match match.operator:
         case "In":

@@ -151,7 +151,7 @@ class Notices:
         self._subscribers.setdefault(subscriber.namespace, set()).add(subscriber)
         self._beats[self._count % HEARTBEAT_SECONDS].add(subscriber)
         newest = self.latest(subscriber.namespace)
-        if newest is not None and subscriber.known and subscriber.known != newest.version:
+        if newest is not None and subscriber.known != newest.version:
             self._tell(subscriber, newest)
 
     def leave(self, subscriber: Subscriber) -> None:

@@ -112,7 +112,7 @@ class Ofrep:
         found = evaluator.evaluate(key, context)
         if isinstance(found, Failure):
             return _answer(404 if found.error_code == NOT_FOUND else 400, found, outcome=found.error_code)
-        return _answer(200, found)
+        return _answer(200, found.content)
 
     def _bulk(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
         sent = parse(body)
@@ -121,14 +121,15 @@ class Ofrep:
         if isinstance(evaluator, Answer):
             return evaluator
         version = evaluator.flag_set.version
-        content = msgspec.json.encode({"flags": evaluator.evaluate_all(context), "metadata": evaluator.metadata})
+        answers = evaluator.evaluate_all(context)
         asked = body if context is sent else msgspec.json.encode(context)
-        etag = f'"{hashlib.sha256(asked + SEPARATOR + content).hexdigest()[:32]}"'
+        told = SEPARATOR.join((version.encode(), answers.identity, asked))
+        etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
         told_of = _version(request)
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
             return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
         streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
-        return _answer(200, b'{"eventStreams":%b,%b' % (streams, content[1:]), headers={"ETag": etag})
+        return _answer(200, b'{"eventStreams":%b,%b' % (streams, answers.content[1:]), headers={"ETag": etag})
 
     async def _catch_up(self, request: web.Request) -> None:
         """Wait, though not for long, for the version that the client was told of, if this server has never had it.

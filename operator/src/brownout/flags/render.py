@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from brownout.api.override import ends_at
+from brownout.api.resources import Key
 from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
 from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
 from brownout.flags.depths import Depths, depths
@@ -23,50 +24,94 @@ NOBODY = "nobody"
 """The audience where a namespace has no tiers."""
 
 
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A policy's flag as JSON and how far down its cells are, and what both were made from."""
+
+    policy: Policy
+    tiers: tuple[Tier, ...]
+    overrides: list[Override]
+    content: bytes
+    depths: Depths
+
+
 class FlagSet(msgspec.Struct, frozen=True, kw_only=True):
     """A namespace's flags.
 
-    document: JSON in flagd's format. version: a hash of its content. changes_at: Unix seconds at which the same objects make
-    another set, because an override ends; None where none is in force. depths: how far down each cell is, to tell whom a newer
-    set takes something from.
+    document: JSON in flagd's format. version: a hash of its content. flags: each flag's part of the document, by key. metadata:
+    the set's own. changes_at: Unix seconds at which the same objects make another set, because an override ends; None where none
+    is in force. depths: how far down each cell is, to tell whom a newer set takes something from. parts: by policy, what a
+    rendering after this one need not do again.
     """
 
     namespace: str
     document: str
     version: str
+    flags: dict[str, bytes]
+    metadata: dict[str, Any]
     changes_at: float | None = None
     depths: Depths = {}
+    parts: dict[Key, Part] = {}
 
 
 def render(
-    namespace: str, *, policies: Iterable[Policy], tiers: Iterable[Tier], overrides: Iterable[Override], now: float
+    namespace: str,
+    *,
+    policies: Iterable[Policy],
+    tiers: Iterable[Tier],
+    overrides: Iterable[Override],
+    now: float,
+    before: FlagSet | None = None,
 ) -> FlagSet:
     """The flag set of a namespace at `now` (Unix seconds).
 
-    Where two policies claim a flag key the older one keeps it. A policy cannot claim the reserved key.
+    Where two policies claim a flag key the older one keeps it. A policy cannot claim the reserved key. `before` is a set that
+    was rendered earlier: it changes nothing of the result, only the time that it takes.
     """
     known_tiers = in_order(tiers)
     standing = in_force(overrides, now)
+    flags = {AUDIENCE: _canonical(_audience_flag(known_tiers))}
     cells: dict[tuple[str, ...], int] = {}
-    flags: dict[str, Any] = {AUDIENCE: _audience_flag(known_tiers)}
+    parts: dict[Key, Part] = {}
     for policy in sorted(policies, key=lambda policy: (policy.created_at, policy.key.name)):
         words = [override for override in standing if override.spec.policy_ref.name == policy.key.name]
+        known = before.parts.get(policy.key) if before is not None else None
+        part = parts[policy.key] = _part(policy, known_tiers, words, known)
         if policy.spec.flag_key not in flags:
-            flags[policy.spec.flag_key] = _feature_flag(policy, known_tiers, words)
-            cells |= depths(policy.spec.flag_key, policy, known_tiers, words)
-    content = {"flags": flags, "metadata": {"flagSetId": namespace}}
-    version = hashlib.sha256(_canonical(content)).hexdigest()[:16]
-    content["metadata"]["version"] = version
+            flags[policy.spec.flag_key] = part.content
+            cells |= part.depths
+    by_key = b",".join(_canonical(key) + b":" + flags[key] for key in sorted(flags))
+    metadata = {"flagSetId": namespace}
+    version = hashlib.sha256(_document(by_key, metadata)).hexdigest()[:16]
+    metadata["version"] = version
     return FlagSet(
         namespace=namespace,
-        document=_canonical(content).decode(),
+        document=_document(by_key, metadata).decode(),
         version=version,
+        flags=flags,
+        metadata=metadata,
         changes_at=min((ends_at(word.spec, created_at=word.created_at) for word in standing), default=None),
         depths=cells,
+        parts=parts,
     )
 
 
-def _canonical(content: dict[str, Any]) -> bytes:
+def _part(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Override], known: Part | None) -> Part:
+    if known is not None and (known.policy, known.tiers, known.overrides) == (policy, tiers, overrides):
+        return known
+    return Part(
+        policy=policy,
+        tiers=tiers,
+        overrides=overrides,
+        content=_canonical(_feature_flag(policy, tiers, overrides)),
+        depths=depths(policy.spec.flag_key, policy, tiers, overrides),
+    )
+
+
+def _document(flags: bytes, metadata: dict[str, str]) -> bytes:
+    return b'{"flags":{' + flags + b'},"metadata":' + _canonical(metadata) + b"}"
+
+
+def _canonical(content: Any) -> bytes:
     return msgspec.json.encode(content, order="deterministic")
 
 
@@ -74,7 +119,7 @@ def _feature_flag(policy: Policy, tiers: tuple[Tier, ...], overrides: list[Overr
     def outcome(tier: Tier, cohort: str) -> Logic:
         share = serve(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
         alone = held_back(policy, tier=tier.key.name, cohort=cohort, overrides=overrides)
-        return _except(alone, _split(share, policy.spec.flag_key))
+        return _except(alone, split(share, policy.spec.flag_key))
 
     variants = {variant.name: variant.value for variant in policy.spec.variants}
     last = policy.spec.variants[-1]
@@ -109,7 +154,7 @@ def _flag(variants: dict[str, Any], rule: Logic | None, *, otherwise: str, metad
     return flag
 
 
-def _split(share: Share, flag_key: str) -> Logic:
+def split(share: Share, flag_key: str) -> Logic:
     """A share as JsonLogic: sticky by `targetingKey`, and the better variant first.
 
     `fractional` hands out the hash space in the order of its buckets. With the better variant in front a higher percentage
@@ -130,11 +175,11 @@ def _except(alone: dict[Share, list[str]], rest: Logic) -> Logic:
     """
     if not alone:
         return rest
-    tests = [({"in": [{"var": "targetingKey"}, users]}, _by_the_second(share)) for share, users in alone.items()]
+    tests = [({"in": [{"var": "targetingKey"}, users]}, by_the_second(share)) for share, users in alone.items()]
     return {"if": [*(part for test in tests for part in test), rest]}
 
 
-def _by_the_second(share: Share) -> Logic:
+def by_the_second(share: Share) -> Logic:
     """A share of one user as JsonLogic: of whoever asks twenty times a second everybody else's percentage is all or nothing.
 
     Every evaluation looks at the clock, so what is asked in one second has one answer. `cells.TURN_SECONDS` says which seconds.

@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
 from collections.abc import AsyncIterator
 
 import grpc
-from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2_grpc
 
 from brownout.flags.board import Board
 from brownout.flags.http import application, serve_http
@@ -28,6 +28,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _allow_open_files()
     board, metrics = Board(), Metrics()
     service = Service(
         board=board,
@@ -44,6 +45,12 @@ async def serve(settings: Settings) -> None:
     ):
         await stop.wait()
         log.info("stopping")
+
+
+def _allow_open_files() -> None:
+    """As many as the process may have: every stream is one, and the usual limit (1,024) is for programs that use select()."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 @contextlib.asynccontextmanager
@@ -74,7 +81,7 @@ def _never_silently(task: asyncio.Task[None]) -> None:
 @contextlib.asynccontextmanager
 async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIterator[None]:
     server = grpc.aio.server(options=OPTIONS)
-    sync_pb2_grpc.add_FlagSyncServiceServicer_to_server(FlagSync(board, metrics), server)
+    FlagSync(board, metrics).add_to(server)
     try:
         port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
     except RuntimeError as error:

@@ -146,6 +146,7 @@ class Service:
         before, changes_at = self._rendered.get(namespace, (None, None))
         if before == objects and (changes_at is None or now < changes_at):
             return changes_at
+        served = self.board.get(namespace)
         try:
             flag_set = render(
                 namespace,
@@ -153,6 +154,7 @@ class Service:
                 tiers=objects[USER_TIER.plural],
                 overrides=objects[FEATURE_OVERRIDE.plural],
                 now=now,
+                before=served.flag_set if served is not None else None,
             )
             changed = self.board.publish(flag_set)
         except Exception:  # one namespace's trouble is not another's, and the last good set goes on being served

@@ -6,20 +6,22 @@ step with the other replicas, and to go on. The client is made anew after a fail
 """
 
 import asyncio
+import importlib
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import aiohttp
 import msgspec
-from kubernetes.aio import client, config
-from kubernetes.aio.client.exceptions import ApiException
 
 from brownout.api.resources import InvalidObject, Key, Stored, decode
 from brownout.api.schema import GROUP, VERSION, Resource
+
+if TYPE_CHECKING:
+    from kubernetes.aio import client
 
 RENEW_SECONDS = 60
 SHORTEST_WATCH_SECONDS = 1.0
@@ -51,15 +53,27 @@ class Listener(Protocol):
     def lost(self, part: Part, reason: str) -> None: ...
 
 
+class RefusedError(Exception):
+    """The API server answered, and not with what was asked for."""
+
+    def __init__(self, status: int | None, reason: str | None) -> None:
+        super().__init__(f"{status} {reason}")
+
+
 class ExpiredError(Exception):
     """The API server no longer has this resourceVersion."""
 
 
-async def connect(kubeconfig: str | None) -> client.ApiClient:
+async def connect(kubeconfig: str | None) -> "client.ApiClient":
     """A client from a kubeconfig, or from inside the cluster where none is given.
+
+    The client's library takes longer to import than everything else here together. It is imported when it is needed and in a
+    thread, so that a server that has a snapshot answers meanwhile.
 
     Raises kubernetes.aio.config.ConfigException where there is neither, or what is there cannot be read.
     """
+    library = await asyncio.to_thread(importlib.import_module, "kubernetes.aio")
+    client, config = library.client, library.config
     configuration = client.Configuration()
     if kubeconfig:
         await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
@@ -84,7 +98,7 @@ async def watch(
         pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
 
-async def _follow(part: Part, api: client.ApiClient, listener: Listener) -> AsyncIterator[None]:
+async def _follow(part: Part, api: "client.ApiClient", listener: Listener) -> AsyncIterator[None]:
     """List, then watch, renewing the watch; yields whenever the API server has been heard. Ends where a LIST is needed."""
     version = await _list(part, api, listener)
     yield
@@ -113,20 +127,20 @@ def _tell(part: Part, event: dict[str, Any], listener: Listener) -> None:
             listener.deleted(part, Key(meta.get("namespace", ""), meta["name"]))
 
 
-async def _list(part: Part, api: client.ApiClient, listener: Listener) -> str:
+async def _list(part: Part, api: "client.ApiClient", listener: Listener) -> str:
     async with await _request(part, api) as response:
         if response.status != 200:
-            raise ApiException(status=response.status, reason=response.reason)
+            raise RefusedError(response.status, response.reason)
         body = msgspec.json.decode(await response.read())
     listener.listed(part, [_decoded(part, item) for item in body.get("items", [])])
     version: str = body["metadata"]["resourceVersion"]
     return version
 
 
-async def events(part: Part, api: client.ApiClient, version: str) -> AsyncIterator[dict[str, Any]]:
+async def events(part: Part, api: "client.ApiClient", version: str) -> AsyncIterator[dict[str, Any]]:
     """What has happened since a resourceVersion, bookmarks included, for up to a minute.
 
-    Raises ExpiredError where the API server no longer knows that far back, ApiException where it refuses.
+    Raises ExpiredError where the API server no longer knows that far back, RefusedError where it refuses.
     """
     query = {
         "watch": True,
@@ -139,13 +153,13 @@ async def events(part: Part, api: client.ApiClient, version: str) -> AsyncIterat
         if response.status == 410:
             raise ExpiredError
         if response.status != 200:
-            raise ApiException(status=response.status, reason=response.reason)
+            raise RefusedError(response.status, response.reason)
         async for line in response.content:
             event = msgspec.json.decode(line)
             if event["type"] == "ERROR":
                 if event["object"].get("code") == 410:
                     raise ExpiredError
-                raise ApiException(status=event["object"].get("code"), reason=event["object"].get("message"))
+                raise RefusedError(event["object"].get("code"), event["object"].get("message"))
             yield event
     finally:
         _abort(response)
@@ -158,9 +172,11 @@ def _abort(response: aiohttp.ClientResponse) -> None:
     response.close()
 
 
-async def _request(part: Part, api: client.ApiClient, **query: Any) -> aiohttp.ClientResponse:
+async def _request(part: Part, api: "client.ApiClient", **query: Any) -> aiohttp.ClientResponse:
     """A GET of the collection; its status is still to be looked at, and the body to be read."""
-    objects = client.CustomObjectsApi(api)
+    from kubernetes.aio.client import CustomObjectsApi
+
+    objects = CustomObjectsApi(api)
     what: dict[str, Any] = {
         "group": GROUP,
         "version": VERSION,
@@ -182,6 +198,6 @@ def _decoded(part: Part, body: dict[str, Any]) -> Found:
 
 
 def _sentence(error: Exception) -> str:
-    if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}"
+    if isinstance(error, RefusedError):
+        return str(error)
     return f"{type(error).__name__}: {error}"

@@ -93,16 +93,21 @@ def compare(
     keep: int | None = None,
     ideal: bool = True,
     progress: Progress | None = None,
+    seeds_of: Mapping[str, Sequence[int]] | None = None,
 ) -> list[Results]:
     """All scenarios with all contestants, and O3 beside them, on the same seeds; results in the order of the scenarios.
 
-    `keep`: the seed whose records come with the results. Without `ideal` O3 is left out, and figures that need it are None.
-    ScenarioError where a scenario cannot be run.
+    `seeds_of`: by a scenario's name, its seeds where they are others. `keep`: the seed whose records come with the results. Without
+    `ideal` O3 is left out, and figures that need it are None. ScenarioError where a scenario cannot be run.
     """
     others = tuple(one for one in contestants if one.name != IDEAL)
     field = (Entrant(name=IDEAL), *others) if ideal else others
     longest_first = sorted(scenarios, key=lambda one: -one.seconds / one.tick_seconds)
-    heats = [Heat(one, traces, seed, field, keep=seed == keep) for one in longest_first for seed in seeds]
+    heats = [
+        Heat(one, traces, seed, field, keep=seed == keep)
+        for one in longest_first
+        for seed in (seeds_of or {}).get(one.name, seeds)
+    ]
     found = {
         scenario.name: Results(
             scenario=scenario, bounds=prepared(scenario, traces).bounds, figures={}, besides={}, records={}

@@ -1,0 +1,102 @@
+"""The flag server's figures, each beside its reference in the same run.
+
+    python benchmarks/flags.py [--quick] [--only throughput propagation events cold memory]
+
+Writes benchmarks/results/flags.md and flags.json. It needs `wrk` (Debian has it) for the rates, Go for flagd's evaluator, and
+the local cluster's binaries (`brownout-localcluster build`) for what is measured from a status written.
+"""
+
+import argparse
+import json
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from flag_figures import cold, load, propagation, throughput
+from flag_figures.figure import Figure
+
+RESULTS = Path(__file__).parent / "results"
+VERDICTS = {True: "met", False: "**not met**", None: ""}
+
+
+def machine() -> str:
+    """The processors, the system and the interpreter."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return (
+        f"{models[0] if models else platform.processor()}, {len(models)} processors, {platform.system()}"
+        f" {platform.machine()}, Python {platform.python_version()}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="The flag server's figures, each beside its reference.")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; the results are not kept")
+    parser.add_argument("--only", nargs="+", choices=["throughput", "propagation", "events", "cold", "memory"])
+    args = parser.parse_args()
+    if not load.available() and (args.only is None or "throughput" in args.only):
+        sys.exit(
+            "benchmarks/flags.py: no wrk on the PATH; install it (Debian: apt-get install wrk), or leave throughput out"
+        )
+    few = args.quick
+    parts: dict[str, Callable[[Path], list[Figure]]] = {
+        "throughput": lambda folder: throughput.measure(folder, rounds=2 if few else 9, seconds=2 if few else 5),
+        "propagation": lambda folder: propagation.to_providers(folder, flips=30 if few else 300),
+        "events": lambda folder: propagation.to_streams(
+            folder, streams=1_000 if few else 10_000, flips=3 if few else 10
+        ),
+        "cold": lambda folder: cold.start(folder, times=3 if few else 15),
+        "memory": lambda folder: cold.memory(folder, policies=1_000),
+    }
+    began = time.monotonic()
+    figures: list[Figure] = []
+    for name, part in parts.items():
+        if args.only and name not in args.only:
+            continue
+        print(f"{name} ...", file=sys.stderr, flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            figures += part(Path(folder))
+    minutes = (time.monotonic() - began) / 60
+    _print(figures)
+    if not few and not args.only:
+        _keep(figures, minutes)
+
+
+def _print(figures: list[Figure]) -> None:
+    table = Table("figure", "goal", "measured", "")
+    for figure in figures:
+        table.add_row(figure.name, figure.goal, figure.measured, VERDICTS[figure.met].strip("*"))
+    console = Console(width=160)
+    console.print(machine())
+    console.print(table)
+
+
+def _keep(figures: list[Figure], minutes: float) -> None:
+    lines = [
+        "# The flag server's figures",
+        "",
+        f"{machine()}; {minutes:.0f} minutes. Each server on one core, the load on another. Medians of the rounds, with the least and",
+        "the greatest in brackets; a ratio is the median of the ratios of neighbouring rounds. `make bench-flags` makes this page.",
+        "",
+        "| figure | goal | measured |  |",
+        "| --- | --- | --- | --- |",
+        *(f"| {f.name} | {f.goal} | {f.measured} | {VERDICTS[f.met]} |" for f in figures),
+    ]
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "flags.md").write_text("\n".join(lines) + "\n")
+    content = {"machine": machine(), "minutes": round(minutes, 1), "figures": msgspec.to_builtins(figures)}
+    (RESULTS / "flags.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()
