@@ -65,6 +65,7 @@ def _reserve_at_once(url: str, user: str, names: list[str], gate: "multiprocessi
                 *(opened.reserve(account(user), name, limit=LIMIT, ttl_seconds=LONG) for name in names)
             )
             got = [name for name, entry in zip(names, entries, strict=True) if entry.outcome is Outcome.RESERVED]
+            gate.wait(timeout=30)  # what is given back below would be there for those who still ask
             # Every third fails and is refunded; of the others each is committed by two at once.
             failed, done = got[::3], [name for index, name in enumerate(got) if index % 3]
             await asyncio.gather(

@@ -16,11 +16,12 @@ from redis.exceptions import RedisError
 from brownout.flags.quota.ledger import REMEMBER_SECONDS, Account, Entry, LedgerUnavailableError, Outcome
 
 PREFIX = "brownout:quota"
-ANSWER_SECONDS = 0.5
+ANSWER_SECONDS = 1.0
 """How long Redis may take to answer. Users wait for it."""
 REST_SECONDS = 1.0
 """After a failure Redis is left alone for so long, and nobody waits for it."""
-MAX_IN_FLIGHT = 64
+MAX_IN_FLIGHT = 8
+"""Requests to Redis at a time, from each process: more would only wait for each other, and would be given up sooner on a busy machine."""
 _HEAD = """
 local used, open, ended = KEYS[1], KEYS[2], KEYS[3]
 local id, keep_until = ARGV[1], ARGV[2]
