@@ -196,6 +196,12 @@ RULES = (
         "lowest is for availability Auto; remove it, or write availability: Auto",
     ),
     Refusal(
+        "a_zone_key_for_utc_days",
+        POLICY,
+        {"spec.tiers[2].quota.day": "UTC"},
+        "zoneKey is for day: User; remove it, or write day: User",
+    ),
+    Refusal(
         "a_tier_twice", POLICY, {"spec.tiers[1].tierRef.name": "pro"}, "a tier is listed twice; list each tier once"
     ),
     Refusal(

@@ -60,6 +60,12 @@ env:
     valueFrom: {fieldRef: {fieldPath: metadata.name}}
   - name: POD_NAMESPACE
     valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+  {{- with .values.quotaStorage }}
+  {{- if .secretRef.name }}
+  - name: QUOTA_STORAGE_URL
+    valueFrom: {secretKeyRef: {name: {{ .secretRef.name }}, key: {{ .secretRef.key }}}}
+  {{- end }}
+  {{- end }}
   {{- with .values.env }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

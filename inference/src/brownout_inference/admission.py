@@ -1,5 +1,7 @@
 """The door: every ask passes here once, is counted, judged by the flags, and refused or queued.
 
+Where the user has a quota, a unit of it is reserved before anything is counted: whom the quota refuses is no demand, for no GPU could serve them.
+
 When the flags change, everything that waits is judged again: what is denied now is cancelled and answered at once, what is degraded gets its cheaper work, and
 nobody loses a place. Work that runs is never cut.
 """
@@ -16,6 +18,7 @@ from brownout_inference.engine.scheduler import EngineError, Scheduler
 from brownout_inference.features import Ask, Feature
 from brownout_inference.identity import HeaderError, context_of
 from brownout_inference.metrics import Meters
+from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Verdict
@@ -39,6 +42,7 @@ class Admission:
         self,
         *,
         judge: Judge,
+        quotas: Quotas,
         scheduler: Scheduler,
         meters: Meters,
         clock: Callable[[], float],
@@ -46,18 +50,44 @@ class Admission:
     ) -> None:
         self.phase = Phase.LOADING
         self._judge = judge
+        self._quotas = quotas
         self._scheduler = scheduler
         self._meters = meters
         self._clock = clock
         self._step_seconds = step_seconds
 
-    def admit(self, feature: Feature, ask: Ask, headers: Mapping[str, str], *, stream: bool = False) -> Ticket:
+    async def admit(self, feature: Feature, ask: Ask, headers: Mapping[str, str], *, stream: bool = False) -> Ticket:
         """Queues the ask of the user whom the headers name. Raises RefusedError."""
         try:
             context = context_of(headers)
         except HeaderError as error:
             raise RefusedError(refusal.bad_request(str(error), parameter=error.header)) from error
         verdict = self._judge(feature, context)
+        if verdict.quota is None or self._objection(feature, verdict, headers):
+            return self._queue(feature, ask, headers, context, verdict, None, stream=stream)
+        tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
+        try:
+            unit = await self._quotas.reserve(feature, verdict, context)
+        except RefusedError as refused:
+            self._meters.refused(feature.name, tier, cohort, refused.refusal.reason)
+            raise
+        try:  # the flags may have changed meanwhile
+            return self._queue(feature, ask, headers, context, self._judge(feature, context), unit, stream=stream)
+        except RefusedError:
+            self._quotas.refund(unit)
+            raise
+
+    def _queue(
+        self,
+        feature: Feature,
+        ask: Ask,
+        headers: Mapping[str, str],
+        context: EvaluationContext,
+        verdict: Verdict,
+        unit: Unit | None,
+        *,
+        stream: bool,
+    ) -> Ticket:
         tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
         work = ask.work(feature, verdict.value)
         if work.slots > (most := self._scheduler.max_batch):
@@ -77,6 +107,7 @@ class Admission:
             offered_at=self._clock(),
             outcome=asyncio.get_running_loop().create_future(),
             pieces=asyncio.Queue() if stream else None,
+            unit=unit,
             rejudge=lambda: self._judge(feature, context),
             rework=lambda verdict: ask.work(feature, verdict.value),
             accept_language=headers.get("Accept-Language", ""),
@@ -89,7 +120,22 @@ class Admission:
         return ticket
 
     async def result(self, ticket: Ticket) -> Any:
-        """The engine's answer. Raises RefusedError; a caller that is cancelled gives the ticket's place back."""
+        """The engine's answer. Raises RefusedError; a caller that is cancelled gives the ticket's place back.
+
+        The user's unit is used when there is an answer, or a part of one was handed on before the client went; otherwise it goes back.
+        """
+        try:
+            result = await self._outcome(ticket)
+        except asyncio.CancelledError:
+            (self._quotas.commit if ticket.delivered else self._quotas.refund)(ticket.unit)
+            raise
+        except RefusedError:
+            self._quotas.refund(ticket.unit)
+            raise
+        self._quotas.commit(ticket.unit)
+        return result
+
+    async def _outcome(self, ticket: Ticket) -> Any:
         cell = ticket.feature, ticket.tier, ticket.cohort
         try:
             result = await asyncio.shield(ticket.outcome)

@@ -12,9 +12,11 @@ from openfeature.evaluation_context import EvaluationContext
 USER = "X-Brownout-User"
 PLAN = "X-Brownout-Plan"
 ACCOUNT_CREATED_AT = "X-Brownout-Account-Created-At"
+TIME_ZONE = "X-Brownout-Time-Zone"
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _SECONDS = re.compile(r"[0-9]{1,12}")
+_ZONE = re.compile(r"[A-Za-z0-9_+-]{1,32}(/[A-Za-z0-9_+-]{1,32}){0,2}")
 _MAX_USER = 256
 
 
@@ -27,7 +29,7 @@ class HeaderError(ValueError):
 
 
 def context_of(headers: Mapping[str, str]) -> EvaluationContext:
-    """The evaluation context {targetingKey, plan, accountCreatedAt} of a request. Raises HeaderError."""
+    """The evaluation context {targetingKey, plan, accountCreatedAt, zoneinfo} of a request. Raises HeaderError."""
     attributes: dict[str, str | int] = {}
     user = headers.get(USER)
     if user is not None and (not user.strip() or len(user) > _MAX_USER or not user.isprintable()):
@@ -46,4 +48,9 @@ def context_of(headers: Mapping[str, str]) -> EvaluationContext:
                 ACCOUNT_CREATED_AT, f"is {created[:80]!r}; send whole Unix seconds such as 1767225600, or leave it out"
             )
         attributes["accountCreatedAt"] = int(created)
+    zone = headers.get(TIME_ZONE)
+    if zone is not None:
+        if not _ZONE.fullmatch(zone):
+            raise HeaderError(TIME_ZONE, f"is {zone[:80]!r}; send an IANA name such as Europe/Paris, or leave it out")
+        attributes["zoneinfo"] = zone
     return EvaluationContext(targeting_key=user, attributes=attributes)

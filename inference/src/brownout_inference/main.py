@@ -15,6 +15,7 @@ from brownout_inference.settings import (
     MOST_HEAVIEST_USERS,
     ConfigFile,
     FlagSettings,
+    QuotaSettings,
     Settings,
     SettingsError,
     default_selector,
@@ -75,6 +76,12 @@ def parser() -> argparse.ArgumentParser:
     add("--flags-selector", help="which set of flags [FLAGD_SOURCE_SELECTOR] (default: the pod's namespace)")
     add("--flags-required", action="store_true", help="not ready before the first flags have come")
     add("--unknown-priority", type=int, default=-1, help="place in the queue of users of no known tier (default -1)")
+    add("--quota-url", help="where quotas are counted [QUOTA_URL] (default http://FLAGS_HOST:8080/SELECTOR)")
+    add(
+        "--quota-ttl-seconds",
+        type=int,
+        help="how long a unit stays reserved for a request that is never heard of again; more than any request takes (default 900)",
+    )
     return top
 
 
@@ -95,6 +102,12 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         required=arguments.flags_required,
         unknown_priority=arguments.unknown_priority,
     )
+    base = f"http://{flags.host}:8080" + (f"/{flags.selector.removeprefix('flagSetId=')}" if flags.selector else "")
+    quota = QuotaSettings(
+        url=(arguments.quota_url or from_environment("QUOTA_URL", base)).rstrip("/"),
+        token=from_environment("QUOTA_TOKEN", ""),
+        ttl_seconds=_first(arguments.quota_ttl_seconds, 900),
+    )
     settings = Settings(
         workload=workload or model,
         model=model,
@@ -107,6 +120,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         heaviest_users=_first(arguments.heaviest_users, file.heaviest_users, from_environment("HEAVIEST_USERS", 5)),
         grace_seconds=_first(arguments.grace_seconds, 25.0),
         flags=flags,
+        quota=quota,
     )
     _check(settings)
     return settings
@@ -115,6 +129,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.heaviest_users <= MOST_HEAVIEST_USERS:
         raise SettingsError(f"--heaviest-users is {settings.heaviest_users}; write 0 to {MOST_HEAVIEST_USERS}")
+    if not settings.quota.url.startswith(("http://", "https://")):
+        raise SettingsError("--quota-url is no URL of HTTP; write one such as http://brownout-flags:8080/media")
+    if not 1 <= settings.quota.ttl_seconds <= 86_400:
+        raise SettingsError(f"--quota-ttl-seconds is {settings.quota.ttl_seconds}; write 1 to 86400")
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),

@@ -98,6 +98,7 @@ class Meters:
             ["workload", "feature"],
             registry=self.registry,
         )
+        self._quota = counter("brownout_inference_quota", "Asks of the ledger by outcome", ["feature", "outcome"])
         self._flag_changes = counter("brownout_inference_flag_changes", "Changes of the flags that were received", [])
         self._busy.labels(workload)
         self._work.labels(workload)
@@ -136,6 +137,9 @@ class Meters:
 
     def queue_wait(self, tier: str, seconds: float) -> None:
         self._wait.labels(self.workload, tier).observe(max(0.0, seconds))
+
+    def quota(self, feature: str, outcome: str) -> None:
+        self._quota.labels(feature, outcome).inc()
 
     def flags_changed(self) -> None:
         self._flag_changes.inc()

@@ -5,7 +5,7 @@ A refusal is a value. Whoever sends it decides nothing: status, sentence and the
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from brownout_inference.verdict import Verdict
@@ -17,6 +17,7 @@ NOT_READY = "not_ready"
 INTERRUPTED = "interrupted"
 
 CAPACITY, PLAN, OVERRIDE = "denied_capacity", "denied_plan", "denied_override"
+QUOTA, QUOTA_UNAVAILABLE = "denied_quota", "quota_unavailable"
 DENIED = "denied"
 
 SENTENCES = {
@@ -49,6 +50,7 @@ class Refusal:
     locale: str = ""
     retry_after_seconds: float | None = None
     parameter: str | None = None
+    numbers: Mapping[str, Any] = field(default_factory=dict)
 
     def body(self) -> dict[str, Any]:
         """The problem+json members, OpenAI's `error` among them."""
@@ -60,6 +62,7 @@ class Refusal:
             "detail": self.detail,
             "reason": self.reason,
             **{name: text for name, text in named.items() if text},
+            **self.numbers,
             "error": {
                 "message": self.detail,
                 "type": _ERROR_TYPES.get(self.status, "server_error"),
@@ -124,6 +127,36 @@ def queue_full(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusa
         tier=verdict.audience.tier,
         variant=verdict.variant,
         retry_after_seconds=wait_seconds,
+    )
+
+
+def quota_used_up(verdict: Verdict, feature: str, said: Mapping[str, Any], retry_after: str) -> Refusal:
+    """429: the user's units of the day are used or reserved; `said` is the ledger's answer, `retry_after` its header."""
+    names = ("limit", "used", "reserved", "remaining", "resetsAt", "zone")
+    return Refusal(
+        status=429,
+        reason=QUOTA,
+        title="Daily limit reached",
+        detail=f"{feature}: {said.get('detail', 'the units of the day are used')}.",
+        feature=feature,
+        tier=verdict.audience.tier,
+        variant=verdict.variant,
+        retry_after_seconds=float(retry_after) if retry_after.isdecimal() else DEFAULT_RETRY_SECONDS,
+        numbers={name: said[name] for name in names if name in said},
+    )
+
+
+def quota_unavailable(verdict: Verdict, feature: str) -> Refusal:
+    """503: what the user has had today cannot be counted, and the policy denies the feature then."""
+    return Refusal(
+        status=503,
+        reason=QUOTA_UNAVAILABLE,
+        title="Unavailable",
+        detail=f"{feature} is counted for each user, and that is not possible just now; try again.",
+        feature=feature,
+        tier=verdict.audience.tier,
+        variant=verdict.variant,
+        retry_after_seconds=5.0,
     )
 
 

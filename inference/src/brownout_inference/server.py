@@ -21,6 +21,7 @@ from brownout_inference.flags import Flags
 from brownout_inference.http.app import make_app
 from brownout_inference.http.context import Serving
 from brownout_inference.metrics import Meters
+from brownout_inference.quota import Quotas
 from brownout_inference.settings import Settings
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue
@@ -49,8 +50,10 @@ async def serve(settings: Settings, *, started: float) -> None:
     scheduler = Scheduler(device=device, queue=queue, max_batch=settings.max_batch, meters=meters)
     meters.watch(scheduler)
     flags = Flags(settings.flags, meters=meters, on_change=lambda: admission.reconsider())
+    quotas = Quotas(settings.quota, meters=meters)
     admission = Admission(
         judge=flags.verdict,
+        quotas=quotas,
         scheduler=scheduler,
         meters=meters,
         clock=device.clock,
@@ -77,6 +80,7 @@ async def serve(settings: Settings, *, started: float) -> None:
     finally:
         admission.phase = Phase.DRAINING
         await runner.cleanup()
+        await quotas.close()
         for task in (engine_task, stop_task):
             task.cancel()
         flags.stop()

@@ -30,6 +30,14 @@ class FlagSettings(msgspec.Struct, frozen=True, kw_only=True):
     unknown_priority: int = -1
 
 
+class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where units are counted: `url` is the base URL of a namespace on the flag server. ttl_seconds: longer than any request takes."""
+
+    url: str = "http://127.0.0.1:8080"
+    token: str = ""
+    ttl_seconds: int = 900
+
+
 class FeatureEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """One feature in a configuration file; what is left out comes from the built-in feature of that name, or from the defaults."""
 
@@ -69,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     heaviest_users: int
     grace_seconds: float
     flags: FlagSettings
+    quota: QuotaSettings = QuotaSettings()
 
 
 def read_config(path: Path) -> ConfigFile:

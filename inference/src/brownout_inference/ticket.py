@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+from brownout_inference.quota import Unit
 from brownout_inference.verdict import Verdict
 from brownout_inference.work import Work
 
@@ -20,7 +21,8 @@ class Ticket:
     """`tier` and `cohort` are the names for metrics; `cost` is declared GPU-seconds; `offered_at` is on the device's clock.
 
     `outcome` gets the engine's result or an exception. `pieces`, where somebody listens, gets the parts of the answer as they are made and
-    None after the last. `rejudge` asks the flags again, `rework` turns their answer into work.
+    None after the last; `delivered` once there was one. `rejudge` asks the flags again, `rework` turns their answer into work. `unit` is what the
+    user's quota is charged with, if there is one.
     """
 
     feature: str
@@ -35,6 +37,8 @@ class Ticket:
     rework: Callable[[Verdict], Work]
     accept_language: str = ""
     pieces: asyncio.Queue[Any] | None = None
+    unit: Unit | None = None
+    delivered: bool = False
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property
@@ -57,6 +61,7 @@ class Ticket:
     def add(self, piece: Any) -> None:
         """Hands on a part of the answer, if somebody listens for parts."""
         if self.pieces is not None:
+            self.delivered = True
             self.pieces.put_nowait(piece)
 
     def _no_more_pieces(self) -> None:

@@ -41,6 +41,14 @@ class Audience:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quota:
+    """Units a day for each user of the audience; when_unavailable: Allow or Deny, while nobody can count."""
+
+    limit: int
+    when_unavailable: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """How a request is to be served. `notices` is by locale in lower case, '' being the default one."""
 
@@ -50,6 +58,7 @@ class Verdict:
     audience: Audience
     notices: Mapping[str, str] = field(default_factory=dict)
     retry_after_seconds: float | None = None
+    quota: Quota | None = None
 
 
 def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience, now: float) -> Verdict:
@@ -67,6 +76,7 @@ def verdict_of(feature: Evaluated, audience: Evaluated, *, unknown: Audience, no
         audience=who,
         notices=_notices(feature.flag_metadata),
         retry_after_seconds=_wait(feature.flag_metadata, audience.variant, now),
+        quota=_quota(feature.flag_metadata, who.tier),
     )
 
 
@@ -88,9 +98,19 @@ def _notices(metadata: Mapping[str, Any]) -> dict[str, str]:
     return notices
 
 
+def _quota(metadata: Mapping[str, Any], tier: str) -> Quota | None:
+    """`quota_<tier>` and `quotaWhenUnavailable_<tier>`; a dot in a tier's name is written as an underscore."""
+    name = tier.replace(".", "_")
+    limit = _number(metadata.get(f"quota_{name}"))
+    if limit is None:
+        return None
+    choice = metadata.get(f"quotaWhenUnavailable_{name}")
+    return Quota(limit=int(limit), when_unavailable="Deny" if choice == "Deny" else "Allow")
+
+
 def _wait(metadata: Mapping[str, Any], audience: str | None, now: float) -> float | None:
     """`retryAfterSeconds`, or until `expectedReturn_<audience>`; None where the flag says neither."""
-    said = _seconds(metadata.get("retryAfterSeconds"))
+    said = _number(metadata.get("retryAfterSeconds"))
     returns = metadata.get(f"expectedReturn_{audience}")
     if said is not None or not isinstance(returns, str):
         return said
@@ -103,7 +123,7 @@ def _wait(metadata: Mapping[str, Any], audience: str | None, now: float) -> floa
     return min(LONGEST_WAIT_SECONDS, max(SHORTEST_WAIT_SECONDS, moment.timestamp() - now))
 
 
-def _seconds(value: Any) -> float | None:
+def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         return None
     return float(value)

@@ -73,6 +73,23 @@ def test_both_run_the_image_of_the_charts_version_with_their_command() -> None:
         assert one["args"][: len(words)] == words
 
 
+def test_feature_flag_resources_are_written_and_may_be_only_where_they_are_asked_for() -> None:
+    of = ("core.openfeature.dev", "featureflags")
+    asked = render(operator={"featureFlag": "brownout"})
+    assert rules(asked, "ClusterRole", "brownout-operator")[of] == {"get", "create", "patch"}
+    assert "--feature-flag=brownout" in container(asked, "brownout-operator")["args"]
+    assert of not in rules(default(), "ClusterRole", "brownout-operator")
+    assert "--feature-flag" not in str(default())
+
+
+def test_where_quotas_are_counted_comes_from_a_secret_and_reaches_the_flag_servers_alone() -> None:
+    rendered = render(flags={"quotaStorage": {"secretRef": {"name": "redis"}}})
+    url = {"name": "QUOTA_STORAGE_URL", "valueFrom": {"secretKeyRef": {"name": "redis", "key": "url"}}}
+    assert url in container(rendered, "brownout-flags")["env"]
+    assert url not in container(rendered, "brownout-operator")["env"]
+    assert "QUOTA_STORAGE_URL" not in str(default())
+
+
 def test_values_reach_the_pods() -> None:
     rendered = render(
         image={"repository": "example/brownout", "tag": "edge", "pullSecrets": [{"name": "pull"}]},

@@ -222,6 +222,8 @@ def test_an_object_that_is_given_twice_is_an_error(tmp_path: Path, capsys: pytes
             {"spec.variants[1].costs": ABSENT},
             "spec.variants[2]: shedding from lite to denied saves no GPU time on any workload",
         ),
+        (POLICY, {"spec.tiers[2].quota.limit": 0}, "spec.tiers[2].quota.limit: nobody of this tier may use the feature once"),
+        (POLICY, {"spec.tiers[2].availability": "Never"}, "spec.tiers[2].quota: this tier never has the feature, so nothing is counted"),
         (
             ("UserTier", "plus"),
             {"spec.match[0].values": ["pro", "plus"]},

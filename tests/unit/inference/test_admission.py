@@ -14,7 +14,9 @@ from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk
 from brownout_inference.metrics import Meters
+from brownout_inference.quota import Quotas
 from brownout_inference.refusal import RefusedError
+from brownout_inference.settings import QuotaSettings
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue
 from brownout_inference.verdict import Verdict
@@ -41,6 +43,7 @@ class Door:
         self.scheduler = Scheduler(device=device, queue=queue, max_batch=2, meters=self.meters)
         self.admission = Admission(
             judge=lambda feature, context: self.says,
+            quotas=Quotas(QuotaSettings(), meters=self.meters),
             scheduler=self.scheduler,
             meters=self.meters,
             clock=time.clock,
@@ -48,12 +51,12 @@ class Door:
         )
         self.admission.phase = Phase.SERVING
 
-    def admit(self, pictures: int = 1) -> Ticket:
-        return self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), {})
+    async def admit(self, pictures: int = 1) -> Ticket:
+        return await self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), {})
 
-    def refusal(self, pictures: int = 1) -> Any:
+    async def refusal(self, pictures: int = 1) -> Any:
         with pytest.raises(RefusedError) as caught:
-            self.admit(pictures)
+            await self.admit(pictures)
         return caught.value.refusal
 
     def count(self, name: str, **labels: str) -> float:
@@ -79,20 +82,20 @@ class Door:
 async def test_an_answer_is_offered_admitted_and_completed() -> None:
     door = Door()
     async with door.serving():
-        assert await door.admission.result(door.admit()) == "done"
+        assert await door.admission.result(await door.admit()) == "done"
     assert [door.count(name) for name in ("offered", "admitted", "completed", "refused", "failed")] == [1, 1, 1, 0, 0]
 
 
 async def test_what_waits_is_worth_its_declared_cost() -> None:
     door = Door()
-    door.admit()
-    door.admit(pictures=2)
+    await door.admit()
+    await door.admit(pictures=2)
     assert door.scheduler.queue.gpu_seconds() == pytest.approx((1 + 2) * 8 * STEP_SECONDS / 2)
 
 
 async def test_a_denial_is_offered_and_refused_and_never_admitted() -> None:
     door = Door(says=verdict(variant="denied_capacity"))
-    assert door.refusal().status == 503
+    assert (await door.refusal()).status == 503
     assert [door.count(name) for name in ("offered", "admitted")] == [1, 0]
     assert door.count("refused", reason="denied_capacity") == 1
 
@@ -100,14 +103,14 @@ async def test_a_denial_is_offered_and_refused_and_never_admitted() -> None:
 async def test_a_full_queue_refuses_with_the_time_that_what_is_ahead_takes() -> None:
     door = Door(places=3)
     for _ in range(3):
-        door.admit()
-    assert door.refusal().retry_after_seconds == pytest.approx(3 * 8 * STEP_SECONDS / 2)
+        await door.admit()
+    assert (await door.refusal()).retry_after_seconds == pytest.approx(3 * 8 * STEP_SECONDS / 2)
     assert [door.count("admitted"), door.count("refused", reason="queue_full")] == [3, 1]
 
 
 async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_demand() -> None:
     door = Door()
-    assert door.refusal(pictures=3).status == 400
+    assert (await door.refusal(pictures=3)).status == 400
     assert door.count("offered") == 0
 
 
@@ -115,14 +118,14 @@ async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_
 async def test_a_server_that_does_not_serve_says_so(phase: Phase, reason: str) -> None:
     door = Door()
     door.admission.phase = phase
-    refused = door.refusal()
+    refused = await door.refusal()
     assert (refused.status, refused.reason) == (503, reason)
     assert refused.retry_after_seconds > 0
 
 
 async def test_a_flip_answers_what_waits_with_the_denial() -> None:
     door = Door()
-    waiting = [door.admit() for _ in range(3)]
+    waiting = [await door.admit() for _ in range(3)]
     door.says = verdict(variant="denied_capacity")
     door.admission.reconsider()
     for ticket in waiting:
@@ -134,7 +137,7 @@ async def test_a_flip_answers_what_waits_with_the_denial() -> None:
 
 async def test_a_flip_makes_what_waits_cheaper_and_keeps_its_place() -> None:
     door = Door()
-    first, second = door.admit(), door.admit()
+    first, second = await door.admit(), await door.admit()
     door.says = verdict(variant="lite", value=LITE)
     door.admission.reconsider()
     assert [ticket.work.steps for ticket in door.scheduler.queue] == [2, 2]
@@ -147,7 +150,7 @@ async def test_a_flip_makes_what_waits_cheaper_and_keeps_its_place() -> None:
 
 async def test_a_flip_moves_what_waits_to_its_new_tier() -> None:
     door = Door()
-    risen = door.admit()
+    risen = await door.admit()
     door.says = verdict("pro", value=FULL)
     door.admission.reconsider()
     assert (risen.tier, dict(door.scheduler.queue.lengths)) == ("pro", {"free": 0, "pro": 1})
@@ -155,7 +158,7 @@ async def test_a_flip_moves_what_waits_to_its_new_tier() -> None:
 
 async def test_a_caller_that_is_cancelled_gives_its_place_back() -> None:
     door = Door()
-    waiting = asyncio.create_task(door.admission.result(door.admit()))
+    waiting = asyncio.create_task(door.admission.result(await door.admit()))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
@@ -167,14 +170,14 @@ async def test_a_model_that_fails_is_an_answer_that_can_be_tried_again() -> None
     door = Door(engine=CountingEngine(breaks_at_step=1))
     async with door.serving():
         with pytest.raises(RefusedError) as caught:
-            await door.admission.result(door.admit())
+            await door.admission.result(await door.admit())
     assert (caught.value.refusal.status, caught.value.refusal.reason) == (503, "engine_failed")
     assert door.count("failed", reason="engine") == 1
 
 
 async def test_what_the_grace_period_leaves_is_told_to_try_again() -> None:
     door = Door()
-    waiting = door.admit()
+    waiting = await door.admit()
     door.admission.interrupt()
     with pytest.raises(RefusedError) as caught:
         await door.admission.result(waiting)
@@ -188,5 +191,5 @@ async def test_every_ask_is_counted_for_its_user_the_denied_ones_too() -> None:
     door = Door(says=verdict(value={"enabled": False}))
     door.meters.name_heaviest(5, clock=lambda: 100.0)
     with pytest.raises(RefusedError):
-        door.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), {"X-Brownout-User": "ana"})
+        await door.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), {"X-Brownout-User": "ana"})
     assert 'user="ana"' in door.meters.page().decode()

@@ -13,6 +13,12 @@ def test_the_headers_make_an_evaluation_context() -> None:
     assert context.attributes == {"plan": "free", "accountCreatedAt": 1_767_225_600}
 
 
+def test_the_users_time_zone_is_an_attribute() -> None:
+    assert context_of({"X-Brownout-Time-Zone": "America/Argentina/Salta"}).attributes == {
+        "zoneinfo": "America/Argentina/Salta"
+    }
+
+
 def test_an_absent_header_leaves_its_attribute_absent() -> None:
     context = context_of({})
     assert context.targeting_key is None
@@ -33,6 +39,9 @@ def test_an_absent_header_leaves_its_attribute_absent() -> None:
         ("X-Brownout-Account-Created-At", "-5"),
         ("X-Brownout-Account-Created-At", "1.5e9"),
         ("X-Brownout-Account-Created-At", "٣"),
+        ("X-Brownout-Time-Zone", ""),
+        ("X-Brownout-Time-Zone", "../../etc/passwd"),
+        ("X-Brownout-Time-Zone", "Europe/" + "P" * 99),
     ],
 )
 def test_a_malformed_header_is_refused_by_name(header: str, value: str) -> None:

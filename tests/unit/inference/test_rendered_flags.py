@@ -1,6 +1,7 @@
 """What the flag server renders is what the inference server understands: the two share a contract and no code."""
 
 import json
+import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -42,7 +43,7 @@ def judged(plan: str, *cells: CellStatus, tiers: Any = LISTED, overridden: bool 
     )
     core = FlagdCore()
     core.set_flags(json.loads(flag_set.document))
-    created = NOW if new else NOW - 365 * 86_400
+    created = time.time() if new else NOW - 365 * 86_400  # evaluators look at the clock
     headers = {"X-Brownout-User": "ana", "X-Brownout-Plan": plan, "X-Brownout-Account-Created-At": f"{created:.0f}"}
     context = context_of(headers)
     return verdict_of(

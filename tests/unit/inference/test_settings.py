@@ -39,6 +39,17 @@ def test_a_selector_that_is_given_stands_over_the_namespace(monkeypatch: pytest.
     assert settings("--workload", "image", "--features", "image-generation").flags.selector == "flagSetId=chat"
 
 
+def test_quotas_are_counted_where_the_flags_come_from_unless_told_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLAGD_HOST", "127.17.0.4")
+    monkeypatch.setenv("FLAGD_SOURCE_SELECTOR", "flagSetId=media")
+    words = ["--workload", "image", "--features", "image-generation"]
+    assert settings(*words).quota.url == "http://127.17.0.4:8080/media"
+    monkeypatch.setenv("QUOTA_URL", "https://flags.example/media/")
+    monkeypatch.setenv("QUOTA_TOKEN", "key")
+    found = settings(*words).quota
+    assert (found.url, found.token) == ("https://flags.example/media", "key")
+
+
 def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
     path = config(
         tmp_path, "workload: image-xl\nmodel: image\nstepSeconds: 0.5\nfeatures: {image-generation: {steps: 12}}"
@@ -73,6 +84,8 @@ def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
         (["--workload", "image", "--features", "image-generation", "--step-seconds", "nan"], "--step-seconds"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
         (["--workload", "image", "--features", "image-generation", "--heaviest-users", "6"], "--heaviest-users"),
+        (["--workload", "image", "--features", "image-generation", "--quota-url", "flags:8080"], "--quota-url"),
+        (["--workload", "image", "--features", "image-generation", "--quota-ttl-seconds", "0"], "--quota-ttl-seconds"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(arguments: list[str], complaint: str) -> None:

@@ -97,7 +97,7 @@ def test_a_cells_line_says_what_its_users_have_and_since_when() -> None:
 
 def test_a_cells_line_says_what_keeps_it_from_coming_back() -> None:
     shed = cell(tier="free").shed(asked=0.1, ago=30)
-    seen = snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 1.0}))
+    seen = snapshot(pool(), scaler(replicas=4), policy(offered={"pro": 3.5}))
     decided, memory = tick(seen, remembered(shed))
 
     found = policy_status(decided.policies[named("image")], memory, policy().stored, NOW)

@@ -66,7 +66,7 @@ async def complete_chat(request: web.Request) -> web.StreamResponse:
         temperature=body.temperature,
         seed=body.seed,
     )
-    ticket = serving.admission.admit(feature, ask, request.headers, stream=body.stream)
+    ticket = await serving.admission.admit(feature, ask, request.headers, stream=body.stream)
     if body.stream:
         return await _stream(request, serving, ticket)
     result: Continuation = await serving.admission.result(ticket)

@@ -52,7 +52,7 @@ async def generate_images(request: web.Request) -> web.Response:
     body = await read_body(request, ImageBody)
     size = size_of(body.size)
     ask = ImageAsk(prompt=body.prompt, pictures=body.n, seed=body.seed)
-    ticket = serving.admission.admit(feature, ask, request.headers)
+    ticket = await serving.admission.admit(feature, ask, request.headers)
     pictures: list[Picture] = await serving.admission.result(ticket)
     files = await asyncio.to_thread(lambda: [png(picture[0], size) for picture in pictures])
     data = [{"b64_json": base64.b64encode(file).decode()} for file in files]
@@ -67,7 +67,7 @@ async def generate_video(request: web.Request) -> web.Response:
     body = await read_body(request, VideoBody)
     size = size_of(body.size)
     ask = ImageAsk(prompt=body.prompt, pictures=1, seed=body.seed)
-    ticket = serving.admission.admit(feature, ask, request.headers)
+    ticket = await serving.admission.admit(feature, ask, request.headers)
     (frames,) = await serving.admission.result(ticket)
     file = await asyncio.to_thread(gif, frames, size)
     answer = {

@@ -51,10 +51,31 @@ class Variant(Object, frozen=True, kw_only=True):
 
 
 class Quota(Object, frozen=True, kw_only=True):
-    """Units for each user and period."""
+    """Units for each user and period; a user who changes the tier keeps what was used, and has the new tier's limit."""
 
+    rules: ClassVar = (
+        Rule(
+            "!has(self.zoneKey) || self.day == 'User'",
+            "zoneKey is for day: User; remove it, or write day: User",
+        ),
+    )
     limit: Annotated[int, Meta(ge=0, le=1_000_000)]
-    period: Annotated[Literal["Day"], Meta(description="a UTC day")] = "Day"
+    period: Literal["Day"] = "Day"
+    day: Annotated[
+        Literal["UTC", "User"], Meta(description="UTC: for all alike. User: the day where the user is; UTC if unknown")
+    ] = "UTC"
+    zone_key: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=253,
+                examples=["zoneinfo"],
+                description="context attribute with an IANA name such as Europe/Paris; zoneinfo if absent",
+            ),
+        ]
+        | None
+    ) = None
     when_unavailable: Annotated[
         Literal["Allow", "Deny"], Meta(description="what users get while their use cannot be counted")
     ] = "Allow"

@@ -113,6 +113,12 @@ class Reason(StrEnum):
     PODS_NOT_READY = "PodsNotReady"
     """Pods of the workload did not become ready within giveUpAfterSeconds."""
 
+    # FeatureFlag resources
+    NOT_OURS = "NotOurs"
+    """A resource of this name belongs to somebody else; it is left as it is."""
+    OWNED_BY_OTHERS = "OwnedByOthers"
+    """Somebody else owns fields of the resource with other values; it stays as it is until they let them go."""
+
     # Pools
     SATURATED = "Saturated"
     """A scaler of the pool is saturated."""

@@ -40,6 +40,14 @@ def register(subparsers: "Subparsers") -> None:
         help="how long the API server must say that there is not one policy (or tier) left before it is believed (600)",
     )
     serve.add_argument(
+        "--quota-storage",
+        default=os.environ.get("QUOTA_STORAGE_URL", "memory://"),
+        metavar="URL",
+        help="where the use of quotas is counted: redis://HOST:PORT/0, rediss://, redis+sentinel://, redis+cluster://, the same "
+        "with valkey, or memory:// for this process alone (default: $QUOTA_STORAGE_URL, or memory://). Put a password "
+        "into the variable: arguments can be read by others",
+    )
+    serve.add_argument(
         "--public-url",
         default="",
         metavar="URL",
@@ -154,6 +162,7 @@ def run(arguments: argparse.Namespace) -> int:
     """
     from brownout.flags.jwks import UnreadableKeysError
     from brownout.flags.log import log_json_lines
+    from brownout.flags.quota.storage import StorageUrlError
     from brownout.flags.server import serve
 
     if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
@@ -167,6 +176,9 @@ def run(arguments: argparse.Namespace) -> int:
     log_json_lines(arguments.log_level)
     try:
         asyncio.run(serve(settings))
+    except StorageUrlError as error:
+        print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
+        return 2
     except (OSError, UnreadableKeysError) as error:
         print(f"brownout flags serve: {error}", file=sys.stderr)
         return 1
@@ -203,6 +215,7 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
         snapshot_dir=arguments.snapshot_dir,
         kubeconfig=os.environ.get("KUBECONFIG"),
         empty_believed_after=arguments.believe_empty_after,
+        quota_storage=arguments.quota_storage,
         public_url=arguments.public_url,
         notice_spread_seconds=arguments.notice_spread,
         most_event_streams=arguments.most_event_streams,

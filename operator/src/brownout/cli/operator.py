@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import socket
 import sys
 from typing import TYPE_CHECKING
@@ -52,8 +53,21 @@ def register(subparsers: "Subparsers") -> None:
         help="where /livez, /readyz and /metrics listen (default: $POD_IP, or 127.0.0.1)",
     )
     parser.add_argument("--http-port", type=int, default=8080, metavar="PORT", help="their port (default: 8080)")
+    parser.add_argument(
+        "--feature-flag",
+        type=_object_name,
+        default="",
+        metavar="NAME",
+        help="also write the flags of each namespace as an OpenFeature FeatureFlag resource of this name (default: none)",
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parser.set_defaults(run=_run)
+
+
+def _object_name(text: str) -> str:
+    if text and not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", text):
+        raise argparse.ArgumentTypeError(f"{text} is no name of an object; write lower case, digits and dashes")
+    return text
 
 
 def _seconds(text: str) -> float:
@@ -73,6 +87,7 @@ def _run(arguments: argparse.Namespace) -> int:
         http_port=arguments.http_port,
         tick_seconds=arguments.tick_seconds,
         watch_namespaces=tuple(arguments.watch_namespaces),
+        feature_flag=arguments.feature_flag,
     )
     try:
         asyncio.run(run(options))

@@ -21,6 +21,9 @@ from brownout.flags.notices import Notices
 from brownout.flags.ofrep import Ofrep
 from brownout.flags.openapi import openapi
 from brownout.flags.pages.site import StatusPages
+from brownout.flags.quota.callers import by_callers
+from brownout.flags.quota.endpoints import Quotas, as_sent
+from brownout.flags.quota.storage import ledger_of
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 
@@ -34,7 +37,8 @@ def application(
 ) -> web.Application:
     """The application with every part's routes, what is asked most first: the router tries `/{namespace}/...` one by one.
 
-    Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none.
+    Raises OSError or UnreadableKeysError where a file of keys cannot be read, ValueError for an origin that is none, StorageUrlError where quotas cannot
+    be counted.
     """
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     notices = Notices(board, metrics, spread_seconds=settings.notice_spread_seconds, most=settings.most_event_streams)
@@ -42,17 +46,21 @@ def application(
     events.attach(app)
     callers = Callers(settings.callers, metrics, keep_in=settings.snapshot_dir)
     callers.start()
+    ledger = ledger_of(settings.quota_storage, on_change=metrics.quota_available.set)
+    resolve = as_sent if callers.anybody else by_callers(callers, board)
     app.cleanup_ctx.append(callers.background)
     parts = (
         Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
         health(board, metrics, service),
         events.routes(),
+        Quotas(board, metrics, ledger, resolve=resolve).routes(),
         openapi(settings),
         pages.routes() if pages else [],
     )
     for routes in parts:
         app.add_routes(routes)
     Cors(settings.cors_origins).attach(app, (route.path for routes in parts for route in routes))
+    app.on_cleanup.append(lambda _: ledger.close())
     return app
 
 

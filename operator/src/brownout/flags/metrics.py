@@ -3,10 +3,12 @@
 import time
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+QUOTA_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 class Evaluations(Collector):
@@ -76,6 +78,31 @@ class Metrics:
         )
         self.evaluations = Evaluations()
         self.registry.register(self.evaluations)
+        self.quota_requests = Counter(
+            "brownout_flags_quota_requests_total",
+            "Requests to the ledger by outcome: unlimited, reserved, denied_quota, uncounted, committed, refunded, "
+            "reservation_closed, quota_unavailable, or why it was refused.",
+            ["operation", "outcome"],
+            registry=self.registry,
+        )
+        self.quota_uncounted = Counter(
+            "brownout_flags_quota_uncounted_total",
+            "Requests that came while the quota storage was away, by what the policy gave them.",
+            ["choice"],
+            registry=self.registry,
+        )
+        self.quota_ledger_seconds = Histogram(
+            "brownout_flags_quota_ledger_seconds",
+            "How long the quota storage took to answer, or not to.",
+            buckets=QUOTA_BUCKETS,
+            registry=self.registry,
+        )
+        self.quota_available = Gauge(
+            "brownout_flags_quota_available",
+            "1 while the quota storage answers, as of the last request to it.",
+            registry=self.registry,
+        )
+        self.quota_available.set(1)
         self.jwks_errors = Counter(
             "brownout_flags_jwks_errors_total",
             "Failures to read the keys of tokens; the known ones stay in use.",

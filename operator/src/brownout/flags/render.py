@@ -15,6 +15,7 @@ from brownout.api.resources import Key
 from brownout.flags.audience import NOW, REMAINDER, Logic, Tier, by_audience, in_order
 from brownout.flags.cells import TURN_SECONDS, TURN_STRIDE, Override, Policy, Share, denials, held_back, in_force, serve
 from brownout.flags.depths import Depths, depths
+from brownout.flags.quota.allowance import as_metadata
 
 AUDIENCE = "brownout.audience"
 """The reserved flag whose value says who the user is: tier, cohort (empty for the remainder) and priority."""
@@ -195,6 +196,7 @@ def _metadata(policy: Policy) -> dict[str, Any]:
     `notice` is the denial's in the default locale, that of the first notice; `notice_<locale>` in the others; those for a
     lesser variant begin with `notice_degraded`. `expectedReturn_<audience>`, for the names that the audience flag has, is the
     moment that status says. It is no number of seconds to wait: that would make another set of the same objects each second.
+    `quota_<tier>` and what goes with it say how many units a user of that tier has; `quota.allowance` reads them.
     """
     metadata: dict[str, Any] = {"policy": policy.key.name, "policyVersion": policy.status.version}
     for notice in policy.spec.notices:
@@ -205,4 +207,7 @@ def _metadata(policy: Policy) -> dict[str, Any]:
     for cell in policy.status.cells:
         if cell.expected_return and not cell.user:
             metadata[f"expectedReturn_{_audience_name(cell.tier, cell.cohort)}"] = cell.expected_return
+    for entry in policy.spec.tiers:
+        if entry.quota is not None and entry.availability != "Never":
+            metadata |= as_metadata(entry.quota, _audience_name(entry.tier_ref.name, REMAINDER))
     return metadata

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError where a port cannot be had."""
+    """Serve until SIGTERM or SIGINT. Raises OSError where a port cannot be had, StorageUrlError where quotas cannot be counted."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

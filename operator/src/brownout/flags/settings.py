@@ -6,10 +6,14 @@ from pathlib import Path
 import msgspec
 
 from brownout.flags.callers import CallerSettings
+from brownout.flags.quota.ledger import IN_MEMORY
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Ports: 0 takes a free one. No namespaces means all of them. Without a port for it there is no console."""
+    """Ports: 0 takes a free one. No namespaces means all of them. Without a port for it there is no console.
+
+    quota_storage: a URL, which may hold a password and is never written anywhere.
+    """
 
     host: str = "127.0.0.1"
     http_port: int = 8080
@@ -27,3 +31,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     console_host: str = "127.0.0.1"
     console_port: int | None = None
     console_host_names: Sequence[str] = ()
+    quota_storage: str = IN_MEMORY

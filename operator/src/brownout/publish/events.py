@@ -27,10 +27,11 @@ COMPONENT = "brownout.dev/operator"
 
 
 class Said(Struct, frozen=True):
-    """A note, and the uid of the object that it is about."""
+    """A note, and the uid of the object that it is about; `api_version` is that of its kind."""
 
     note: Note
     uid: str
+    api_version: str = API_VERSION
 
 
 class Events:
@@ -107,7 +108,7 @@ def event(said: Said, *, at: datetime, instance: str) -> dict[str, Any]:
         "type": "Warning" if note.warning else "Normal",
         "note": note.message[:LONGEST_NOTE],
         "regarding": {
-            "apiVersion": API_VERSION,
+            "apiVersion": said.api_version,
             "kind": note.kind,
             "name": note.key.name,
             **({"namespace": note.key.namespace} if note.key.namespace else {}),

@@ -1,5 +1,7 @@
 """The operator's own metrics: live values, where status only explains decisions."""
 
+from collections.abc import Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 
 from brownout.decide.cells import FIRST
@@ -36,6 +38,10 @@ class Metrics:
         self.status_writes = counter("status_writes", "Writes of status", "kind")
         self.api_errors = counter("kubernetes_api_errors", "Writes that the API server did not take", "what")
         self.events_dropped = counter("events_dropped", "Events that were not posted")
+        self.feature_flag = gauge(
+            "featureflag", "The FeatureFlag resource of a namespace: 1 for its state", "namespace", "state"
+        )
+        self.feature_flag_writes = counter("featureflag_writes", "Writes of FeatureFlag resources")
         self.queries = counter("prometheus_queries", "Queries sent to Prometheus", "result")
         self.unseen = gauge("kind_unseen", "1 while the objects of a kind are not known", "kind")
         self.invalid = gauge("objects_invalid", "Objects that cannot be read", "kind")
@@ -69,6 +75,12 @@ class Metrics:
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
+
+    def show_feature_flags(self, states: Mapping[str, str]) -> None:
+        """The state of each namespace's resource."""
+        self.feature_flag.clear()
+        for namespace, state in states.items():
+            self.feature_flag.labels(namespace, state).set(1)
 
     def show(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
         """Set every gauge anew from one tick; objects that are gone show no more."""

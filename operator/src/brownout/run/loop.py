@@ -21,6 +21,7 @@ from brownout.decide.tick import plan as decide
 from brownout.observe.observer import Observer
 from brownout.publish.apply import StatusWriter
 from brownout.publish.events import Events, Said
+from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
 from brownout.run.health import Health
@@ -47,6 +48,7 @@ class Loop:
         health: Health,
         wake: asyncio.Event,
         tick_seconds: float,
+        feature_flags: FeatureFlags | None = None,
     ) -> None:
         self._clock = clock
         self._observer = observer
@@ -57,6 +59,7 @@ class Loop:
         self._health = health
         self._wake = wake
         self._tick_seconds = tick_seconds
+        self._feature_flags = feature_flags
         self._memory: Memory | None = None
         self._not_written: dict[Key, str] = {}
 
@@ -81,6 +84,8 @@ class Loop:
     async def tick(self) -> None:
         """One tick: look, decide, act, publish."""
         snapshot = await self._observer.look(self._clock)
+        if self._feature_flags is not None:
+            self._feature_flags.offer(snapshot)
         now = self._clock()
         if self._memory is None:
             if snapshot.unseen:

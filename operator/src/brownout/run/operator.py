@@ -20,6 +20,7 @@ from brownout.observe.targets import ScaleReader
 from brownout.observe.watch import Watch, Watched
 from brownout.publish.apply import StatusWriter
 from brownout.publish.events import Events
+from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.run.clock import Clock
 from brownout.run.connection import Connection
@@ -37,7 +38,10 @@ class StartError(Exception):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """`namespace` is the operator's own, where Secrets are read; `watch_namespaces` limits whose objects are acted upon."""
+    """`namespace` is the operator's own, where Secrets are read; `watch_namespaces` limits whose objects are acted upon.
+
+    feature_flag: the name of the FeatureFlag resource that is written in each namespace; empty: none is.
+    """
 
     prometheus_url: str
     namespace: str
@@ -46,6 +50,7 @@ class Options(Struct, frozen=True, kw_only=True):
     http_port: int
     tick_seconds: float = 2.0
     watch_namespaces: tuple[str, ...] = ()
+    feature_flag: str = ""
 
 
 async def run(options: Options) -> None:
@@ -101,6 +106,14 @@ async def _decide(
     scales = ScaleReader(client, watched=[kind.kind for kind in kinds])
     prometheus = Prometheus(on_answer=lambda result: metrics.queries.labels(result).inc())
     events = Events(client, instance=options.instance, on_drop=metrics.events_dropped.inc)
+    feature_flags = FeatureFlags(
+        client,
+        name=options.feature_flag,
+        events=events,
+        clock=clock,
+        on_outcome=metrics.show_feature_flags,
+        on_write=metrics.feature_flag_writes.inc,
+    )
     loop = Loop(
         clock=clock,
         observer=Observer(
@@ -121,8 +134,11 @@ async def _decide(
         health=health,
         wake=watch.wake,
         tick_seconds=options.tick_seconds,
+        feature_flags=feature_flags if options.feature_flag else None,
     )
     background = [asyncio.create_task(events.run()), asyncio.create_task(Audit(client, watch).run())]
+    if options.feature_flag:
+        background.append(asyncio.create_task(feature_flags.run()))
 
     async def leave_nothing() -> None:
         """At its end kopf waits for every task that it does not know; a connection that somebody keeps is one."""

@@ -34,7 +34,7 @@ def problems(objects: Objects, links: Links) -> Iterator[Found]:
                         ),
                     )
     for key, policy in objects["FeaturePolicy"].items():
-        for problem in _ladder(policy.spec):
+        for problem in (*_ladder(policy.spec), *_quotas(policy.spec)):
             yield "FeaturePolicy", key, problem
     for key, scaler in objects["InferenceScaler"].items():
         for problem in _signals(scaler):
@@ -59,6 +59,22 @@ def _signals(scaler: Stored[Any, Any]) -> Iterator[Problem]:
         if isinstance(answer, Missing):
             field, _, message = answer.message.partition(": ")
             yield Problem(("spec", "metrics", index, *field.split(".")), message)
+
+
+def _quotas(spec: FeaturePolicySpec) -> Iterator[Problem]:
+    for index, entry in enumerate(spec.tiers):
+        if entry.quota is None:
+            continue
+        if entry.availability == "Never":
+            yield _warning(
+                ("spec", "tiers", index, "quota"),
+                "this tier never has the feature, so nothing is counted; remove the quota, or write availability: Auto",
+            )
+        elif entry.quota.limit == 0:
+            yield _warning(
+                ("spec", "tiers", index, "quota", "limit"),
+                "nobody of this tier may use the feature once; write availability: Never, or a limit of 1 or more",
+            )
 
 
 def _ladder(spec: FeaturePolicySpec) -> Iterator[Problem]:

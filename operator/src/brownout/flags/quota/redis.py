@@ -1,0 +1,128 @@
+"""The ledger in Redis or Valkey, shared by every replica: each entry is one script, so it happens at once or not at all.
+
+An account is three keys, which a cluster keeps together: `used`, a number; `open`, reservations by the moment at which they expire;
+`ended`, how the last ones ended. Time is Redis's own, so that replicas whose clocks differ agree. Redis must not evict
+(`maxmemory-policy noeviction`): what it forgets is not counted.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from brownout.flags.quota.ledger import REMEMBER_SECONDS, Account, Entry, LedgerUnavailableError, Outcome
+
+PREFIX = "brownout:quota"
+ANSWER_SECONDS = 1.0
+"""How long Redis may take to answer. Users wait for it."""
+REST_SECONDS = 1.0
+"""After a failure Redis is left alone for so long, and nobody waits for it."""
+MAX_IN_FLIGHT = 8
+"""Requests to Redis at a time, from each process: more would only wait for each other, and would be given up sooner on a busy machine."""
+_HEAD = """
+local used, open, ended = KEYS[1], KEYS[2], KEYS[3]
+local id, keep_until = ARGV[1], ARGV[2]
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', open, '-inf', now)
+redis.call('ZREMRANGEBYSCORE', ended, '-inf', now)
+local function answer(outcome, moment)
+    return {outcome, tonumber(redis.call('GET', used) or '0'), redis.call('ZCARD', open), tostring(moment or '')}
+end
+"""
+RESERVE = (
+    _HEAD
+    + """
+local limit, ttl = tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('ZSCORE', ended, 'committed ' .. id) or redis.call('ZSCORE', ended, 'refunded ' .. id) then
+    return answer('closed')
+end
+local moment = redis.call('ZSCORE', open, id)
+if not moment then
+    if tonumber(redis.call('GET', used) or '0') + redis.call('ZCARD', open) >= limit then
+        return answer('refused', redis.call('ZRANGE', open, 0, 0, 'WITHSCORES')[2])
+    end
+    moment = string.format('%.0f', now + ttl)
+    redis.call('ZADD', open, moment, id)
+    redis.call('EXPIREAT', open, keep_until)
+end
+return answer('reserved', moment)
+"""
+)
+END = (
+    _HEAD
+    + """
+local outcome, remember = ARGV[3], tonumber(ARGV[4])
+if redis.call('ZREM', open, id) == 1 then
+    redis.call('ZADD', ended, string.format('%.0f', now + remember), outcome .. ' ' .. id)
+    redis.call('EXPIREAT', ended, keep_until)
+    if outcome == 'committed' then
+        redis.call('INCR', used)
+        redis.call('EXPIREAT', used, keep_until)
+    end
+end
+return answer(redis.call('ZSCORE', ended, outcome .. ' ' .. id) and outcome or 'closed')
+"""
+)
+
+log = logging.getLogger(__name__)
+
+
+class RedisLedger:
+    """The ledger behind a client of redis.asyncio. `on_change` is told whether it answers, whenever that changes."""
+
+    def __init__(self, client: Any, *, on_change: Callable[[bool], None] = lambda answers: None) -> None:
+        self._client = client
+        self._reserve = self._client.register_script(RESERVE)
+        self._end = self._client.register_script(END)
+        self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._resting_until = 0.0
+        self._answers = True
+        self._on_change = on_change
+
+    async def reserve(self, account: Account, reservation: str, *, limit: int, ttl_seconds: float) -> Entry:
+        """Take a unit, if the limit has room."""
+        return await self._run(self._reserve, account, reservation, limit, int(1000 * ttl_seconds))
+
+    async def commit(self, account: Account, reservation: str) -> Entry:
+        """Count a reserved unit."""
+        return await self._run(self._end, account, reservation, "committed", int(1000 * REMEMBER_SECONDS))
+
+    async def refund(self, account: Account, reservation: str) -> Entry:
+        """Give a reserved unit back."""
+        return await self._run(self._end, account, reservation, "refunded", int(1000 * REMEMBER_SECONDS))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def _run(self, script: Any, account: Account, reservation: str, *arguments: str | int) -> Entry:
+        async with self._in_flight:
+            if time.monotonic() < self._resting_until:
+                raise LedgerUnavailableError("the quota storage did not answer a moment ago")
+            base = f"{PREFIX}:{{{account.key}}}"
+            keys = [f"{base}:{part}" for part in ("used", "open", "ended")]
+            try:
+                async with asyncio.timeout(ANSWER_SECONDS):
+                    answer = await script(keys, [reservation, int(account.keep_until), *arguments])
+            except (RedisError, OSError, TimeoutError) as error:
+                self._resting_until = time.monotonic() + REST_SECONDS
+                self._heard(False, type(error).__name__)
+                raise LedgerUnavailableError(f"the quota storage does not answer ({type(error).__name__})") from error
+        self._heard(True)
+        outcome, used, held, moment = answer
+        until = float(moment) / 1000 if moment else None
+        return Entry(outcome=Outcome(outcome.decode()), used=int(used), held=int(held), until=until)
+
+    def _heard(self, answers: bool, reason: str = "") -> None:
+        if answers == self._answers:
+            return
+        self._answers = answers
+        self._on_change(answers)
+        if answers:
+            log.info("quota storage back")
+        else:
+            log.warning("quota storage lost, policies say what users get", extra={"reason": reason})
