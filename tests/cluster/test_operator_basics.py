@@ -12,7 +12,7 @@ pytest_plugins = ("support.operator_fixtures",)
 
 def test_replicas_follow_demand_up_and_down(world: World, operator: Operator) -> None:
     world.wait_for_replicas(2)
-    world.set_load(pro=1, free=1.5)
+    world.set_load(pro=1.5, free=1.8)
     world.wait_for_replicas(4)
     world.set_load(pro=0.5, free=0.5)
     world.wait_for_replicas(2)

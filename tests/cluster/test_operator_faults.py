@@ -140,7 +140,7 @@ def test_a_person_who_scales_by_hand_is_not_fought_within_a_tick_and_then_overru
 def test_replicas_that_may_not_be_written_are_a_condition(world: World, operator: Operator) -> None:
     world.wait_for_replicas(2)
     operator.forbid("deployments/scale")
-    world.set_load(pro=1, free=1.5)
+    world.set_load(pro=1.5, free=1.8)
     found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "may not write its /scale", "scaleTargets")
     assert (found["status"], found["reason"]) == ("False", "NotWritten")
     assert world.condition("FeaturePolicy", FEATURE, "Ready")["status"] == "True"
@@ -169,7 +169,7 @@ def test_an_api_server_that_goes_away_is_waited_for(world: World, operator: Oper
     holds_for(lambda: "the last tick ended" in operator.get("/livez"), "the operator lives", seconds=4)
     api_server.start()
     wait_for(lambda: world.replicas() == 2, "the API server is back", seconds=60)
-    world.set_load(pro=1, free=1.5)
+    world.set_load(pro=1.5, free=1.8)
     world.wait_for_replicas(4, seconds=60)
 
 
@@ -218,7 +218,7 @@ def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World,
         operator.forbid("deployments", "statefulsets")
         operator.start()
         world.wait_for_replicas(2)
-        world.set_load(pro=1, free=1.5)
+        world.set_load(pro=1.5, free=1.8)
         world.wait_for_replicas(4)
 
 
