@@ -20,6 +20,7 @@ from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
 from openfeature.contrib.provider.ofrep import OFREPProvider
 from openfeature.evaluation_context import EvaluationContext
+from openfeature.flag_evaluation import FlagEvaluationDetails
 
 from support.waiting import wait_for
 
@@ -165,9 +166,13 @@ class Client:
 
     def variant(self, key: str, **attributes: Any) -> str:
         """The variant that a user is served, or the error."""
-        user = EvaluationContext(attributes.pop("targetingKey", None), attributes)
-        found = self._client.get_object_details(key, {"code": "default"}, user)
+        found = self.details(key, **attributes)
         return found.variant or f"{found.error_code}: {found.error_message}"
+
+    def details(self, key: str, **attributes: Any) -> FlagEvaluationDetails[Any]:
+        """All that the client says of a flag for a user."""
+        user = EvaluationContext(attributes.pop("targetingKey", None), attributes)
+        return self._client.get_object_details(key, {"code": "default"}, user)
 
     def value(self, key: str, **attributes: Any) -> Any:
         user = EvaluationContext(attributes.pop("targetingKey", None), attributes)
