@@ -180,8 +180,7 @@ def test_parts_that_end_in_turn_fail_no_evaluation_and_change_none_except_by_pol
 ) -> None:
     namespace, cluster = product.namespace, product.cluster
     api_server = cluster.component("kube-apiserver")
-    product.set_load(pro=2, free=20)
-    product.wait_for_variant("free", "denied", seconds=60)
+    take_images_from_free_users(product)
     with everything_asked(server, namespace.name) as asked:
         story = Story(asked)
         story.begins()
@@ -223,6 +222,13 @@ def test_parts_that_end_in_turn_fail_no_evaluation_and_change_none_except_by_pol
         story.changes(FULL, f"{FEATURE} for free", since=since, within=RESTORE_SECONDS)
         assert not operator.ended(), f"the operator ended: {operator.log()[-2000:]}"
     story.held()
+
+
+def take_images_from_free_users(world: World) -> None:
+    """An overload that lasts: paying users alone fill what there is, so that no part of what was taken fits again."""
+    world.set_load(pro=3.9, free=20)
+    world.wait_for_variant("free", "denied", seconds=60)
+    world.set_load(pro=3.9, free=20, admitted=0)
 
 
 @contextmanager
