@@ -51,6 +51,8 @@ COUNTED_AGAIN_SECONDS = 10.0
 """From Redis's return until it is asked again: it is left alone for a second after each failure."""
 MOST = 0.95
 """Of the quotas' answers while Redis is there: on a busy machine it may now and then not answer in time."""
+ANSWERS_WITHOUT = 10
+"""So many answers everybody gets at least while a part is away: about two seconds of them."""
 OVERRIDE_SECONDS = 10
 """Long enough, on a quiet machine, for the API server to end and the flag server to start again meanwhile."""
 
@@ -131,7 +133,7 @@ class Story:
 
     @contextmanager
     def without(self, name: str, end: Callable[[], object], start: Callable[[], object]) -> Iterator[None]:
-        """A part is away while the block runs, and until everybody has been answered without it."""
+        """A part is away while the block runs, and until everybody has been answered without it, again and again."""
         ends = time.monotonic()
         end()
         gone = time.monotonic()
@@ -181,7 +183,8 @@ class Story:
             raise AssertionError(f"{error}; answers: {latest}; failures: {self.asked.failures[-3:]}") from None
 
     def _all_answered(self, *, since: float) -> bool:
-        return all(self.asked.between(*key, since, float("inf")) for key in list(self.asked.answers))
+        everybody = list(self.asked.answers)
+        return all(len(self.asked.between(*key, since, float("inf"))) >= ANSWERS_WITHOUT for key in everybody)
 
     def _all_say(self, whose: str, said: str) -> bool:
         return self.asked.latest(whose) == dict.fromkeys(EVALUATIONS, said)
