@@ -285,6 +285,7 @@ def test_the_console_is_not_on_the_port_of_applications_nor_they_on_its(server: 
     [
         ("127.0.0.1", 200),
         ("localhost:8081", 200),
+        ("LocalHost:8081", 200),
         ("[::1]:8081", 200),
         ("attacker.example", 403),
         ("127.0.0.1.example:80", 403),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from brownout.api.override import CellRef, FeatureOverrideSpec, FeatureOverrideStatus
-from brownout.api.policy import CellStatus, FeaturePolicySpec, FeaturePolicyStatus, Notice, TierEntry, Variant
+from brownout.api.policy import CellStatus, FeaturePolicySpec, FeaturePolicyStatus, Notice, Quota, TierEntry, Variant
 from brownout.api.resources import Key, Stored
 from brownout.api.schema import Ref
 from brownout.api.tier import Cohort, Match, UserTierSpec, UserTierStatus
@@ -56,6 +56,10 @@ def auto(name: str, lowest: str | None = None) -> TierEntry:
 
 def never(name: str) -> TierEntry:
     return TierEntry(tier_ref=Ref(name=name), availability="Never")
+
+
+def with_quota(name: str, limit: int, **quota: Any) -> TierEntry:
+    return TierEntry(tier_ref=Ref(name=name), quota=Quota(limit=limit, **quota))
 
 
 LISTED = (always("pro"), auto("plus", lowest="lite"), auto("free"))

@@ -13,11 +13,15 @@ from typing import Any
 
 import msgspec
 
+from brownout.api.override import FEATURE_OVERRIDE
+from brownout.api.policy import FEATURE_POLICY
+from brownout.api.tier import USER_TIER
 from brownout.flags.audience import Tier
 from brownout.flags.board import Board
 from brownout.flags.cells import Override, Policy
 from brownout.flags.http import application, serve_http
-from brownout.flags.metrics import Metrics
+from brownout.flags.metrics import Heard, Metrics
+from brownout.flags.pages.site import StatusPages
 from brownout.flags.render import FlagSet, render
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
@@ -32,6 +36,8 @@ class HostedServer(Asked):
         self.http_port = 0
         self.settings = settings
         self.board = Board()
+        self.heard_from = Heard()
+        self.pages = StatusPages(self.board, self.heard_from, namespaces=())
         self._loop = asyncio.new_event_loop()
         self._stop: asyncio.Event | None = None
         self._thread: threading.Thread | None = None
@@ -60,11 +66,16 @@ class HostedServer(Asked):
         self._stop = asyncio.Event()
         metrics = Metrics()
         service = Service(
-            board=self.board, metrics=metrics, namespaces=(), snapshot_dir=None, empty_believed_after=600.0
+            board=self.board,
+            metrics=metrics,
+            namespaces=(),
+            snapshot_dir=None,
+            empty_believed_after=600.0,
+            heard_from=self.heard_from,
         )
         settings = msgspec.structs.replace(self.settings, http_port=self.http_port)
         try:
-            async with serve_http(settings, application(settings, self.board, metrics, service)) as port:
+            async with serve_http(settings, application(settings, self.board, metrics, service, self.pages)) as port:
                 ready.set_result(port)
                 await self._stop.wait()
         except BaseException as error:
@@ -80,9 +91,12 @@ class HostedServer(Asked):
         namespace: str = NAMESPACE,
     ) -> FlagSet:
         """Put the set of these objects on the board, and return it once it is served."""
+        tiers, overrides = tuple(tiers), tuple(overrides)
         flag_set = render(namespace, policies=policies, tiers=tiers, overrides=overrides, now=time.time())
 
         def put() -> None:
+            objects = {FEATURE_POLICY.plural: policies, USER_TIER.plural: tiers, FEATURE_OVERRIDE.plural: overrides}
+            self.pages.believe(namespace, objects)
             self.board.publish(flag_set)
             self.board.completed()
 

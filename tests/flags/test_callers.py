@@ -1,6 +1,7 @@
 """Whose word about a user counts: API keys, tokens, and nobody's on a public listener."""
 
 import base64
+import gzip
 import hmac
 import json
 import re
@@ -192,6 +193,19 @@ def test_another_scheme_is_a_401_that_says_what_to_write(public: HostedServer, h
 
 def test_a_wrong_api_key_is_a_401(public: HostedServer) -> None:
     assert variant(public, {}, {"X-API-Key": "guess"}) == "401"
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-API-Key"])
+@pytest.mark.parametrize("credentials", ["\xff", "a.\xff.c"])
+def test_credentials_that_are_no_text_are_a_401(public: HostedServer, header: str, credentials: str) -> None:
+    sent = f"Bearer {credentials}" if header == "Authorization" else credentials
+    assert variant(public, {}, {header: sent}) == "401"
+
+
+@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(b'{"context": {}}')], ids=["garbage", "compressed"])
+def test_a_body_that_is_compressed_is_a_400(public: HostedServer, body: bytes) -> None:
+    status, answer, _ = public.ask(SINGLE, body, headers={"Content-Encoding": "gzip"})
+    assert (status, answer["errorCode"]) == (400, "PARSE_ERROR")
 
 
 # Other listeners

@@ -72,6 +72,12 @@ def test_a_token_without_a_subject_has_no_units(public: HostedServer, issuer: Is
     assert reserve(public, bearer(issuer.token("one", plan="free")), targetingKey="fay")[0] == 401
 
 
+@pytest.mark.parametrize("claimed", [7, ["gus"], {}, None, ""], ids=str)
+def test_a_claim_that_is_no_text_is_nobodys_name(public: HostedServer, issuer: Issuer, claimed: Any) -> None:
+    token = issuer.token("one", plan="free", targetingKey=claimed)
+    assert reserve(public, bearer(token), targetingKey="gus")[0] == 401
+
+
 @pytest.mark.parametrize("headers", [{"X-API-Key": "server-key"}, bearer("server-key")], ids=["header", "bearer"])
 def test_a_server_with_a_key_asks_for_its_users(public: HostedServer, headers: dict[str, str]) -> None:
     status, body = reserve(public, headers, targetingKey=f"g-{len(headers)}-{next(iter(headers))}", plan="plus")

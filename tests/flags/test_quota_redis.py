@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from brownout.flags.quota.ledger import Account, Entry, Ledger, LedgerUnavailableError, MemoryLedger, Outcome
+from brownout.flags.quota.ledger import (
+    MOST_REMEMBERED,
+    Account,
+    Entry,
+    Ledger,
+    LedgerUnavailableError,
+    MemoryLedger,
+    Outcome,
+)
 from brownout.flags.quota.redis import ANSWER_SECONDS, REST_SECONDS
 from brownout.flags.quota.storage import StorageUrlError, ledger_of
 from support.redis import RedisServer, redis_server
@@ -155,6 +163,16 @@ def test_no_order_of_requests_brings_anybody_beyond_the_limit(steps: list[tuple[
             assert used + held <= limit
 
     asyncio.run(all_of_them())
+
+
+async def test_who_reserves_and_refunds_without_end_has_only_the_last_ends_remembered(redis: RedisServer) -> None:
+    of = account()
+    async with ledger(redis.url) as opened:
+        for number in range(MOST_REMEMBERED + 1):
+            await opened.reserve(of, str(number), limit=1, ttl_seconds=LONG)
+            await opened.refund(of, str(number))
+        assert (await opened.refund(of, "0")).outcome is Outcome.CLOSED
+        assert (await opened.refund(of, "1")).outcome is Outcome.REFUNDED
 
 
 async def test_a_reservation_that_is_never_committed_gives_its_unit_back(redis: RedisServer) -> None:

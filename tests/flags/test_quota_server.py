@@ -12,12 +12,11 @@ from uuid import uuid4
 import pytest
 
 from brownout.api.override import FEATURE_OVERRIDE
-from brownout.api.policy import FEATURE_POLICY, Quota, TierEntry
-from brownout.api.schema import Ref
+from brownout.api.policy import FEATURE_POLICY
 from brownout.api.tier import USER_TIER
 from brownout.cli.main import main
 from brownout.flags.snapshot import encode, write
-from flags.builders import NAMESPACE, TIERS, always, policy
+from flags.builders import NAMESPACE, TIERS, always, policy, with_quota
 from flags.process import NOWHERE, FlagServer, flag_server
 from support.redis import RedisServer, redis_server
 from support.waiting import wait_for
@@ -27,16 +26,12 @@ LIMIT = 3
 Answer = tuple[int, Any, Mapping[str, str]]
 
 
-def quota(name: str, limit: int, **more: Any) -> TierEntry:
-    return TierEntry(tier_ref=Ref(name=name), quota=Quota(limit=limit, **more))
-
-
 def keep(folder: Path) -> None:
     """A snapshot with three features: one that is allowed while nobody counts, one that is denied then, one of local days."""
     policies = [
-        policy(KEY, tiers=[always("pro"), quota("plus", 5), quota("free", LIMIT)]),
-        policy(STRICT, tiers=[quota("free", LIMIT, when_unavailable="Deny")]),
-        policy(LOCAL, tiers=[quota("free", LIMIT, day="User", zone_key="profile.zone")]),
+        policy(KEY, tiers=[always("pro"), with_quota("plus", 5), with_quota("free", LIMIT)]),
+        policy(STRICT, tiers=[with_quota("free", LIMIT, when_unavailable="Deny")]),
+        policy(LOCAL, tiers=[with_quota("free", LIMIT, day="User", zone_key="profile.zone")]),
     ]
     objects = {FEATURE_POLICY.plural: policies, USER_TIER.plural: TIERS, FEATURE_OVERRIDE.plural: ()}
     write(folder, NAMESPACE, encode(objects, saved_at=0.0))
@@ -104,6 +99,13 @@ def test_a_reservation_says_what_is_left_and_until_when(server: FlagServer) -> N
     assert body["resetsAt"].endswith("T00:00:00Z")
     assert body["zone"] == "UTC"
     assert 50 < datetime.fromisoformat(body["expiresAt"]).timestamp() - time.time() <= 61
+
+
+def test_a_whole_number_may_be_written_with_a_point(server: FlagServer) -> None:
+    """To JSON 60.0 is the number 60, and some libraries write it so."""
+    path = f"/{NAMESPACE}/v1/quota/{KEY}/reserve"
+    status, body, _ = server.ask(path, b'{"context": {"targetingKey": "dotted"}, "ttlSeconds": 60.0}')
+    assert status == 200, body
 
 
 def test_a_committed_unit_is_used_and_a_refunded_one_is_not(server: FlagServer) -> None:
@@ -222,6 +224,8 @@ WRONG = [
     (b'{"context": {"targetingKey": "a"}, "ttlSeconds": 86401}', "ttlSeconds"),
     (b'{"context": {"targetingKey": "a"}, "ttlSeconds": 1e400}', "body"),
     (b'{"context": {"targetingKey": "a"}, "ttlSeconds": "60"}', "ttlSeconds"),
+    (b'{"context": {"targetingKey": "a"}, "ttlSeconds": 60.5}', "ttlSeconds"),
+    (b'{"context": {"targetingKey": "a"}, "ttlSeconds": 1e300}', "ttlSeconds"),
     (b'{"context": {"targetingKey": "a"}, "reservation": "short"}', RESERVATION),
     (b'{"context": {"targetingKey": "a"}, "reservation": "sixteen letters!"}', RESERVATION),
     (b'{"context": {"targetingKey": "a"}, "reservation": ["x"]}', RESERVATION),

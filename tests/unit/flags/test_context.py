@@ -17,6 +17,12 @@ def test_without_a_context_the_user_is_unknown(body: bytes) -> None:
     assert parse(body) == {}
 
 
+@pytest.mark.parametrize("body", [b"\x0c", b" \x0b"])
+def test_what_is_no_space_in_json_is_no_absent_body(body: bytes) -> None:
+    with pytest.raises(BadContextError, match="body: "):
+        parse(body)
+
+
 def test_attributes_are_taken_as_they_are() -> None:
     assert parse(b'{"context": {"targetingKey": "u", "a": [1, 2.5, null]}}') == {
         "targetingKey": "u",

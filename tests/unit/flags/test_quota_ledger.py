@@ -2,7 +2,14 @@
 
 import pytest
 
-from brownout.flags.quota.ledger import REMEMBER_SECONDS, Account, LedgerUnavailableError, MemoryLedger, Outcome
+from brownout.flags.quota.ledger import (
+    MOST_REMEMBERED,
+    REMEMBER_SECONDS,
+    Account,
+    LedgerUnavailableError,
+    MemoryLedger,
+    Outcome,
+)
 
 TTL = 60.0
 MIDNIGHT = 1_000_000.0
@@ -142,6 +149,15 @@ async def test_it_is_known_for_an_hour_how_a_reservation_ended() -> None:
     await book.commit("a")
     book.clock.now += REMEMBER_SECONDS
     assert await book.commit("a") == (Outcome.CLOSED, 1)
+
+
+async def test_who_reserves_and_refunds_without_end_has_only_the_last_ends_remembered() -> None:
+    book = Book()
+    for number in range(MOST_REMEMBERED + 1):
+        await book.reserve(str(number))
+        await book.refund(str(number))
+    assert await book.refund("0") == (Outcome.CLOSED, 0)
+    assert await book.refund("1") == (Outcome.REFUNDED, 0)
 
 
 async def test_an_account_is_forgotten_after_its_day() -> None:

@@ -20,6 +20,8 @@ from brownout.flags.metrics import Metrics
 from brownout.flags.tokens import InvalidTokenError, Tokens, TokenSettings
 
 TARGETING_KEY = "targetingKey"
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+"""Goes with every 401 (RFC 9110, 11.6.1)."""
 KEYS_READ_EVERY_SECONDS = 10.0
 
 log = logging.getLogger(__name__)
@@ -161,4 +163,4 @@ def read_api_keys(path: Path) -> dict[bytes, frozenset[str]]:
 
 
 def _hashed(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode(errors="surrogateescape")).digest()  # bytes that are no UTF-8 come so in headers

@@ -25,6 +25,9 @@ PARSE_ERROR, INVALID_CONTEXT = "PARSE_ERROR", "INVALID_CONTEXT"
 GREATEST = int(sys.float_info.max)
 SURROGATE = re.compile("[\ud800-\udfff]")
 
+JSON_SPACE = b" \t\n\r"
+"""RFC 8259, 2: a form feed is none."""
+
 CONTAINERS = (dict, list)
 
 _decode = msgspec.json.Decoder().decode
@@ -44,7 +47,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
     Raises BadContextError: PARSE_ERROR where the body is not JSON, INVALID_CONTEXT where it is and cannot be a context.
     """
-    if not body or body.isspace():
+    if not body or not body.strip(JSON_SPACE):
         return {}
     try:
         content = _decode(body)

@@ -73,8 +73,13 @@ async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[
 
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, *, host: str, port: int, protocol: str) -> AsyncIterator[int]:
-    """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
+    """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had.
+
+    Bodies are read as they are sent: a few kilobytes are not worth what strangers could do with a decoder.
+    """
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True, auto_decompress=False
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port)

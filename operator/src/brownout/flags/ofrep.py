@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from brownout.flags.board import Board
-from brownout.flags.callers import Caller, Callers, RefusedError
+from brownout.flags.callers import CHALLENGE, Caller, Callers, RefusedError
 from brownout.flags.context import BadContextError, parse
 from brownout.flags.evaluate import Evaluator, Failure
 from brownout.flags.events import event_streams
@@ -32,7 +32,6 @@ TOLD_OF, TOLD_AT = "flagConfigEtag", "flagConfigLastModified"
 """What a client was told of the set by a notice. No validator: where it names another version than ours there is no 304 (ADR 8)."""
 
 ANYBODY = Caller()
-CHALLENGE = {"WWW-Authenticate": "Bearer"}
 REFUSALS = {401: "unauthorized", 403: "forbidden", 500: "no_keys"}
 
 NO_STREAMS = b"[]"

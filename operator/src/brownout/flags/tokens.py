@@ -95,15 +95,22 @@ class Tokens:
             )
         except jwt.ExpiredSignatureError:
             raise InvalidTokenError("it has expired") from None
+        except UnicodeEncodeError:
+            raise InvalidTokenError("it is not written in ASCII") from None
         except jwt.exceptions.PyJWTError as error:
             raise InvalidTokenError(str(error)) from None
         return claims
 
 
 def attributes(claims: dict[str, Any], *, context_claim: str = "") -> dict[str, Any]:
-    """Verified claims as an evaluation context: `sub` is the targetingKey, the others are attributes under their own names."""
+    """Verified claims as an evaluation context: `sub` is the targetingKey, the others are attributes under their own names.
+
+    Without a `sub` a claim of that name is, if it is text.
+    """
     held = claims.get(context_claim) if context_claim else claims
     found = {name: value for name, value in held.items() if name not in REGISTERED} if isinstance(held, dict) else {}
     if subject := claims.get("sub"):
         found["targetingKey"] = subject
+    elif not isinstance(found.get("targetingKey"), str):
+        found.pop("targetingKey", None)
     return found

@@ -49,7 +49,7 @@ class Console:
     def __init__(self, heard_from: Heard, *, namespaces: Sequence[str], host_names: Sequence[str] = ()) -> None:
         self.seen = Seen([GPU_POOL, INFERENCE_SCALER], namespaces=namespaces, changed=self._changed)
         self._heard_from = heard_from
-        self._host_names = {*LOOPBACK, *host_names}
+        self._host_names = {*LOOPBACK, *(name.lower() for name in host_names)}
         self._products: dict[str, Objects] = {}
         self._flips = Flips()
         self._rings: dict[tuple[str, Key], Ring] = {}
@@ -73,7 +73,7 @@ class Console:
         @web.middleware
         async def known_hosts_only(request: web.Request, handler: Handler) -> web.StreamResponse:
             host = request.host.rpartition(":")[0] if request.host.rpartition(":")[2].isdigit() else request.host
-            if host not in self._host_names:
+            if host.lower() not in self._host_names:
                 sentence = f"the console does not answer to the name {host!r}; give it with --console-host-name\n"
                 raise web.HTTPForbidden(text=sentence, headers=answers.HEADERS)
             return await handler(request)

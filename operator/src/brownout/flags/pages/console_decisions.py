@@ -51,8 +51,6 @@ class Flips:
             lines = {(line.tier, line.cohort, line.user): line for line in policy.status.cells}
             before = self._levels.get(policy.key)
             self._levels[policy.key] = lines
-            if before is lines:
-                continue
             names = [variant.name for variant in policy.spec.variants]
             for cell, line in lines.items():
                 if (flip := _flip(policy, names, cell, line, (before or {}).get(cell), now)) is not None:

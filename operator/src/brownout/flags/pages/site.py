@@ -109,7 +109,8 @@ class StatusPages:
     async def _feed(self, request: web.Request) -> web.Response:
         known = self._look(self._namespace(request))
         if known is None:
-            raise web.HTTPServiceUnavailable(text='{"error": "nothing is known yet"}', content_type="application/json")
+            sentence, headers = '{"error": "nothing is known yet"}', {**answers.HEADERS, **ANYBODY}
+            raise web.HTTPServiceUnavailable(text=sentence, content_type="application/json", headers=headers)
         return answers.page(request, known.feed, "application/json", ANYBODY)
 
     def _namespace(self, request: web.Request) -> str:

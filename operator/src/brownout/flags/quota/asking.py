@@ -39,10 +39,10 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Wish(msgspec.Struct, frozen=True, rename="camel"):
-    """What a body says beside its context."""
+    """What a body says beside its context. ttl_seconds: a whole number; JSON has but one kind of numbers, and may write it 60.0."""
 
     reservation: str | None = None
-    ttl_seconds: int = TTL_SECONDS
+    ttl_seconds: float = float(TTL_SECONDS)
 
 
 def wish_of(body: bytes) -> Wish:
@@ -54,8 +54,8 @@ def wish_of(body: bytes) -> Wish:
         raise BadContextError(INVALID_CONTEXT, f"{path.rstrip('`') or 'body'}: {message}") from None
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadContextError(PARSE_ERROR, f"body: {error}") from None
-    if not 1 <= wish.ttl_seconds <= LONGEST_TTL_SECONDS:
-        sentence = f"ttlSeconds: {wish.ttl_seconds} is not from 1 to {LONGEST_TTL_SECONDS}"
+    if not (1 <= wish.ttl_seconds <= LONGEST_TTL_SECONDS and wish.ttl_seconds.is_integer()):
+        sentence = f"ttlSeconds: {wish.ttl_seconds:g} is not a whole number from 1 to {LONGEST_TTL_SECONDS}"
         raise BadContextError(INVALID_CONTEXT, sentence)
     return wish
 

@@ -15,6 +15,7 @@ import msgspec
 from aiohttp import web
 
 from brownout.flags.board import Board
+from brownout.flags.callers import CHALLENGE
 from brownout.flags.context import BadContextError, parse
 from brownout.flags.evaluate import Evaluator
 from brownout.flags.metrics import Metrics
@@ -47,7 +48,9 @@ async def as_sent(request: web.Request, body: bytes) -> dict[str, Any]:
 class Problem(Exception):  # noqa: N818 - it is an answer
     """An answer other than the one asked for, as RFC 9457 writes it."""
 
-    def __init__(self, status: int, reason: str, detail: str, *, retry_after: float = 0.0, **members: Any) -> None:
+    def __init__(
+        self, status: int, reason: str, detail: str, *, retry_after: float | None = None, **members: Any
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.reason = reason
@@ -216,7 +219,9 @@ def _problem(problem: Problem) -> web.Response:
         "reason": problem.reason,
         **problem.members,
     }
-    headers = {"Retry-After": str(max(1, math.ceil(problem.retry_after)))} if problem.retry_after else None
+    headers = dict(CHALLENGE) if problem.status == 401 else {}
+    if problem.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
     return _answer(problem.status, body, content_type="application/problem+json", headers=headers)
 
 

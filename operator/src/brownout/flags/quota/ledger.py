@@ -20,7 +20,9 @@ IN_MEMORY = "memory://"
 """The URL of the ledger of one process."""
 
 REMEMBER_SECONDS = 3600.0
-"""How long it is known how a reservation ended, so that the same answer can be given again."""
+"""How long it is known how a reservation ended, so that the same answer can be given again, ..."""
+MOST_REMEMBERED = 1_000
+"""... and of how many of an account: who reserves and refunds without end has the ledger forget the first ones sooner."""
 
 
 class Outcome(StrEnum):
@@ -78,7 +80,9 @@ class Ledger(Protocol):
 
 
 class _Page:
-    """One account in memory."""
+    """One account in memory. `ended` is in the order in which they ended."""
+
+    __slots__ = ("ended", "keep_until", "open", "used")
 
     def __init__(self, keep_until: float) -> None:
         self.keep_until = keep_until
@@ -88,12 +92,14 @@ class _Page:
 
 
 class MemoryLedger:
-    """The ledger of one process: others do not see it, and it does not outlive it. `most` accounts at a time.
+    """The ledger of one process: others do not see it, and it does not outlive it.
+
+    At most `most` accounts at a time, of a kilobyte each (measured): a server that runs out of memory answers no flags either.
 
     `clock` in Unix seconds.
     """
 
-    def __init__(self, *, clock: Callable[[], float] = time.time, most: int = 1_000_000) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time, most: int = 200_000) -> None:
         self._clock = clock
         self._most = most
         self._pages: dict[str, _Page] = {}
@@ -125,6 +131,8 @@ class MemoryLedger:
         now, page = self._page(account, new=False)
         if page.open.pop(reservation, None) is not None:
             page.ended[reservation] = outcome, now + REMEMBER_SECONDS
+            if len(page.ended) > MOST_REMEMBERED:
+                del page.ended[next(iter(page.ended))]
             page.used += outcome is Outcome.COMMITTED
         ended = page.ended.get(reservation)
         return _entry(page, outcome if ended is not None and ended[0] is outcome else Outcome.CLOSED)
@@ -143,7 +151,8 @@ class MemoryLedger:
             page = self._pages[account.key] = _Page(account.keep_until)
             heapq.heappush(self._by_end, (account.keep_until, account.key))
         page.open = {name: until for name, until in page.open.items() if until > now}
-        page.ended = {name: end for name, end in page.ended.items() if end[1] > now}
+        while page.ended and page.ended[oldest := next(iter(page.ended))][1] <= now:
+            del page.ended[oldest]
         return now, page
 
 

@@ -13,7 +13,14 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from brownout.flags.quota.ledger import REMEMBER_SECONDS, Account, Entry, LedgerUnavailableError, Outcome
+from brownout.flags.quota.ledger import (
+    MOST_REMEMBERED,
+    REMEMBER_SECONDS,
+    Account,
+    Entry,
+    LedgerUnavailableError,
+    Outcome,
+)
 
 PREFIX = "brownout:quota"
 ANSWER_SECONDS = 1.0
@@ -22,6 +29,7 @@ REST_SECONDS = 1.0
 """After a failure Redis is left alone for so long, and nobody waits for it."""
 MAX_IN_FLIGHT = 8
 """Requests to Redis at a time, from each process: more would only wait for each other, and would be given up sooner on a busy machine."""
+_REMEMBER = (int(1000 * REMEMBER_SECONDS), MOST_REMEMBERED)
 _HEAD = """
 local used, open, ended = KEYS[1], KEYS[2], KEYS[3]
 local id, keep_until = ARGV[1], ARGV[2]
@@ -58,6 +66,7 @@ END = (
 local outcome, remember = ARGV[3], tonumber(ARGV[4])
 if redis.call('ZREM', open, id) == 1 then
     redis.call('ZADD', ended, string.format('%.0f', now + remember), outcome .. ' ' .. id)
+    redis.call('ZREMRANGEBYRANK', ended, 0, -1 - tonumber(ARGV[5]))
     redis.call('EXPIREAT', ended, keep_until)
     if outcome == 'committed' then
         redis.call('INCR', used)
@@ -89,11 +98,11 @@ class RedisLedger:
 
     async def commit(self, account: Account, reservation: str) -> Entry:
         """Count a reserved unit."""
-        return await self._run(self._end, account, reservation, "committed", int(1000 * REMEMBER_SECONDS))
+        return await self._run(self._end, account, reservation, "committed", *_REMEMBER)
 
     async def refund(self, account: Account, reservation: str) -> Entry:
         """Give a reserved unit back."""
-        return await self._run(self._end, account, reservation, "refunded", int(1000 * REMEMBER_SECONDS))
+        return await self._run(self._end, account, reservation, "refunded", *_REMEMBER)
 
     async def close(self) -> None:
         """Close the connections."""
