@@ -57,6 +57,15 @@ def test_an_override_stands_above_the_loop_until_it_is_ended(world: World, opera
     wait_for(lambda: overridden(world) == "", "free is the loop's again")
 
 
+def test_a_manifest_is_printed_without_field_managers(world: World, run: Run) -> None:
+    world.wait_for_variant("free", "full")
+
+    printed = printed_json(run(*DENY, "--dry-run=server", "-o", "json"))
+
+    assert "managedFields" not in printed["metadata"]
+    assert printed["spec"]["variant"] == "denied"
+
+
 def test_a_dry_run_writes_nothing(world: World, run: Run) -> None:
     for kind, words in (("client", "(dry run)"), ("server", "(server dry run)")):
         tried = run(*DENY, f"--dry-run={kind}")
