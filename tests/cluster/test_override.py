@@ -42,7 +42,7 @@ def test_an_override_stands_above_the_loop_until_it_is_ended(world: World, opera
     assert lines[0] == f"featureoverride.brownout.dev/{name} created"
     assert lines[1].startswith(f"  {FEATURE} for free: denied until ")
     assert lines[1].endswith("(in 1h)")
-    assert lines[2] == "  now: free has full"
+    assert lines[2] == "  before: free has full"
     wait_for(lambda: overridden(world) == "denied", "the operator says that free is overridden")
     told = printed_json(run("why", "plan=free,targetingKey=u-1", FEATURE, "-o", "json"))
     assert (told["decidedBy"], told["variant"], told["disagreement"]) == ("override", "denied_override", "")

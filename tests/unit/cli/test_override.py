@@ -71,7 +71,7 @@ def test_what_it_changes_is_said_with_what_they_have_now_and_what_it_stands_abov
     others = override("others", cells=[CellRef(tier="pro")], expires=LATER, created_at=NOW - 60)
     assert list(changed(word, one, [older, others], now=NOW)) == [
         "image-generation for free: denied until 2026-11-30T01:53:20Z (in 1h)",
-        "now: free has full 40 %, lite 60 %; free/new-accounts has lite",
+        "before: free has full 40 %, lite 60 %; free/new-accounts has lite",
         "it stands above older (everybody: lite until 2026-12-07T00:52:20Z), which is older",
     ]
 

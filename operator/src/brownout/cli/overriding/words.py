@@ -18,7 +18,7 @@ def changed(word: Override, policy: Policy, others: Iterable[Override], *, now: 
     yield f"{policy.key.name} for {audiences(word)}: {word.spec.variant} {until}"
     had = [f"{_who(line)} has {_has(policy, line)}" for line in _lines(policy, word)]
     if had:
-        yield f"now: {'; '.join(had)}"
+        yield f"before: {'; '.join(had)}"
     for other in in_force(others, now):
         if other.spec.policy_ref.name == policy.key.name and meets(word, other):
             until = rfc3339(ends_at(other.spec, created_at=other.created_at))
