@@ -316,7 +316,7 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, serv
     ("options", "sentence"),
     [
         (["--jwt-jwks", "https://id/keys"], "issuer: is needed"),
-        (["--jwt-jwks", "https://id/keys", "--jwt-issuer", "i"], "audience: is needed"),
+        (["--jwt-jwks", "https://id/keys", "--jwt-issuer", "i"], "--jwt-audience: is needed beside --jwt-jwks"),
         (["--jwt-issuer", "i"], "by --jwt-jwks"),
         (["--require-credentials"], "by --api-keys or --jwt-jwks"),
         (["--cors-origin", "app.example.com"], "write SCHEME://HOST"),
