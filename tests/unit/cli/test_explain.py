@@ -205,7 +205,12 @@ def test_where_nothing_is_short_it_says_so(explain: Any) -> None:
 
 
 def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
-    blind = {"type": "MetricsAvailable", "status": "False", "reason": "NoData", "message": "kv: the query returns nothing"}
+    blind = {
+        "type": "MetricsAvailable",
+        "status": "False",
+        "reason": "NoData",
+        "message": "kv: the query returns nothing",
+    }
     blind["lastTransitionTime"] = "2026-11-22T20:00:00Z"
     objects = bodies(world(20))
     for one in objects:

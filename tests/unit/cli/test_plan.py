@@ -128,7 +128,9 @@ def test_a_file_that_the_api_server_would_refuse_is_refused_with_object_and_fiel
 ) -> None:
     here = {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "media"}}
     kubeconfig = {"current-context": "here", "contexts": [here], "users": [{"name": "u", "user": {"token": "t"}}]}
-    kubeconfig["clusters"] = [{"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}]  # not asked: the file comes first
+    kubeconfig["clusters"] = [
+        {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
+    ]  # not asked: the file comes first
     (place := tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     (file := tmp_path / "tier.yaml").write_text(yaml.safe_dump(example("UserTier", "free", **{"spec.prio": 7})))
     assert main(["plan", "-f", str(file), "--kubeconfig", str(place)]) == 2

@@ -267,7 +267,15 @@ def test_a_file_that_cannot_be_read_as_a_policy_leads_to_validate(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "tier.yaml").write_text(yaml.safe_dump(example("UserTier", "free", **{"spec.priority": "high"})))
-    words = ["why", "plan=pro", "image-generation", "-f", str(EXAMPLES / "full.yaml"), "-f", str(tmp_path / "tier.yaml")]
+    words = [
+        "why",
+        "plan=pro",
+        "image-generation",
+        "-f",
+        str(EXAMPLES / "full.yaml"),
+        "-f",
+        str(tmp_path / "tier.yaml"),
+    ]
     assert main(words) == 0
     assert capsys.readouterr().err.endswith("; `brownout validate -f` says what to write\n")
 

@@ -72,7 +72,9 @@ def _nothing(seen: Seen) -> str:
     everything += [(f"FeaturePolicy {key}", policy.status.conditions) for key, policy in sorted(seen.policies.items())]
     if not everything:
         return "No resources found: there is no GPUPool, InferenceScaler or FeaturePolicy."
-    lines = [f"  {name}: {sentence.removeprefix(f'{name}: ')}" for name, own in everything for sentence in troubles(own)]
+    lines = [
+        f"  {name}: {sentence.removeprefix(f'{name}: ')}" for name, own in everything for sentence in troubles(own)
+    ]
     if not lines:
         return "Nothing is short: every pool carries what it admits, and everybody has what it is for."
     return "\n".join(["Nothing is known to be short, but not everything can be seen; look at:", *dict.fromkeys(lines)])

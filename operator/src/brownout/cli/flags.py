@@ -205,7 +205,9 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
 
     if arguments.jwt_jwks and not (arguments.jwt_issuer and arguments.jwt_audience):
         missing = "--jwt-audience" if arguments.jwt_issuer else "--jwt-issuer"
-        raise ValueError(f"{missing}: is needed beside --jwt-jwks, for a token may be meant for somebody else; name yours")
+        raise ValueError(
+            f"{missing}: is needed beside --jwt-jwks, for a token may be meant for somebody else; name yours"
+        )
     tokens = None
     if arguments.jwt_jwks:
         tokens = TokenSettings(

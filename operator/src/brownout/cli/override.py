@@ -155,7 +155,9 @@ async def _end(cluster: "Cluster", arguments: argparse.Namespace) -> None:
         return
     for policy in seen.policies:
         own = [word for word in words if word.spec.policy_ref.name == policy.key.name]
-        for line in dict.fromkeys(left(policy, own, seen.overrides, now=now)):  # two words may have been about the same users
+        for line in dict.fromkeys(
+            left(policy, own, seen.overrides, now=now)
+        ):  # two words may have been about the same users
             print(f"  {line}")
 
 

@@ -57,7 +57,9 @@ def feature(policies: Sequence[Policy], name: str, namespace: str) -> Policy:
     if found is None:
         there = ", ".join(sorted(policy.key.name for policy in policies))
         if not there:
-            raise failed(f"there is no feature {name!r} in {namespace}, and no other; write -n with the namespace that has it")
+            raise failed(
+                f"there is no feature {name!r} in {namespace}, and no other; write -n with the namespace that has it"
+            )
         raise failed(f"there is no feature {name!r} in {namespace}; there are: {there}")
     return found
 
