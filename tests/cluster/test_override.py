@@ -66,6 +66,14 @@ def test_a_manifest_is_printed_without_field_managers(world: World, run: Run) ->
     assert printed["spec"]["variant"] == "denied"
 
 
+def test_status_of_a_namespace_without_anything_says_that_it_may_be_another(world: World) -> None:
+    told = brownout(world.cluster.kubeconfig, "status", "-n", "nowhere")
+
+    assert told.returncode == 0, told.stderr
+    assert told.stderr == "No features or scalers in nowhere namespace; -A shows those of all.\n"
+    assert told.stdout.startswith("POOL")
+
+
 def test_a_dry_run_writes_nothing(world: World, run: Run) -> None:
     for kind, words in (("client", "(dry run)"), ("server", "(server dry run)")):
         tried = run(*DENY, f"--dry-run={kind}")

@@ -225,7 +225,7 @@ def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
 
 
 def test_where_there_is_nothing_nothing_is_said_to_be_well(explain: Any) -> None:
-    assert explain([]).text.startswith("No resources found")
+    assert explain([]).text.startswith("No GPUPool, InferenceScaler or FeaturePolicy found")
 
 
 # One cell

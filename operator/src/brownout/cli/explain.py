@@ -71,7 +71,7 @@ def _nothing(seen: Seen) -> str:
     everything += [(f"InferenceScaler {key}", scaler.status.conditions) for key, scaler in sorted(seen.scalers.items())]
     everything += [(f"FeaturePolicy {key}", policy.status.conditions) for key, policy in sorted(seen.policies.items())]
     if not everything:
-        return "No resources found: there is no GPUPool, InferenceScaler or FeaturePolicy."
+        return "No GPUPool, InferenceScaler or FeaturePolicy found."
     lines = [
         f"  {name}: {sentence.removeprefix(f'{name}: ')}" for name, own in everything for sentence in troubles(own)
     ]
