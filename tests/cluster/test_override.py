@@ -57,9 +57,7 @@ def test_an_override_stands_above_the_loop_until_it_is_ended(world: World, opera
     wait_for(lambda: overridden(world) == "", "free is the loop's again")
 
 
-def test_a_manifest_is_printed_without_field_managers(world: World, run: Run) -> None:
-    world.wait_for_variant("free", "full")
-
+def test_a_manifest_is_printed_without_field_managers(run: Run) -> None:
     printed = printed_json(run(*DENY, "--dry-run=server", "-o", "json"))
 
     assert "managedFields" not in printed["metadata"]
