@@ -115,7 +115,9 @@ def test_the_command_line_starts_shows_and_ends_a_cluster(capsys: pytest.Capture
         )
         assert asked.stdout == "5"
         assert main(["up", "--name", name]) == 1
-        assert "runs already" in capsys.readouterr().err
+        refused = capsys.readouterr().err
+        assert f"runs already, with KUBECONFIG={kubeconfig};" in refused
+        assert f"down --name {name}` ends it" in refused
         assert main(["status", "--json"]) == 0
         (shown,) = [cluster for cluster in json.loads(capsys.readouterr().out) if cluster["name"] == name]
         assert {"supervisor", "etcd", "kube-apiserver", "kube-scheduler"} <= {p["name"] for p in shown["processes"]}

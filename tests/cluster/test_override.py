@@ -42,7 +42,7 @@ def test_an_override_stands_above_the_loop_until_it_is_ended(world: World, opera
     assert lines[0] == f"featureoverride.brownout.dev/{name} created"
     assert lines[1].startswith(f"  {FEATURE} for free: denied until ")
     assert lines[1].endswith("(in 1h)")
-    assert lines[2] == "  now: free has full"
+    assert lines[2] == "  before: free has full"
     wait_for(lambda: overridden(world) == "denied", "the operator says that free is overridden")
     told = printed_json(run("why", "plan=free,targetingKey=u-1", FEATURE, "-o", "json"))
     assert (told["decidedBy"], told["variant"], told["disagreement"]) == ("override", "denied_override", "")
@@ -55,6 +55,21 @@ def test_an_override_stands_above_the_loop_until_it_is_ended(world: World, opera
     assert "the loop's again" in ended.stdout
     assert names(world) == []
     wait_for(lambda: overridden(world) == "", "free is the loop's again")
+
+
+def test_a_manifest_is_printed_without_field_managers(run: Run) -> None:
+    printed = printed_json(run(*DENY, "--dry-run=server", "-o", "json"))
+
+    assert "managedFields" not in printed["metadata"]
+    assert printed["spec"]["variant"] == "denied"
+
+
+def test_status_of_a_namespace_without_anything_says_that_it_may_be_another(world: World) -> None:
+    told = brownout(world.cluster.kubeconfig, "status", "-n", "nowhere")
+
+    assert told.returncode == 0, told.stderr
+    assert told.stderr == "No features or scalers in nowhere namespace; -A shows those of all.\n"
+    assert told.stdout.startswith("POOL")
 
 
 def test_a_dry_run_writes_nothing(world: World, run: Run) -> None:

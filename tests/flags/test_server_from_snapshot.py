@@ -307,7 +307,9 @@ def test_sigterm_ends_the_process_gracefully_with_a_stream_open(disk: Disk) -> N
 def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, server: FlagServer) -> None:
     second = FlagServer(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots)
     second.http_port = server.http_port
-    with pytest.raises(AssertionError, match=r"brownout flags serve: .*address already in use"):
+    with pytest.raises(
+        AssertionError, match=r"brownout flags serve: .*address already in use; name a free one by --http-port"
+    ):
         second.start()
     assert second.end() == 1
 
@@ -315,8 +317,8 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, serv
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--jwt-jwks", "https://id/keys"], "issuer: is needed"),
-        (["--jwt-jwks", "https://id/keys", "--jwt-issuer", "i"], "audience: is needed"),
+        (["--jwt-jwks", "https://id/keys"], "--jwt-issuer: is needed beside --jwt-jwks"),
+        (["--jwt-jwks", "https://id/keys", "--jwt-issuer", "i"], "--jwt-audience: is needed beside --jwt-jwks"),
         (["--jwt-issuer", "i"], "by --jwt-jwks"),
         (["--require-credentials"], "by --api-keys or --jwt-jwks"),
         (["--cors-origin", "app.example.com"], "write SCHEME://HOST"),
@@ -352,6 +354,14 @@ def test_a_public_listener_by_its_options(disk: Disk) -> None:
         assert (body["variant"], told["Access-Control-Allow-Origin"]) == ("free.new-accounts", headers["Origin"])
         _, body, _ = server.ask(path, {"context": {"plan": "pro"}}, headers={"X-API-Key": "gateway"})
         assert body["variant"] == "pro"
+
+
+def test_a_public_listener_that_can_tell_nobody_says_so_at_the_start(disk: Disk) -> None:
+    disk.keep(policy())
+    with flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots, options=["--public"]) as server:
+        _, body, _ = server.ask(f"/ofrep/v1/evaluate/flags/{AUDIENCE}", {"context": {"plan": "pro"}})
+        assert body["variant"] == "free.new-accounts"
+        assert any("name them by --jwt-jwks or --api-keys" in line["message"] for line in server.lines)
 
 
 def test_without_a_cluster_the_command_says_what_to_set(

@@ -124,7 +124,11 @@ class LocalCluster:
                 "the local cluster needs Linux: loopback addresses, /proc, and signals at a parent's death"
             )
         if any(cluster.state.name == self.name for cluster in running_clusters()):
-            raise ClusterError(f"a cluster named {self.name!r} runs already; `brownout-localcluster down` ends it")
+            named = "" if self.name == "default" else f" --name {self.name}"
+            raise ClusterError(
+                f"a cluster named {self.name!r} runs already, with KUBECONFIG={self.layout.kubeconfig}; "
+                f"`brownout-localcluster down{named}` ends it, `up --name OTHER` starts one beside it"
+            )
         self._binaries = {program: str(path) for program, path in find_binaries(say=self._say).items()}
         self.layout.logs.mkdir(parents=True)
         self.layout.root.chmod(0o700)

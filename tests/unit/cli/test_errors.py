@@ -80,6 +80,16 @@ def test_a_kubeconfig_that_is_none_is_a_sentence(
     assert capsys.readouterr().err.startswith(sentence)
 
 
+def test_a_kubeconfig_that_is_not_there_is_named_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    assert main(["status"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err == "error: KUBECONFIG: /nowhere: no such file; name one that exists, or write --kubeconfig\n"
+    assert printed.out == ""
+
+
 def test_a_context_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = kubeconfig(tmp_path, "http://127.0.0.1:1")
     assert main(["status", "--kubeconfig", str(file), "--context", "there"]) == 1

@@ -204,6 +204,30 @@ def test_where_nothing_is_short_it_says_so(explain: Any) -> None:
     )  # fmt: skip
 
 
+def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
+    blind = {
+        "type": "MetricsAvailable",
+        "status": "False",
+        "reason": "NoData",
+        "message": "kv: the query returns nothing",
+    }
+    blind["lastTransitionTime"] = "2026-11-22T20:00:00Z"
+    objects = bodies(world(20))
+    for one in objects:
+        if (one["kind"], one["metadata"]["name"]) == ("InferenceScaler", "image"):
+            one["status"]["conditions"] = [blind]
+    told = explain(objects)
+
+    assert told.lines == [
+        "Nothing is known to be short, but not everything can be seen; look at:",
+        "  InferenceScaler media/image: kv: the query returns nothing",
+    ]
+
+
+def test_where_there_is_nothing_nothing_is_said_to_be_well(explain: Any) -> None:
+    assert explain([]).text.startswith("No GPUPool, InferenceScaler or FeaturePolicy found")
+
+
 # One cell
 
 

@@ -54,6 +54,7 @@ def test_everybody_is_an_override_without_cells() -> None:
         ({"variant": "off"}, "image-generation has no variant 'off'; write one of full, lite, denied"),
         ({"tiers": ("gold",)}, "image-generation lists no tier 'gold'; write one of free, plus, pro"),
         ({"cohort": "old"}, "tier free has no cohort 'old'; write one of new-accounts"),
+        ({"tiers": ("pro",), "cohort": "old"}, "tier pro has no cohort 'old'; it has none, so leave the cohort out"),
         ({"free_is_never": True}, "gives tier free no part in the feature (Never), which an override cannot change; write one of plus, pro"),
         ({"seconds": 8 * 86400.0}, "--for: found 8d; write at most 7d: a person's word is never for ever"),
         ({"reason": ""}, "found 0 characters; write at least 1"),
@@ -71,7 +72,7 @@ def test_what_it_changes_is_said_with_what_they_have_now_and_what_it_stands_abov
     others = override("others", cells=[CellRef(tier="pro")], expires=LATER, created_at=NOW - 60)
     assert list(changed(word, one, [older, others], now=NOW)) == [
         "image-generation for free: denied until 2026-11-30T01:53:20Z (in 1h)",
-        "now: free has full 40 %, lite 60 %; free/new-accounts has lite",
+        "before: free has full 40 %, lite 60 %; free/new-accounts has lite",
         "it stands above older (everybody: lite until 2026-12-07T00:52:20Z), which is older",
     ]
 

@@ -98,6 +98,22 @@ def test_what_is_not_ready_is_said_at_the_end() -> None:
     assert any(line.startswith("FeaturePolicy media/image-generation: spec: ") for line in printed)
 
 
+def test_under_a_persons_word_they_have_it_since_the_word_was_given() -> None:
+    since = {"since": "2026-11-29T00:00:00Z"}
+    taken = {"tier": "free", "variant": "full", "reason": "Override", "overriddenTo": "denied", **since}
+    seen = objects(policy(taken, {"tier": "plus", "variant": "lite", "reason": "Capacity", **since}))
+
+    def word(name: str, *, of: str) -> Stored[Any, Any] | InvalidObject:
+        fields = {"metadata.name": name, "spec.policyRef": {"name": of}, "spec.cells": [{"tier": "free"}]}
+        body = example("FeatureOverride", "incident-4711", **fields, **{"spec.expireTime": "2026-11-30T08:00:00Z"})
+        return decode(KINDS["FeatureOverride"], body, NOW - (60 if of == "image-generation" else 30))
+
+    seen["FeatureOverride"] = [word("ours", of="image-generation"), word("newer", of="chat")]
+    free, plus = (line for line in overview(seen).splitlines() if line.startswith("media/image-generation"))
+    assert "2026-11-30T00:52:20Z" in free
+    assert "2026-11-29T00:00:00Z" in plus
+
+
 def test_overrides_in_force_are_shown_and_those_that_are_over_are_not() -> None:
     def word(name: str, ends: str) -> Any:
         body = example("FeatureOverride", "incident-4711", **{"metadata.name": name, "spec.expireTime": ends})

@@ -1,6 +1,7 @@
 """`brownout plan`: files in the place of what is there, and what two plans of one moment differ in."""
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,3 +121,17 @@ def test_what_cannot_be_read_is_two_and_a_sentence(
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     assert main(["plan", *words]) == 2
     assert capsys.readouterr().err.startswith(sentence)
+
+
+def test_a_file_that_the_api_server_would_refuse_is_refused_with_object_and_field(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = {"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "media"}}
+    kubeconfig = {"current-context": "here", "contexts": [here], "users": [{"name": "u", "user": {"token": "t"}}]}
+    kubeconfig["clusters"] = [
+        {"name": "c", "cluster": {"server": "http://127.0.0.1:1"}}
+    ]  # not asked: the file comes first
+    (place := tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
+    (file := tmp_path / "tier.yaml").write_text(yaml.safe_dump(example("UserTier", "free", **{"spec.prio": 7})))
+    assert main(["plan", "-f", str(file), "--kubeconfig", str(place)]) == 2
+    assert "UserTier media/free: spec.prio: there is no such field; write priority" in capsys.readouterr().err

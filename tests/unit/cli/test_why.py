@@ -21,7 +21,7 @@ from brownout.cli.main import main
 from brownout.flags.outcome import bucket
 from flags import random_flags
 from flags.builders import NAMESPACE, TIERS, always, auto, cell, never, override, policy
-from support.examples import EXAMPLES
+from support.examples import EXAMPLES, example
 
 NOW = time.time()
 OLD, YOUNG = int(NOW) - 100 * 86400, int(NOW) - 2 * 86400
@@ -193,6 +193,11 @@ def test_a_feature_is_found_by_its_name_or_its_flag_and_else_all_are_named() -> 
         feature(policies, "chat", NAMESPACE)
 
 
+def test_a_namespace_without_features_is_said_to_be_perhaps_the_wrong_one() -> None:
+    with pytest.raises(CommandError, match="no feature 'chat' in media, and no other; write -n with the namespace"):
+        feature([], "chat", NAMESPACE)
+
+
 @settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])  # tables of characters load at the first
 @given(
     random_flags.policies,
@@ -227,6 +232,7 @@ def test_a_context_is_read_from_pairs_and_json(words: list[str], context: dict[s
     ("words", "sentence"),
     [
         (["free"], "USER-CONTEXT: found 'free'; write JSON, @FILE, or pairs such as"),
+        (["chat"], "and the feature last"),
         (["{plan: free}"], "USER-CONTEXT: is not JSON"),
         (["@/nowhere/at/all"], "@/nowhere/at/all: No such file"),
         (["a=1", "a.b=2"], "a has a value already"),
@@ -255,6 +261,23 @@ def test_the_command_reads_manifests_offline(tmp_path: Path, capsys: pytest.Capt
     again = yaml.safe_load(capsys.readouterr().out)
     assert again.keys() == found.keys()
     assert again | {"gates": []} == found | {"gates": []}  # the override is as old as the look at it
+
+
+def test_a_file_that_cannot_be_read_as_a_policy_leads_to_validate(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tier.yaml").write_text(yaml.safe_dump(example("UserTier", "free", **{"spec.priority": "high"})))
+    words = [
+        "why",
+        "plan=pro",
+        "image-generation",
+        "-f",
+        str(EXAMPLES / "full.yaml"),
+        "-f",
+        str(tmp_path / "tier.yaml"),
+    ]
+    assert main(words) == 0
+    assert capsys.readouterr().err.endswith("; `brownout validate -f` says what to write\n")
 
 
 def test_a_feature_that_is_not_there_is_an_error_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -105,8 +106,14 @@ async def connected(where: Where) -> AsyncIterator[Cluster]:
 
 
 def _must_exist(where: Where) -> None:
-    if where.kubeconfig is not None and not Path(where.kubeconfig).exists():
-        raise failed(f"--kubeconfig: {where.kubeconfig}: no such file")
+    """Refuse a kubeconfig that is not there: the client would only miss a field in it. KUBECONFIG may name several, of which one suffices."""
+    if where.kubeconfig is not None:
+        if not Path(where.kubeconfig).exists():
+            raise failed(f"--kubeconfig: {where.kubeconfig}: no such file")
+        return
+    named = os.environ.get("KUBECONFIG", "")
+    if named and not any(Path(one).exists() for one in named.split(os.pathsep) if one):
+        raise failed(f"KUBECONFIG: {named}: no such file; name one that exists, or write --kubeconfig")
 
 
 def refused(error: ApiException) -> CommandError:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from brownout.cli.explanation.chosen import Asked, NotThereError, explain, kind_of
-from brownout.cli.explanation.seen import Seen, see
+from brownout.cli.explanation.seen import Seen, see, troubles
 from brownout.cli.explanation.text import text
 from brownout.cli.failure import CommandError, failed
 from brownout.cli.options import add_cluster_options, add_namespace_options, scope, where
@@ -61,8 +61,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output:
         print(document(found, arguments.output))
     else:
-        print(text(found) or "Nothing is short: every pool carries what it admits, and everybody has what it is for.")
+        print(text(found) or _nothing(seen))
     return 0
+
+
+def _nothing(seen: Seen) -> str:
+    """That nothing is short, as far as that can be told: what is not in use or cannot be measured is not shown to be well."""
+    everything = [(f"GPUPool {key}", pool.status.conditions) for key, pool in sorted(seen.pools.items())]
+    everything += [(f"InferenceScaler {key}", scaler.status.conditions) for key, scaler in sorted(seen.scalers.items())]
+    everything += [(f"FeaturePolicy {key}", policy.status.conditions) for key, policy in sorted(seen.policies.items())]
+    if not everything:
+        return "No GPUPool, InferenceScaler or FeaturePolicy found."
+    lines = [
+        f"  {name}: {sentence.removeprefix(f'{name}: ')}" for name, own in everything for sentence in troubles(own)
+    ]
+    if not lines:
+        return "Nothing is short: every pool carries what it admits, and everybody has what it is for."
+    return "\n".join(["Nothing is known to be short, but not everything can be seen; look at:", *dict.fromkeys(lines)])
 
 
 def _seen(arguments: argparse.Namespace) -> Seen:

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import errno
 import os
 import sys
 from pathlib import Path
@@ -179,10 +180,20 @@ def run(arguments: argparse.Namespace) -> int:
     except StorageUrlError as error:
         print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
         return 2
-    except (OSError, UnreadableKeysError) as error:
-        print(f"brownout flags serve: {error}", file=sys.stderr)
+    except UnreadableKeysError as error:
+        print(f"brownout flags serve: --jwt-jwks: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"brownout flags serve: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _sentence(error: OSError) -> str:
+    """What could not be had, and by which option something else is named."""
+    if error.errno == errno.EADDRINUSE:
+        return f"{error.strerror}; name a free one by --http-port"
+    return f"{error.filename}: {error.strerror}" if error.filename else str(error)
 
 
 def settings_of(arguments: argparse.Namespace) -> "Settings":
@@ -192,6 +203,11 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
     from brownout.flags.settings import Settings
     from brownout.flags.tokens import TokenSettings
 
+    if arguments.jwt_jwks and not (arguments.jwt_issuer and arguments.jwt_audience):
+        missing = "--jwt-audience" if arguments.jwt_issuer else "--jwt-issuer"
+        raise ValueError(
+            f"{missing}: is needed beside --jwt-jwks, for a token may be meant for somebody else; name yours"
+        )
     tokens = None
     if arguments.jwt_jwks:
         tokens = TokenSettings(

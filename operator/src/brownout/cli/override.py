@@ -57,7 +57,8 @@ def register(subparsers: "Subparsers") -> None:
         choices=("client", "server", "none"),
         default="none",
         metavar="client|server",
-        help="write nothing; `server` asks the API server whether it would take it (default: client, where it is given)",
+        help="write nothing; `server` asks the API server whether it would take it (default: client, where it is given). "
+        "With -o yaml it prints a manifest for a repository; -o alone creates the override too",
     )
     add_namespace_option(parser)
     add_output_option(parser, "json", "yaml", "name")
@@ -122,6 +123,7 @@ async def _create(cluster: "Cluster", arguments: argparse.Namespace) -> None:
     body = manifest(asked, policy, seen.tiers, now=now)
     if arguments.dry_run != "client":
         body = await cluster.create(FEATURE_OVERRIDE, seen.namespace, body, dry_run=arguments.dry_run == "server")
+        body["metadata"].pop("managedFields", None)  # who owns which field, which kubectl does not print either
     word = stored(body, namespace=seen.namespace, now=now)
     if arguments.output in ("json", "yaml"):
         from brownout.cli.output import document
@@ -153,7 +155,9 @@ async def _end(cluster: "Cluster", arguments: argparse.Namespace) -> None:
         return
     for policy in seen.policies:
         own = [word for word in words if word.spec.policy_ref.name == policy.key.name]
-        for line in left(policy, own, seen.overrides, now=now):
+        for line in dict.fromkeys(
+            left(policy, own, seen.overrides, now=now)
+        ):  # two words may have been about the same users
             print(f"  {line}")
 
 

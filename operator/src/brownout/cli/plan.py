@@ -83,7 +83,7 @@ async def _look(cluster: "Cluster", given: "list[Manifest]", arguments: argparse
     from brownout.cli.planning.looking import look
 
     namespace, now = scope(arguments).one(cluster.namespace), time.time()
-    _refuse_wrong(given)
+    _refuse_wrong(given, namespace)
     facts = await listed(cluster.client)
     before, after = await look(
         cluster.client,
@@ -95,15 +95,17 @@ async def _look(cluster: "Cluster", given: "list[Manifest]", arguments: argparse
     return before, after
 
 
-def _refuse_wrong(given: "list[Manifest]") -> None:
+def _refuse_wrong(given: "list[Manifest]", namespace: str) -> None:
     """What the API server would not take is not planned with. A reference may lead into the cluster, and is told by the plan."""
-    from brownout.cli.validation.objects import is_ours, problems
+    from brownout.cli.validation.findings import dotted
+    from brownout.cli.validation.objects import is_ours, key_of, problems
 
     ours = [manifest for manifest in given if is_ours(manifest.body)]
     if not ours:
         raise failed("there is no object of brownout.dev in these files")
     wrong = [
-        f"{manifest.file}:{manifest.line(problem.path)}: {problem.message}"
+        f"{manifest.file}:{manifest.line(problem.path)}: {manifest.body.get('kind')} "
+        f"{key_of(manifest.body, namespace=namespace)}: {dotted(problem.path)}: {problem.message}"
         for manifest in ours
         for problem in problems(manifest.body)
     ]

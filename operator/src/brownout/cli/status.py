@@ -99,6 +99,13 @@ def _print(seen: "Overview", arguments: argparse.Namespace, namespace: str | Non
         from brownout.cli.overview.tables import page
 
         print(page(seen, wide=arguments.output == "wide"))
+    _say_if_empty(seen, arguments, namespace)
+
+
+def _say_if_empty(seen: "Overview", arguments: argparse.Namespace, namespace: str | None) -> None:
+    """A namespace without anything of its own, beside pools that everybody sees, may be a wrong one."""
+    if namespace and not arguments.output and seen.pools and not any((seen.features, seen.scalers, seen.troubles)):
+        print(f"No features or scalers in {namespace} namespace; -A shows those of all.", file=sys.stderr)
 
 
 def _document(seen: "Overview", format: str) -> str:  # noqa: A002  kubectl's own word

@@ -58,8 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     user = context(arguments.user)
     seen = _from_files(arguments) if arguments.filename else _from_cluster(arguments)
+    then = "`brownout validate -f` says what to write" if arguments.filename else "the flag server keeps what it had"
     for message in seen.unreadable:
-        print(f"warning: {message}; the flag server keeps what it had", file=sys.stderr)
+        print(f"warning: {message}; {then}", file=sys.stderr)
     found = _why(seen, arguments.feature, user)
     if found.disagreement:
         print(f"warning: {found.disagreement}", file=sys.stderr)

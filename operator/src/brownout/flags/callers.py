@@ -88,6 +88,11 @@ class Callers:
 
     def start(self) -> None:
         """Read the files. Raises OSError or UnreadableKeysError where one cannot be read."""
+        if not self._settings.trust_context and not self._settings.tokens and not self._settings.api_keys_file:
+            log.warning(
+                "everybody is an unknown user, in the default tier: a public listener believes tokens and API keys alone, "
+                "and none can be told; name them by --jwt-jwks or --api-keys"
+            )
         if self._settings.api_keys_file is not None:
             self._api_keys = read_api_keys(self._settings.api_keys_file)
         if self._key_set is not None:

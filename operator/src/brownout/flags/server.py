@@ -115,7 +115,9 @@ async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIter
     try:
         port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
     except RuntimeError as error:
-        raise OSError(f"cannot listen on {settings.host}:{settings.grpc_port}: {error}") from None
+        raise OSError(
+            f"cannot listen on {settings.host}:{settings.grpc_port}: {error}; name another by --grpc-port"
+        ) from None
     await server.start()
     log.info("listening", extra={"protocol": "grpc", "host": settings.host, "port": port})
     try:

@@ -57,7 +57,11 @@ class RefusedError(Exception):
     """The API server answered, and not with what was asked for."""
 
     def __init__(self, status: int | None, reason: str | None) -> None:
-        super().__init__(f"{status} {reason}")
+        hint = {
+            403: "; grant list and watch on it, as the chart's ClusterRole does",
+            404: f"; the server has no {GROUP}/{VERSION}: install the chart, or crds/",
+        }
+        super().__init__(f"{status} {reason}{hint.get(status or 0, '')}")
 
 
 class ExpiredError(Exception):

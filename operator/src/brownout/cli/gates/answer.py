@@ -55,7 +55,11 @@ def feature(policies: Sequence[Policy], name: str, namespace: str) -> Policy:
     ordered = sorted(policies, key=lambda policy: (policy.created_at, policy.key.name))
     found = by_name or next((policy for policy in ordered if policy.spec.flag_key == name), None)
     if found is None:
-        there = ", ".join(sorted(policy.key.name for policy in policies)) or "none"
+        there = ", ".join(sorted(policy.key.name for policy in policies))
+        if not there:
+            raise failed(
+                f"there is no feature {name!r} in {namespace}, and no other; write -n with the namespace that has it"
+            )
         raise failed(f"there is no feature {name!r} in {namespace}; there are: {there}")
     return found
 

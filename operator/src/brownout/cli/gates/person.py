@@ -57,7 +57,7 @@ def _put(found: dict[str, Any], pair: str) -> None:
     if not equals or not key:
         raise failed(
             f"USER-CONTEXT: found {pair!r}; write JSON, @FILE, or pairs such as targetingKey=u-1 plan=free "
-            "accountCreatedAt=1790000000"
+            "accountCreatedAt=1790000000, and the feature last"
         )
     *above, last = [key] if key == "targetingKey" else key.split(".")
     inside = found

@@ -18,7 +18,7 @@ def changed(word: Override, policy: Policy, others: Iterable[Override], *, now: 
     yield f"{policy.key.name} for {audiences(word)}: {word.spec.variant} {until}"
     had = [f"{_who(line)} has {_has(policy, line)}" for line in _lines(policy, word)]
     if had:
-        yield f"now: {'; '.join(had)}"
+        yield f"before: {'; '.join(had)}"
     for other in in_force(others, now):
         if other.spec.policy_ref.name == policy.key.name and meets(word, other):
             until = rfc3339(ends_at(other.spec, created_at=other.created_at))
@@ -59,10 +59,11 @@ def to_end(
     standing = in_force(overrides, now)
     found = [w for w in standing if w.spec.policy_ref.name in keys | {name} and _of_tiers(w, tiers)]
     if not found:
-        there = ", ".join(f"{word.key.name} (of {word.spec.policy_ref.name})" for word in standing) or "none"
+        there = ", ".join(f"{word.key.name} (of {word.spec.policy_ref.name})" for word in standing)
         of = f" for {', '.join(tiers)}" if tiers else ""
         raise failed(
-            f"no override {name!r}, and none of a feature of that name{of}, is in force in {namespace}; there are: {there}"
+            f"no override {name!r}, and none of a feature of that name{of}, is in force in {namespace}; "
+            + (f"there are: {there}" if there else "no other is either; write -n if it is in another namespace")
         )
     return found
 

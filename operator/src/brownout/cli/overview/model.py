@@ -1,6 +1,6 @@
 """The rows of the overview, from typed objects. Pure."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from brownout.api.override import ends_at
 from brownout.api.policy import CellStatus, FeaturePolicySpec
 from brownout.api.resources import InvalidObject, Stored
 from brownout.cli.overview import Objects
+from brownout.flags.cells import Override, in_force, word_for
 
 
 class Row(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -97,9 +98,10 @@ def overview(objects: Objects, *, now: float) -> Overview:
     def of(kind: str) -> list[Stored[Any, Any]]:
         return sorted((o for o in objects.get(kind, ()) if isinstance(o, Stored)), key=lambda one: one.key)
 
+    words = in_force(of("FeatureOverride"), now)
     return Overview(
         pools=tuple(_pool(pool) for pool in of("GPUPool")),
-        features=tuple(row for policy in of("FeaturePolicy") for row in _policy(policy)),
+        features=tuple(row for policy in of("FeaturePolicy") for row in _policy(policy, words)),
         overrides=tuple(row for word in of("FeatureOverride") for row in _override(word, now)),
         scalers=tuple(_scaler(scaler) for scaler in of("InferenceScaler")),
         troubles=tuple(_troubles(objects)),
@@ -122,18 +124,28 @@ def _pool(pool: Stored[Any, Any]) -> PoolRow:
     )
 
 
-def _policy(policy: Stored[Any, Any]) -> Iterator[FeatureRow]:
+def _policy(policy: Stored[Any, Any], words: Sequence[Override]) -> Iterator[FeatureRow]:
     spec, cells = policy.spec, policy.status.cells
     first = spec.variants[0].name
     taken = [cell for cell in cells if cell.overridden_to or (cell.variant, cell.percent) != (first, 100)]
     if not taken:
         nobody = CellStatus(tier="", variant=first if cells else "")
-        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made")
+        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made", nobody.since)
     for cell in taken:
-        yield _cell(policy, cell, _has(spec, cell))
+        yield _cell(policy, cell, _has(spec, cell), _since(policy, cell, words))
 
 
-def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str) -> FeatureRow:
+def _since(policy: Stored[Any, Any], cell: CellStatus, words: Sequence[Override]) -> str:
+    """Since when they have it: under a person's word since its creation, for status tells since when the loop would give what it gives."""
+    if not cell.overridden_to:
+        return cell.since
+    name, namespace = policy.key.name, policy.key.namespace
+    own = (word for word in words if word.spec.policy_ref.name == name and word.key.namespace == namespace)
+    word = word_for(policy, cell.tier, cell.cohort, own)
+    return _rfc3339(word.created_at) if word is not None else cell.since
+
+
+def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str, since: str) -> FeatureRow:
     return FeatureRow(
         namespace=policy.key.namespace,
         feature=policy.key.name,
@@ -145,7 +157,7 @@ def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str) -> FeatureRow:
         percent=cell.percent,
         overridden_to=cell.overridden_to,
         reason=cell.reason,
-        since=cell.since,
+        since=since,
         message=cell.message,
         expected_return=cell.expected_return,
         refused_by=cell.refused_by,
@@ -174,10 +186,14 @@ def _override(word: Stored[Any, Any], now: float) -> Iterator[OverrideRow]:
         feature=word.spec.policy_ref.name,
         audience=", ".join(cells) or "everybody",
         variant=word.spec.variant,
-        ends=datetime.fromtimestamp(end, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        ends=_rfc3339(end),
         reason=word.spec.reason,
         state=word.status.state,
     )
+
+
+def _rfc3339(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _scaler(scaler: Stored[Any, Any]) -> ScalerRow:

@@ -91,7 +91,8 @@ def override_problems(key: Key, override: Stored[Any, Any], objects: Objects) ->
             if cell.cohort is not None and cell.cohort not in cohorts:
                 yield Problem(
                     ("spec", "cells", index, "cohort"),
-                    f"tier {cell.tier} has no cohort {cell.cohort!r}; write one of {_names(cohorts)}",
+                    f"tier {cell.tier} has no cohort {cell.cohort!r}; "
+                    + (f"write one of {_names(cohorts)}" if cohorts else "it has none, so leave the cohort out"),
                 )
 
 
