@@ -82,7 +82,11 @@ def fresh_namespace(cluster: LocalCluster, *, labels: dict[str, str] | None = No
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels or {}}}
     )
     namespace = Namespace(cluster, name)
-    wait_for(lambda: namespace.find("v1", "ServiceAccount", "default"), f"namespace {name} has a ServiceAccount")
+    wait_for(
+        lambda: namespace.find("v1", "ServiceAccount", "default"),
+        f"namespace {name} has a ServiceAccount",
+        seconds=90,  # controllers come back that slowly where a test before ended the API server
+    )
     try:
         yield namespace
     finally:
