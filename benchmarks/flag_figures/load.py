@@ -41,7 +41,18 @@ def script(folder: Path, body: bytes, headers: dict[str, str]) -> Path:
 def drive(server: Server, path: str, script: Path, *, seconds: int, accepted: bool = True) -> Seen:
     """Send the script's request over 32 connections from the other core. Raises RuntimeError on any error answer."""
     before = server.cpu_seconds()
-    command = ["taskset", "-c", str(CLIENT_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency"]
+    command = [
+        "taskset",
+        "-c",
+        str(CLIENT_CORE),
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "--latency",
+        "--timeout",
+        "10s",
+    ]
     output = subprocess.run(
         [*command, "-s", str(script), server.url + path], check=True, capture_output=True, text=True
     ).stdout
