@@ -9,7 +9,7 @@ from brownout.cli.explanation.chosen import Asked, NotThereError, explain, kind_
 from brownout.cli.explanation.seen import Seen, see, troubles
 from brownout.cli.explanation.text import text
 from brownout.cli.failure import CommandError, failed
-from brownout.cli.options import add_cluster_options, add_namespace_options, scope, where
+from brownout.cli.options import add_cluster_options, add_files_option, add_namespace_options, scope, where
 from brownout.cli.output import document
 from brownout.cli.saved import from_files
 
@@ -33,12 +33,9 @@ def register(subparsers: "Subparsers") -> None:
     add_namespace_options(parser)
     parser.add_argument("--tier", help="of a policy: the cells of this tier")
     parser.add_argument("--cohort", help="of a tier: this cohort; '' is the rest of the tier")
-    parser.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        metavar="FILE",
-        help="read what `kubectl get brownout -A -o yaml` wrote instead of the cluster; - is standard input",
+    add_files_option(
+        parser,
+        reads="read what `kubectl get brownout -A -o yaml` wrote instead of the cluster; - is standard input",
     )
     parser.add_argument("-o", "--output", choices=("json", "yaml"), metavar="json|yaml", help="a list of explanations")
     parser.add_argument("--json", dest="output", action="store_const", const="json", help="the same as -o json")

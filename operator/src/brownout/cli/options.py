@@ -57,6 +57,14 @@ def add_namespace_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("-A", "--all-namespaces", action="store_true", help="of all products")
 
 
+A_MANIFEST = "a manifest, a folder of them, or - for standard input; repeat it for more"
+
+
+def add_files_option(parser: argparse.ArgumentParser, *, reads: str, required: bool = False) -> None:
+    """-f, more than once; `reads` says what for."""
+    parser.add_argument("-f", "--filename", action="append", required=required, metavar="FILE|DIR", help=reads)
+
+
 def add_output_option(parser: argparse.ArgumentParser, *formats: str) -> None:
     """-o, with the formats that a command knows."""
     parser.add_argument("-o", "--output", choices=formats, metavar="|".join(formats), help="print in this format")

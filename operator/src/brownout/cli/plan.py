@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from brownout.cli.failure import CommandError, failed
-from brownout.cli.options import add_cluster_options, add_output_option, scope, where
+from brownout.cli.options import A_MANIFEST, add_cluster_options, add_files_option, add_output_option, scope, where
 
 if TYPE_CHECKING:
     from brownout.cli.cluster import Cluster
@@ -28,14 +28,7 @@ def register(subparsers: "Subparsers") -> None:
         "not known, and what rests on it is held. What is short now counts as short for long. "
         "Exit codes, as of `kubectl diff`: 0 nothing would change, 1 something would, 2 it could not be told.",
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        required=True,
-        metavar="FILE|DIR",
-        help="a manifest, a folder of them, or - for standard input; repeat it for more",
-    )
+    add_files_option(parser, reads=A_MANIFEST, required=True)
     parser.add_argument(
         "-n", "--namespace", metavar="NS", help="of objects that name none (default: the context's, or else `default`)"
     )

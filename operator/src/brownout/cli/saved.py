@@ -1,26 +1,21 @@
 """Objects from files: manifests, or what `kubectl get brownout -A -o yaml` wrote when the cluster is far, or long gone."""
 
-import sys
 from collections.abc import Iterable
 from typing import Any
 
 from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
 from brownout.cli.failure import failed
 from brownout.cli.overview import Objects
-from brownout.cli.validation.manifests import Manifest, UnreadableError, files, read
+from brownout.cli.validation.manifests import Manifest, UnreadableError, read, texts
 from brownout.cli.validation.objects import is_ours
 from brownout.observe.facts import created_at
-
-STANDARD_INPUT = "(standard input)"
 
 
 def manifests(names: Iterable[str]) -> list[Manifest]:
     """The documents in files and folders (- is standard input). Raises CommandError where one cannot be read."""
-    given = list(names)
     try:
-        texts = [(STANDARD_INPUT, sys.stdin.read())] if "-" in given else []
-        texts += [(str(file), file.read_text("utf-8")) for file in files([name for name in given if name != "-"])]
-        return [manifest for name, text in texts for manifest in read(name, text)]
+        given = list(texts(list(names)))
+        return [manifest for name, text in given for manifest in read(name, text)]
     except OSError as error:
         raise failed(str(error) if error.filename is None else f"{error.filename}: {error.strerror}") from None
     except UnicodeDecodeError as error:

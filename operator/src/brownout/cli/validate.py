@@ -2,13 +2,12 @@
 
 import argparse
 import sys
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from brownout.cli.failure import failed
-from brownout.cli.options import add_output_option
+from brownout.cli.options import A_MANIFEST, add_files_option, add_output_option
 from brownout.cli.validation.check import check
-from brownout.cli.validation.manifests import Manifest, UnreadableError, files, read
+from brownout.cli.validation.manifests import Manifest, UnreadableError, read, texts
 
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
@@ -23,14 +22,7 @@ def register(subparsers: "Subparsers") -> None:
         "that nobody reaches, ladders that save nothing; a warning names its reason. Other objects are skipped. Asks no cluster. "
         "Exit codes: 0 nothing wrong (warnings aside), 1 errors, 2 nothing could be checked.",
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        required=True,
-        metavar="FILE|DIR",
-        help="a manifest, a folder of them, or - for standard input; repeat it for more",
-    )
+    add_files_option(parser, reads=A_MANIFEST, required=True)
     parser.add_argument(
         "-n", "--namespace", default="default", help="of objects that name none themselves (default: default)"
     )
@@ -44,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     manifests: list[Manifest] = []
     unreadable = 0
     try:
-        for name, text in _texts(arguments.filename):
+        for name, text in texts(arguments.filename):
             try:
                 manifests += read(name, text)
             except UnreadableError as error:
@@ -65,10 +57,3 @@ def run(arguments: argparse.Namespace) -> int:
             print(finding, file=sys.stderr)
         print(f"{checked.objects} objects: {errors} errors, {warnings} warnings")
     return 1 if errors or (warnings and arguments.strict) else 0
-
-
-def _texts(names: list[str]) -> Iterator[tuple[str, str]]:
-    if "-" in names:
-        yield "(standard input)", sys.stdin.read()
-    for file in files([name for name in names if name != "-"]):
-        yield str(file), file.read_text("utf-8")

@@ -6,7 +6,15 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from brownout.cli.options import Help, add_cluster_options, add_namespace_option, add_output_option, scope, where
+from brownout.cli.options import (
+    Help,
+    add_cluster_options,
+    add_files_option,
+    add_namespace_option,
+    add_output_option,
+    scope,
+    where,
+)
 
 if TYPE_CHECKING:
     from brownout.cli.gates.answer import Product
@@ -40,12 +48,8 @@ def register(subparsers: "Subparsers") -> None:
     )
     parser.add_argument("feature", metavar="FEATURE", help="a FeaturePolicy's name, or its flag key")
     add_namespace_option(parser)
-    parser.add_argument(
-        "-f",
-        "--filename",
-        action="append",
-        metavar="FILE|DIR",
-        help="read objects there instead of in the cluster; - is standard input; repeat it for more",
+    add_files_option(
+        parser, reads="read objects there instead of in the cluster; - is standard input; repeat it for more"
     )
     add_output_option(parser, "json", "yaml")
     add_cluster_options(parser)

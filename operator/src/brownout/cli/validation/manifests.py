@@ -5,6 +5,7 @@ twice is an error here, because the second would silently win.
 """
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path as File
 from typing import Any, NamedTuple
@@ -69,6 +70,17 @@ def files(given: list[str]) -> Iterator[File]:
             yield place
         else:
             raise FileNotFoundError(f"{name}: no such file or folder")
+
+
+def texts(given: list[str]) -> Iterator[tuple[str, str]]:
+    """The manifests that are named, - being standard input: where each is from, and its text.
+
+    Raises OSError or UnicodeDecodeError where one cannot be read.
+    """
+    if "-" in given:
+        yield "(standard input)", sys.stdin.read()
+    for file in files([name for name in given if name != "-"]):
+        yield str(file), file.read_text("utf-8")
 
 
 def read(name: str, text: str) -> list[Manifest]:
