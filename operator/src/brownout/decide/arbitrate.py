@@ -216,11 +216,13 @@ class Order(Struct, frozen=True):
     smallest: int
 
 
-def in_order(claims: Iterable[Claim]) -> Order:
+def in_order(claims: Iterable[Claim] | Order) -> Order:
     """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest; each by priority.
 
     A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
     """
+    if isinstance(claims, Order):
+        return claims
     ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
     rounds: defaultdict[tuple[int, int, int], list[tuple[Claim, int]]] = defaultdict(list)
     for claim in ordered:
@@ -240,7 +242,7 @@ def in_order(claims: Iterable[Claim]) -> Order:
 
 def share(claims: Sequence[Claim] | Order, gpus: GPUs, *, keep: Mapping[Key, int] | None = None) -> dict[Key, int]:
     """Replicas for each claim. With `keep`, that much is handed out first; without it, as if nobody held anything."""
-    order = claims if isinstance(claims, Order) else in_order(claims)
+    order = in_order(claims)
     return _share(order, _counted(gpus, order.claims), keep)
 
 
@@ -306,7 +308,7 @@ def reclaim(
     its own demand nobody falls only so that another has headroom: for that, one of the short must be pressed. And nobody falls
     where none of the short could use what is freed, as GPUs on many nodes are of no use to a replica that needs them on one.
     """
-    order = claims if isinstance(claims, Order) else in_order(claims)
+    order = in_order(claims)
     claims, gpus = order.claims, _counted(gpus, order.claims)
     keep = {claim.key: claim.keep for claim in claims}
     needy = [claim for claim in claims if claim.key in short]
