@@ -23,27 +23,23 @@ RETRY_MILLISECONDS = 2_000
 
 
 class Changes:
-    """Wakes whoever waits for a change of a name. Take the event before looking, and nothing is missed."""
+    """Wakes whoever waits for a change. Take the event before looking, and nothing is missed."""
 
     def __init__(self) -> None:
         self.closed = False
-        self._events: dict[str, asyncio.Event] = {}
+        self.event = asyncio.Event()
 
-    def event(self, name: str) -> asyncio.Event:
-        return self._events.setdefault(name, asyncio.Event())
-
-    def tell(self, name: str) -> None:
-        if (event := self._events.pop(name, None)) is not None:
-            event.set()
+    def tell(self) -> None:
+        told, self.event = self.event, asyncio.Event()
+        told.set()
 
     def close(self) -> None:
         """Wake everybody for the last time."""
         self.closed = True
-        for name in list(self._events):
-            self.tell(name)
+        self.tell()
 
 
-async def news(request: web.Request, changes: Changes, name: str, version: Callable[[], str]) -> web.StreamResponse:
+async def news(request: web.Request, changes: Changes, version: Callable[[], str]) -> web.StreamResponse:
     """Say the version now, and each other one as it comes, until either side ends."""
     headers = {**HEADERS, "Cache-Control": "no-store", "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
     response = web.StreamResponse(headers=headers)
@@ -52,7 +48,7 @@ async def news(request: web.Request, changes: Changes, name: str, version: Calla
     with contextlib.suppress(ConnectionError):
         await response.write(f"retry: {RETRY_MILLISECONDS}\n\n".encode())
         while not changes.closed:
-            event = changes.event(name)
+            event = changes.event
             if (now := version()) != sent:
                 sent = now
                 await response.write(b"id: %b\ndata: %b\n\n" % (now.encode(), msgspec.json.encode({"version": now})))

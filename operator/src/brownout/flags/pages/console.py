@@ -110,7 +110,7 @@ class Console:
 
     def _wake(self) -> None:
         self._stale = True
-        self._changes.tell("")
+        self._changes.tell()
 
     # What is asked
 
@@ -146,7 +146,7 @@ class Console:
         return answers.page(request, content, "application/json")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        return await news(request, self._changes, "", self._look)
+        return await news(request, self._changes, self._look)
 
     def _look(self) -> str:
         """Bring what is sent up to date, and return its version."""
