@@ -1,11 +1,11 @@
 """Tickets, verdicts, an engine that counts steps, and time that a test moves: as short as a test can say them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from brownout_inference.engine.interface import StepReport
+from brownout_inference.engine.interface import Memory, StepReport
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Audience, Verdict
 from brownout_inference.work import ImageWork, Work
@@ -30,7 +30,7 @@ async def is_running(waiting: Ticket) -> None:
 
 
 def work(*, steps: int = 4, pictures: int = 1) -> ImageWork:
-    return ImageWork(digit=7, pictures=pictures, frames=1, steps_per_frame=steps, seed=1)
+    return ImageWork(prompt="a seven", pictures=pictures, frames=1, steps_per_frame=steps, seed=1)
 
 
 def ticket(tier: str = "free", *, steps: int = 4, pictures: int = 1, cost: float = 1.0) -> Ticket:
@@ -74,8 +74,11 @@ class CountingEngine:
     breaks_at_step: int | None = None
     _left: dict[int, int] = field(default_factory=dict)
 
-    def warm_up(self) -> None:
-        pass
+    def warm_up(self, most: int) -> int:
+        return most
+
+    def memory(self) -> Memory:
+        return Memory()
 
     def join(self, key: int, work: Work) -> None:
         if key in self.poisoned:
@@ -85,12 +88,13 @@ class CountingEngine:
     def leave(self, key: int) -> None:
         self._left.pop(key, None)
 
-    def step(self) -> StepReport:
-        self.batches.append(list(self._left))
+    def step(self, keys: Sequence[int]) -> StepReport:
+        self.batches.append(list(keys))
         if len(self.batches) == self.breaks_at_step:
             raise RuntimeError("device lost")
-        self._left = {key: left - 1 for key, left in self._left.items()}
-        finished = {key: "done" for key, left in self._left.items() if left == 0}
+        for key in keys:
+            self._left[key] -= 1
+        finished = {key: "done" for key in keys if self._left[key] == 0}
         for key in finished:
             del self._left[key]
-        return StepReport(pieces=dict.fromkeys(self._left, "piece"), finished=finished)
+        return StepReport(pieces={key: "piece" for key in keys if key in self._left}, finished=finished)

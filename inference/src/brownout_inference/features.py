@@ -4,7 +4,6 @@ A flag's value may say `steps`, `frames` and `maxTokens`. What it does not say c
 treated as not said, because a typing error in a policy must not take a feature from everybody.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -55,7 +54,7 @@ class ImageAsk:
         frames = _whole(value, "frames", feature.frames, MAX_FRAMES) if feature.api is Api.VIDEOS else 1
         steps = _whole(value, "steps", feature.steps, MAX_STEPS)
         return ImageWork(
-            digit=digit_in(self.prompt), pictures=self.pictures, frames=frames, steps_per_frame=steps, seed=self.seed
+            prompt=self.prompt, pictures=self.pictures, frames=frames, steps_per_frame=steps, seed=self.seed
         )
 
 
@@ -75,19 +74,6 @@ class TextAsk:
 
 
 Ask = ImageAsk | TextAsk
-
-ANY_DIGIT = 10
-_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-_DIGIT = re.compile(r"(?<!\d)(\d)(?!\d)|\b(" + "|".join(_WORDS) + r")s?\b", re.IGNORECASE)
-
-
-def digit_in(prompt: str) -> int:
-    """The last digit that a prompt names, as a numeral or an English word; ANY_DIGIT where it names none."""
-    found = _DIGIT.findall(prompt)
-    if not found:
-        return ANY_DIGIT
-    numeral, word = found[-1]
-    return int(numeral) if numeral else _WORDS.index(word.lower())
 
 
 def _whole(value: Mapping[str, Any], key: str, default: int, most: int) -> int:

@@ -107,7 +107,7 @@ def load_engine(settings: Settings) -> Engine:
         from brownout_inference.engine.text import TextEngine
 
         engine = TextEngine()
-    engine.warm_up()
+    engine.warm_up(settings.max_batch)
     gc.freeze()
     gc.enable()
     return engine

@@ -1,7 +1,8 @@
 """What a request asks of the device, what that costs, and what comes of it.
 
 A cost is declared, not measured: the batch advances once every `step_seconds` whatever its fill, so a request that sits in `slots` of `max_batch` places
-for `steps` steps uses slots / max_batch of the device for steps x step_seconds. The control plane corrects declared costs by what it measures.
+for `steps` steps uses slots / max_batch of the device for steps x step_seconds. A smaller model or a smaller picture takes a `share` of a slot. The control
+plane corrects declared costs by what it measures.
 """
 
 from dataclasses import dataclass
@@ -12,17 +13,24 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, kw_only=True)
 class ImageWork:
-    """Pictures of one digit; with more than one frame, a clip in which each frame grows out of the one before."""
+    """Pictures of what a prompt asks for; with more than one frame, a clip in which each frame grows out of the one before.
 
-    digit: int
+    `side` is the width and height in pixels in which the model makes them, None being the model's own; `model` names one of the engine's models, '' its
+    best. `share` is what one picture takes of a slot, a picture of the best model at its own size taking a whole one.
+    """
+
+    prompt: str
     pictures: int
     frames: int
     steps_per_frame: int
+    side: int | None = None
+    model: str = ""
+    share: float = 1.0
     seed: int | None = None
 
     @property
-    def slots(self) -> int:
-        return self.pictures
+    def slots(self) -> float:
+        return self.pictures * self.share
 
     @property
     def steps(self) -> int:
@@ -31,16 +39,19 @@ class ImageWork:
 
 @dataclass(frozen=True, kw_only=True)
 class TextWork:
-    """The continuation of a text by at most `tokens` characters."""
+    """The continuation of a text by at most `tokens` tokens, which end early where the model ends or before the first of the texts in `stop`."""
 
     prompt: str
     tokens: int
     temperature: float
+    stop: tuple[str, ...] = ()
+    model: str = ""
+    share: float = 1.0
     seed: int | None = None
 
     @property
-    def slots(self) -> int:
-        return 1
+    def slots(self) -> float:
+        return self.share
 
     @property
     def steps(self) -> int:

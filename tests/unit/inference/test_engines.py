@@ -1,5 +1,6 @@
 """The real models, in batches that change."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,16 @@ def texts() -> TextEngine:
 
 
 def picture_of(digit: int, *, steps: int = 8, seed: int = 3, frames: int = 1, pictures: int = 1) -> ImageWork:
-    return ImageWork(digit=digit, pictures=pictures, frames=frames, steps_per_frame=steps, seed=seed)
+    return ImageWork(prompt=f"a {digit}", pictures=pictures, frames=frames, steps_per_frame=steps, seed=seed)
 
 
 def continuation_of(prompt: str, tokens: int = 24) -> TextWork:
     return TextWork(prompt=prompt, tokens=tokens, temperature=0.7, seed=3)
 
 
-def run(engine: Engine, key: int) -> Any:
+def run(engine: Engine, key: int, *, beside: Sequence[int] = ()) -> Any:
     for _ in range(1000):
-        report = engine.step()
+        report = engine.step([key, *beside])
         if key in report.finished:
             return report.finished[key]
     raise AssertionError("never finished")
@@ -40,10 +41,10 @@ def run(engine: Engine, key: int) -> Any:
 def test_a_picture_is_the_same_whoever_else_is_in_the_batch(images: ImageEngine) -> None:
     images.join(1, picture_of(7))
     (alone,) = run(images, 1)
-    images.join(2, picture_of(3, steps=5, seed=9))
-    images.step()
+    images.join(2, picture_of(3, steps=60, seed=9))
+    images.step([2])
     images.join(3, picture_of(7))
-    (among_others,) = run(images, 3)
+    (among_others,) = run(images, 3, beside=[2])
     assert np.abs(alone.astype(int) - among_others.astype(int)).max() <= 1
     images.leave(2)
 
@@ -61,14 +62,14 @@ def test_different_digits_make_different_pictures(images: ImageEngine) -> None:
 def run_both(engine: Engine, first: int, second: int) -> tuple[Any, Any]:
     results: dict[int, Any] = {}
     while len(results) < 2:
-        results |= engine.step().finished
+        results |= engine.step([key for key in (first, second) if key not in results]).finished
     return results[first], results[second]
 
 
 def test_each_request_leaves_after_its_own_steps(images: ImageEngine) -> None:
     images.join(1, picture_of(4, steps=2))
     images.join(2, picture_of(4, steps=5))
-    finished = [sorted(images.step().finished) for _ in range(5)]
+    finished = [sorted(images.step(keys).finished) for keys in ([1, 2], [1, 2], [2], [2], [2])]
     assert finished == [[], [1], [], [], [2]]
 
 
@@ -81,18 +82,31 @@ def test_a_clip_has_its_frames_and_they_move(images: ImageEngine) -> None:
 
 def test_a_request_that_leaves_is_never_finished(images: ImageEngine) -> None:
     images.join(1, picture_of(4, steps=2))
-    images.step()
+    images.step([1])
     images.leave(1)
-    assert not images.step().finished
+    assert not images.step([]).finished
+    with pytest.raises(KeyError):
+        images.step([1])
+
+
+def test_who_is_left_out_of_a_step_goes_on_later_as_if_nothing_had_been(images: ImageEngine) -> None:
+    images.join(1, picture_of(7))
+    (alone,) = run(images, 1)
+    images.join(2, picture_of(7))
+    images.step([2])
+    images.join(3, picture_of(3))
+    run(images, 3)
+    (paused,) = run(images, 2)
+    assert np.array_equal(alone, paused)
 
 
 def test_a_text_is_the_same_whoever_else_is_in_the_batch(texts: TextEngine) -> None:
     texts.join(1, continuation_of("The import statement"))
     alone: Continuation = run(texts, 1)
     texts.join(2, continuation_of("A class", tokens=60))
-    texts.step()
+    texts.step([2])
     texts.join(3, continuation_of("The import statement"))
-    assert run(texts, 3) == alone
+    assert run(texts, 3, beside=[2]) == alone
     texts.leave(2)
 
 
@@ -100,7 +114,7 @@ def test_the_pieces_of_a_text_are_the_text(texts: TextEngine) -> None:
     texts.join(1, continuation_of("Objects"))
     pieces, result = [], None
     while result is None:
-        report = texts.step()
+        report = texts.step([1])
         pieces.append(report.pieces[1])
         result = report.finished.get(1)
     assert "".join(pieces) == result.text

@@ -2,7 +2,8 @@
 
 import pytest
 
-from brownout_inference.features import BUILT_IN, ImageAsk, TextAsk, digit_in
+from brownout_inference.features import BUILT_IN, ImageAsk, TextAsk
+from brownout_inference.models.prompts import digit_in
 from brownout_inference.work import declared_gpu_seconds
 
 IMAGES, VIDEOS, CHAT = (BUILT_IN[name] for name in ("image-generation", "video-generation", "chat"))

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from brownout_inference.engine.interface import StepReport
+from brownout_inference.engine.interface import Memory, StepReport
 from brownout_inference.models.digits import PIXELS, SIDE, DigitDenoiser, denoise, noise, signal
+from brownout_inference.models.prompts import digit_in
 from brownout_inference.models.weights import DIGITS, load_into
 from brownout_inference.work import ImageWork, Picture, Work
 
@@ -36,9 +37,13 @@ class ImageEngine:
         self._network = load_into(DigitDenoiser(), DIGITS)
         self._requests: dict[int, _Request] = {}
 
-    def warm_up(self) -> None:
-        self.join(-1, ImageWork(digit=0, pictures=1, frames=1, steps_per_frame=1))
-        self.step()
+    def warm_up(self, most: int) -> int:
+        self.join(-1, ImageWork(prompt="", pictures=most, frames=1, steps_per_frame=1))
+        self.step([-1])
+        return most
+
+    def memory(self) -> Memory:
+        return Memory()
 
     def join(self, key: int, work: Work) -> None:
         if not isinstance(work, ImageWork):
@@ -55,8 +60,8 @@ class ImageEngine:
         self._requests.pop(key, None)
 
     @torch.inference_mode()
-    def step(self) -> StepReport:
-        requests = list(self._requests.items())
+    def step(self, keys: Sequence[int]) -> StepReport:
+        requests = [(key, self._requests[key]) for key in keys]
         if not requests:
             return StepReport()
         counts = [request.work.pictures for _, request in requests]
@@ -64,7 +69,7 @@ class ImageEngine:
         noisy = torch.cat([request.noisy for _, request in requests])
         now = torch.tensor([request.times[request.step] for _, request in requests]).repeat_interleave(repeats)
         then = torch.tensor([request.times[request.step + 1] for _, request in requests]).repeat_interleave(repeats)
-        digit = torch.tensor([request.work.digit for _, request in requests]).repeat_interleave(repeats)
+        digit = torch.tensor([digit_in(request.work.prompt) for _, request in requests]).repeat_interleave(repeats)
         noisier, clean = denoise(noisy, self._network(noisy, now, digit), now, then)
 
         finished = {}

@@ -48,7 +48,7 @@ class Scheduler:
         return len(self._running)
 
     @property
-    def slots_in_use(self) -> int:
+    def slots_in_use(self) -> float:
         """How many of the batch's places they take."""
         return sum(ticket.work.slots for ticket in self._running.values())
 
@@ -90,6 +90,8 @@ class Scheduler:
             await self._advance(engine, joining, leaving)
 
     async def _advance(self, engine: Engine, joining: Sequence[Ticket], leaving: Sequence[int]) -> None:
+        in_batch = list(self._running)
+
         def change_and_step() -> _Advance:
             _leave(engine, leaving)
             failed: dict[int, Exception] = {}
@@ -98,12 +100,11 @@ class Scheduler:
                     engine.join(ticket.number, ticket.work)
                 except Exception as error:
                     failed[ticket.number] = error
-            return _Advance(engine.step(), failed)
+            return _Advance(engine.step([number for number in in_batch if number not in failed]), failed)
 
         if not self._running:
             await self._device.call(lambda: _leave(engine, leaving))
             return
-        in_batch = list(self._running)
         fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
         try:
             self._deliver(await self._device.step(change_and_step))

@@ -1,11 +1,12 @@
 """The language batch: each request has a state of its own, and one call of the network adds a character to all of them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from brownout_inference.engine.interface import StepReport
+from brownout_inference.engine.interface import Memory, StepReport
 from brownout_inference.models.characters import END, CharacterModel, decode, empty_state, encode
 from brownout_inference.models.weights import CHARACTERS, load_into
 from brownout_inference.work import Continuation, TextWork, Work
@@ -34,9 +35,13 @@ class TextEngine:
         self._network = load_into(CharacterModel(), CHARACTERS)
         self._requests: dict[int, _Request] = {}
 
-    def warm_up(self) -> None:
+    def warm_up(self, most: int) -> int:
         self.join(-1, TextWork(prompt="warm", tokens=1, temperature=1.0))
-        self.step()
+        self.step([-1])
+        return most
+
+    def memory(self) -> Memory:
+        return Memory()
 
     @torch.inference_mode()
     def join(self, key: int, work: Work) -> None:
@@ -55,8 +60,8 @@ class TextEngine:
         self._requests.pop(key, None)
 
     @torch.inference_mode()
-    def step(self) -> StepReport:
-        requests = list(self._requests.items())
+    def step(self, keys: Sequence[int]) -> StepReport:
+        requests = [(key, self._requests[key]) for key in keys]
         if not requests:
             return StepReport()
         last = torch.tensor([[request.last] for _, request in requests])
