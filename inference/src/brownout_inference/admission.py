@@ -14,15 +14,16 @@ from typing import Any
 from openfeature.evaluation_context import EvaluationContext
 
 from brownout_inference import refusal
+from brownout_inference.deadlines import late, late_by
 from brownout_inference.engine.scheduler import EngineError, Scheduler
-from brownout_inference.features import Ask, Feature
+from brownout_inference.features import Ask, Feature, objective_seconds
 from brownout_inference.identity import HeaderError, context_of
 from brownout_inference.metrics import Meters
 from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Verdict
-from brownout_inference.work import Work, declared_gpu_seconds
+from brownout_inference.work import Continuation, Work, declared_gpu_seconds
 
 Judge = Callable[[Feature, EvaluationContext], Verdict]
 
@@ -46,7 +47,6 @@ class Admission:
         scheduler: Scheduler,
         meters: Meters,
         clock: Callable[[], float],
-        step_seconds: float,
     ) -> None:
         self.phase = Phase.LOADING
         self._judge = judge
@@ -54,7 +54,6 @@ class Admission:
         self._scheduler = scheduler
         self._meters = meters
         self._clock = clock
-        self._step_seconds = step_seconds
 
     async def admit(self, feature: Feature, ask: Ask, headers: Mapping[str, str], *, stream: bool = False) -> Ticket:
         """Queues the ask of the user whom the headers name. Raises RefusedError."""
@@ -97,6 +96,8 @@ class Admission:
         if refused := self._objection(feature, verdict, headers):
             self._meters.refused(feature.name, tier, cohort, refused.reason)
             raise RefusedError(refused)
+        now, step_seconds = self._clock(), self._scheduler.pace.step_seconds
+        objective = objective_seconds(feature, verdict.value)
         ticket = Ticket(
             feature=feature.name,
             verdict=verdict,
@@ -104,7 +105,10 @@ class Admission:
             cost=self._cost(work),
             tier=tier,
             cohort=cohort,
-            offered_at=self._clock(),
+            offered_at=now,
+            user=context.targeting_key or "",
+            deadline=None if objective is None else now + objective,
+            step_seconds=step_seconds,
             outcome=asyncio.get_running_loop().create_future(),
             pieces=asyncio.Queue() if stream else None,
             unit=unit,
@@ -112,10 +116,17 @@ class Admission:
             rework=lambda verdict: ask.work(feature, verdict.value),
             accept_language=headers.get("Accept-Language", ""),
         )
-        if not self._scheduler.submit(ticket):
-            wait = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
-            self._meters.refused(feature.name, tier, cohort, refusal.QUEUE_FULL)
-            raise RefusedError(refusal.queue_full(verdict, feature.name, wait_seconds=wait))
+        ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
+        if late := late_by(ticket.deadline, now=now, ahead=ahead, own_seconds=ticket.own_seconds):
+            self._meters.refused(feature.name, tier, cohort, refusal.TOO_LATE)
+            raise RefusedError(refusal.too_late(verdict, feature.name, wait_seconds=late))
+        loser = self._scheduler.submit(ticket)
+        if loser is not None:
+            full = RefusedError(refusal.queue_full(loser.verdict, loser.feature, wait_seconds=ahead))
+            if loser is ticket:
+                self._meters.refused(feature.name, tier, cohort, refusal.QUEUE_FULL)
+                raise full
+            loser.end_with(full)
         self._meters.admitted(feature.name, tier, cohort, verdict.variant)
         return ticket
 
@@ -147,7 +158,8 @@ class Admission:
             if refused.refusal.reason == refusal.INTERRUPTED:
                 self._meters.failed(*cell, refusal.INTERRUPTED)
             else:
-                self._meters.refused(*cell, refusal.CANCELLED)
+                reason = refused.refusal.reason
+                self._meters.refused(*cell, reason if reason in refusal.OVERLOAD else refusal.CANCELLED)
             raise
         except EngineError as error:
             self._meters.failed(*cell, "engine")
@@ -156,7 +168,16 @@ class Admission:
                     "engine_failed", "The model failed on this request; try again.", feature=ticket.feature
                 )
             ) from error
-        self._meters.completed(*cell, ticket.verdict.variant, self._clock() - ticket.offered_at)
+        now = self._clock()
+        self._meters.completed(*cell, ticket.verdict.variant, now - ticket.offered_at)
+        if isinstance(result, Continuation):
+            self._meters.text(
+                ticket.tier,
+                prompt_tokens=result.prompt_tokens,
+                tokens=result.tokens,
+                ended=result.ended,
+                seconds_of_tokens=now - (ticket.first_piece_at or now),
+            )
         return result
 
     def reconsider(self) -> None:
@@ -174,6 +195,12 @@ class Admission:
             ticket.cost = self._cost(ticket.work)
             ticket.tier, ticket.cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
         queue.reorder()
+
+    def refuse_late(self) -> None:
+        """Answers those who wait and can no longer be in time."""
+        for ticket, seconds in late(self._scheduler.queue, now=self._clock()):
+            self._scheduler.abandon(ticket)
+            ticket.end_with(RefusedError(refusal.too_late(ticket.verdict, ticket.feature, wait_seconds=seconds)))
 
     def interrupt(self) -> None:
         """Ends everything with an answer that asks to try again: the grace period is over."""
@@ -196,4 +223,6 @@ class Admission:
         return None
 
     def _cost(self, work: Work) -> float:
-        return declared_gpu_seconds(work, step_seconds=self._step_seconds, max_batch=self._scheduler.max_batch)
+        return declared_gpu_seconds(
+            work, step_seconds=self._scheduler.pace.step_seconds, max_batch=self._scheduler.max_batch
+        )

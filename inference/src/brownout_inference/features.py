@@ -1,9 +1,10 @@
 """The features that a server answers for, and how a flag's value turns a request for one into work.
 
-A flag's value may say `steps`, `frames` and `maxTokens`. What it does not say comes from the feature; what it says wrongly (not a whole number, out of bounds) is
+A flag's value may say `steps`, `frames`, `maxTokens` and `objectiveSeconds`. What it does not say comes from the feature; what it says wrongly (not a whole number, out of bounds) is
 treated as not said, because a typing error in a policy must not take a feature from everybody.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -26,7 +27,10 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant."""
+    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant.
+
+    `objective_seconds` is within which an answer is of use: who cannot have one by then is refused at once. None is for ever.
+    """
 
     name: str
     api: Api
@@ -34,6 +38,7 @@ class Feature:
     steps: int = 8
     frames: int = 8
     max_tokens: int = 64
+    objective_seconds: float | None = None
 
     def typical_work(self) -> Work:
         """A plain request for this feature at its best: what its declared cost is computed from."""
@@ -76,6 +81,14 @@ class TextAsk:
 Ask = ImageAsk | TextAsk
 
 
+def objective_seconds(feature: Feature, value: Mapping[str, Any]) -> float | None:
+    """Within which an answer is of use: what the flag says, else the feature; None where neither does."""
+    said = value.get("objectiveSeconds")
+    if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said > 0:
+        return float(said)
+    return feature.objective_seconds
+
+
 def _whole(value: Mapping[str, Any], key: str, default: int, most: int) -> int:
     said = value.get(key)
     if isinstance(said, float) and said.is_integer():
@@ -88,9 +101,16 @@ def _whole(value: Mapping[str, Any], key: str, default: int, most: int) -> int:
 BUILT_IN: Mapping[str, Feature] = {
     feature.name: feature
     for feature in (
-        Feature(name="image-generation", api=Api.IMAGES, flag_key="image-generation", steps=8),
-        Feature(name="video-generation", api=Api.VIDEOS, flag_key="video-generation", steps=4, frames=8),
-        Feature(name="chat", api=Api.CHAT, flag_key="chat", max_tokens=64),
+        Feature(name="image-generation", api=Api.IMAGES, flag_key="image-generation", steps=8, objective_seconds=30),
+        Feature(
+            name="video-generation",
+            api=Api.VIDEOS,
+            flag_key="video-generation",
+            steps=4,
+            frames=8,
+            objective_seconds=60,
+        ),
+        Feature(name="chat", api=Api.CHAT, flag_key="chat", max_tokens=64, objective_seconds=60),
     )
 }
 """What `--features` may name without a configuration file."""

@@ -6,7 +6,7 @@ a series from the start. Tiers and cohorts come from the flags alone, never from
 counted as `other`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
@@ -14,9 +14,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from brownout_inference.heaviest import Heaviest
+from brownout_inference.vllm_names import VllmNames
 
 if TYPE_CHECKING:
     from brownout_inference.engine.scheduler import Scheduler
+    from brownout_inference.ticket import Ticket
 
 OTHER = "other"
 UNKNOWN = "unknown"
@@ -24,6 +26,7 @@ UNKNOWN = "unknown"
 
 MAX_LABEL_VALUES = 32
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120)
+TOKEN_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 2.5)
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 10, 15, 20, 30, 60, 120)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -82,12 +85,31 @@ class Meters:
             "The same, a step counting by the share of the batch's places that were taken: what costs are learned from",
             ["workload"],
         )
-        self._wait = Histogram(
-            "brownout_inference_queue_wait_seconds",
-            "From admission to a place in the batch",
-            ["workload", "tier"],
-            buckets=WAIT_BUCKETS,
-            registry=self.registry,
+        self._feature_work = counter(
+            "brownout_inference_feature_gpu_seconds",
+            "The same, by what the places were used for",
+            ["workload", "feature", "variant"],
+        )
+
+        def histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+            return Histogram(name, text, ["workload", "tier"], buckets=buckets, registry=self.registry)
+
+        self._wait = histogram(
+            "brownout_inference_queue_wait_seconds", "From admission to a place in the batch", WAIT_BUCKETS
+        )
+        self._request = histogram(
+            "brownout_inference_request_seconds", "From admission to the answer", DURATION_BUCKETS
+        )
+        self._first_token = histogram(
+            "brownout_inference_first_token_seconds", "From admission to the first token", WAIT_BUCKETS
+        )
+        self._token = histogram(
+            "brownout_inference_token_seconds", "From one token to the next, the mean of a request", TOKEN_BUCKETS
+        )
+        self._prompt_tokens = counter("brownout_inference_prompt_tokens", "Tokens of prompts", ["workload"])
+        self._generated_tokens = counter("brownout_inference_generated_tokens", "Tokens made", ["workload"])
+        self._finished = counter(
+            "brownout_inference_finished", "Texts by how they ended: stop or length", ["workload", "reason"]
         )
         self._load = Gauge(
             "brownout_inference_load_seconds", "From start to ready", ["workload"], registry=self.registry
@@ -126,6 +148,7 @@ class Meters:
     def completed(self, feature: str, tier: str, cohort: str, variant: str, seconds: float) -> None:
         self._completed.labels(feature, tier, cohort, self._variant(variant), self.workload).inc()
         self._duration.labels(feature, tier, cohort).observe(seconds)
+        self._request.labels(self.workload, tier).observe(seconds)
 
     def failed(self, feature: str, tier: str, cohort: str, reason: str) -> None:
         self._failed.labels(feature, tier, cohort, reason).inc()
@@ -134,6 +157,26 @@ class Meters:
         """Steps that took `seconds`, with `fill` of the batch's places taken, from 0 to 1."""
         self._busy.labels(self.workload).inc(seconds)
         self._work.labels(self.workload).inc(seconds * fill)
+
+    def worked(self, seconds: float, tickets: "Collection[Ticket]", *, most: float) -> None:
+        """Steps that took `seconds`, by who had which places of `most`."""
+        for ticket in tickets:
+            share = ticket.work.slots / most
+            self._feature_work.labels(self.workload, ticket.feature, self._variant(ticket.verdict.variant)).inc(
+                seconds * share
+            )
+
+    def first_token(self, tier: str, seconds: float) -> None:
+        """The first part of a text was made `seconds` after its admission."""
+        self._first_token.labels(self.workload, tier).observe(max(0.0, seconds))
+
+    def text(self, tier: str, *, prompt_tokens: int, tokens: int, ended: bool, seconds_of_tokens: float) -> None:
+        """A text is complete; `seconds_of_tokens` from its first token to its last."""
+        self._prompt_tokens.labels(self.workload).inc(prompt_tokens)
+        self._generated_tokens.labels(self.workload).inc(tokens)
+        self._finished.labels(self.workload, "stop" if ended else "length").inc()
+        if tokens > 1:
+            self._token.labels(self.workload, tier).observe(seconds_of_tokens / (tokens - 1))
 
     def queue_wait(self, tier: str, seconds: float) -> None:
         self._wait.labels(self.workload, tier).observe(max(0.0, seconds))
@@ -156,8 +199,19 @@ class Meters:
         self.registry.register(self._heaviest)
 
     def watch(self, scheduler: "Scheduler") -> None:
-        """Reads queue and batch whenever metrics are asked for."""
-        self.registry.register(_QueueAndBatch(self.workload, scheduler))
+        """Reads queue and batch whenever metrics are asked for, and shows what vLLM measures too under its names."""
+        batch = _QueueAndBatch(self.workload, scheduler)
+        self.registry.register(batch)
+        measured = (
+            self._wait,
+            self._request,
+            self._first_token,
+            self._token,
+            self._prompt_tokens,
+            self._generated_tokens,
+            self._finished,
+        )
+        self.registry.register(VllmNames([batch, *measured]))
 
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
@@ -185,3 +239,19 @@ class _QueueAndBatch(Collector):
             gauge = GaugeMetricFamily(f"brownout_inference_{name}", text, labels=["workload"])
             gauge.add_metric([self._workload], value)
             yield gauge
+        yield from self._memory()
+
+    def _memory(self) -> Iterable[Metric]:
+        """What is not known has no series."""
+        memory = self._scheduler.memory
+        size = GaugeMetricFamily("brownout_inference_memory_bytes", "Of the device", labels=["workload", "kind"])
+        for kind, bytes_ in (("used", memory.used_bytes), ("most", memory.most_bytes)):
+            if bytes_ is not None:
+                size.add_metric([self._workload, kind], bytes_)
+        yield size
+        usage = GaugeMetricFamily(
+            "brownout_inference_kv_usage", "Share of the key-value cache's places in use, 0..1", labels=["workload"]
+        )
+        if memory.kv_places_most:
+            usage.add_metric([self._workload], memory.kv_places / memory.kv_places_most)
+        yield usage

@@ -11,6 +11,9 @@ from typing import Any
 from brownout_inference.verdict import Verdict
 
 QUEUE_FULL = "queue_full"
+TOO_LATE = "too_late"
+OVERLOAD = (QUEUE_FULL, TOO_LATE)
+"""What this server alone refuses because of how much is asked of it."""
 CANCELLED = "cancelled"
 DRAINING = "draining"
 NOT_READY = "not_ready"
@@ -123,6 +126,20 @@ def queue_full(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusa
         reason=QUEUE_FULL,
         title="Too many requests",
         detail=f"The queue for {feature} is full; what is ahead takes about {math.ceil(wait_seconds)} s.",
+        feature=feature,
+        tier=verdict.audience.tier,
+        variant=verdict.variant,
+        retry_after_seconds=wait_seconds,
+    )
+
+
+def too_late(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:
+    """429: what is ahead takes so long that the answer would come too late; after `wait_seconds` it might come in time."""
+    return Refusal(
+        status=429,
+        reason=TOO_LATE,
+        title="Too many requests",
+        detail=f"{feature} would come too late: so much is ahead of it. Ask again in about {math.ceil(wait_seconds)} s.",
         feature=feature,
         tier=verdict.audience.tier,
         variant=verdict.variant,

@@ -21,6 +21,7 @@ from brownout_inference.flags import Flags
 from brownout_inference.http.app import make_app
 from brownout_inference.http.context import Serving
 from brownout_inference.metrics import Meters
+from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
 from brownout_inference.settings import Settings
 from brownout_inference.ticket import Ticket
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 LAST_ANSWERS_SECONDS = 5.0
 """How long answers that are ready may take to reach their clients when the server stops."""
+
+LOOK_FOR_LATE_SECONDS = 0.25
+"""How often what waits is looked through for requests that can no longer be in time."""
 
 
 async def serve(settings: Settings, *, started: float) -> None:
@@ -47,7 +51,9 @@ async def serve(settings: Settings, *, started: float) -> None:
         meters.name_heaviest(settings.heaviest_users, clock=time.monotonic)
     device = PacedDevice(step_seconds=settings.step_seconds)
     queue: TierQueue[Ticket] = TierQueue(places_per_tier=settings.queue_places)
-    scheduler = Scheduler(device=device, queue=queue, max_batch=settings.max_batch, meters=meters)
+    scheduler = Scheduler(
+        device=device, queue=queue, pace=Pace(settings.step_seconds), max_batch=settings.max_batch, meters=meters
+    )
     meters.watch(scheduler)
     flags = Flags(settings.flags, meters=meters, on_change=lambda: admission.reconsider())
     quotas = Quotas(settings.quota, meters=meters)
@@ -57,7 +63,6 @@ async def serve(settings: Settings, *, started: float) -> None:
         scheduler=scheduler,
         meters=meters,
         clock=device.clock,
-        step_seconds=settings.step_seconds,
     )
     features = {feature.api: feature for feature in settings.features}
     serving = Serving(settings=settings, admission=admission, meters=meters, flags=flags, features=features)
@@ -72,6 +77,7 @@ async def serve(settings: Settings, *, started: float) -> None:
 
     engine_task = asyncio.create_task(_load_and_run(settings, admission, scheduler, device, meters, started))
     stop_task = asyncio.create_task(stop.wait())
+    late_task = asyncio.create_task(_watch_deadlines(admission))
     try:
         await asyncio.wait({engine_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
         if engine_task.done():
@@ -81,7 +87,7 @@ async def serve(settings: Settings, *, started: float) -> None:
         admission.phase = Phase.DRAINING
         await runner.cleanup()
         await quotas.close()
-        for task in (engine_task, stop_task):
+        for task in (engine_task, stop_task, late_task):
             task.cancel()
         flags.stop()
         device.close()
@@ -128,6 +134,12 @@ async def _load_and_run(
     meters.loaded(seconds)
     log.info("%s is loaded after %.1f s", settings.workload, seconds)
     await scheduler.run(engine)
+
+
+async def _watch_deadlines(admission: Admission) -> None:
+    while True:
+        await asyncio.sleep(LOOK_FOR_LATE_SECONDS)
+        admission.refuse_late()
 
 
 async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler) -> None:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -46,6 +46,7 @@ class FeatureEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
     steps: int | None = None
     frames: int | None = None
     max_tokens: int | None = None
+    objective_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
 class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -136,10 +137,11 @@ def _feature(name: str, entry: FeatureEntry) -> Feature:
         raise SettingsError(
             f"feature {name!r} is not built in ({known}); give it an `api` under `features` in --config"
         )
-    given = {
+    given: dict[str, Any] = {
         "steps": entry.steps or (base.steps if base else None),
         "frames": entry.frames or (base.frames if base else None),
         "max_tokens": entry.max_tokens or (base.max_tokens if base else None),
+        "objective_seconds": entry.objective_seconds or (base.objective_seconds if base else None),
     }
     flag_key = entry.flag_key or (base.flag_key if base else name)
     return Feature(name=name, api=api, flag_key=flag_key, **{key: value for key, value in given.items() if value})

@@ -18,7 +18,8 @@ _numbers = count(1)
 
 @dataclass(eq=False, kw_only=True)
 class Ticket:
-    """`tier` and `cohort` are the names for metrics; `cost` is declared GPU-seconds; `offered_at` is on the device's clock.
+    """`tier` and `cohort` are the names for metrics, `user` is who shares the tier's queue with others, '' for nobody known; `cost` is declared GPU-seconds;
+    `offered_at` and `deadline` are on the device's clock, `step_seconds` is what a step was expected to take then. `start_tag` and `aged` are the queue's.
 
     `outcome` gets the engine's result or an exception. `pieces`, where somebody listens, gets the parts of the answer as they are made and
     None after the last; `delivered` once there was one. `rejudge` asks the flags again, `rework` turns their answer into work. `unit` is what the
@@ -32,6 +33,12 @@ class Ticket:
     tier: str
     cohort: str
     offered_at: float
+    user: str = ""
+    deadline: float | None = None
+    step_seconds: float = 0.0
+    start_tag: float = 0.0
+    aged: bool = False
+    first_piece_at: float | None = None
     outcome: asyncio.Future[Any]
     rejudge: Callable[[], Verdict]
     rework: Callable[[Verdict], Work]
@@ -44,6 +51,11 @@ class Ticket:
     @property
     def priority(self) -> int:
         return self.verdict.audience.priority
+
+    @property
+    def own_seconds(self) -> float:
+        """What the request takes where nobody else is."""
+        return self.work.steps * self.step_seconds
 
     def answer(self, result: Any) -> None:
         """Hands the result to whoever waits for it."""

@@ -13,7 +13,9 @@ from brownout_inference.admission import Admission, Phase
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk
+from brownout_inference.identity import USER
 from brownout_inference.metrics import Meters
+from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import QuotaSettings
@@ -36,23 +38,23 @@ class Door:
     engine: CountingEngine = field(default_factory=CountingEngine)
 
     def __post_init__(self) -> None:
-        time = VirtualTime()
+        self.time = time = VirtualTime()
         device = PacedDevice(step_seconds=STEP_SECONDS, clock=time.clock, sleep=time.sleep)
         queue: TierQueue[Ticket] = TierQueue(places_per_tier=self.places)
         self.meters = Meters("image")
-        self.scheduler = Scheduler(device=device, queue=queue, max_batch=2, meters=self.meters)
+        self.scheduler = Scheduler(device=device, queue=queue, pace=Pace(STEP_SECONDS), max_batch=2, meters=self.meters)
         self.admission = Admission(
             judge=lambda feature, context: self.says,
             quotas=Quotas(QuotaSettings(), meters=self.meters),
             scheduler=self.scheduler,
             meters=self.meters,
             clock=time.clock,
-            step_seconds=STEP_SECONDS,
         )
         self.admission.phase = Phase.SERVING
 
-    async def admit(self, pictures: int = 1) -> Ticket:
-        return await self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), {})
+    async def admit(self, pictures: int = 1, *, user: str | None = None) -> Ticket:
+        headers = {USER: user} if user else {}
+        return await self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), headers)
 
     async def refusal(self, pictures: int = 1) -> Any:
         with pytest.raises(RefusedError) as caught:
@@ -193,3 +195,38 @@ async def test_every_ask_is_counted_for_its_user_the_denied_ones_too() -> None:
     with pytest.raises(RefusedError):
         await door.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), {"X-Brownout-User": "ana"})
     assert 'user="ana"' in door.meters.page().decode()
+
+
+async def test_who_would_come_too_late_is_refused_at_once_and_told_when_to_ask_again() -> None:
+    door = Door(says=verdict(value={**FULL, "objectiveSeconds": 3 * 8 * STEP_SECONDS}))
+    for _ in range(4):  # two pictures at a time, eight steps each: the fourth is done after 16 steps
+        await door.admit()
+    assert door.count("admitted") == 4
+    await door.admit()
+    refused = await door.refusal()
+    assert (refused.status, refused.reason) == (429, "too_late")
+    assert refused.retry_after_seconds == pytest.approx(0.5 * 8 * STEP_SECONDS)
+    assert door.count("refused", reason="too_late") == 1
+
+
+async def test_what_waits_until_it_must_be_late_is_answered_then() -> None:
+    door = Door(says=verdict(value={**FULL, "objectiveSeconds": 9 * STEP_SECONDS}))
+    ticket = await door.admit()
+    door.admission.refuse_late()
+    assert not ticket.outcome.done()
+    door.time.now += 2 * STEP_SECONDS
+    door.admission.refuse_late()
+    with pytest.raises(RefusedError, match="too late"):
+        await door.admission.result(ticket)
+    assert door.count("refused", reason="too_late") == 1
+    assert len(door.scheduler.queue) == 0
+
+
+async def test_a_heavy_user_who_is_put_out_for_another_is_told_that_the_queue_is_full() -> None:
+    door = Door(places=2)
+    burst = [await door.admit(user="heavy") for _ in range(2)]
+    await door.admit(user="light")
+    with pytest.raises(RefusedError) as caught:
+        await door.admission.result(burst[1])
+    assert (caught.value.refusal.status, caught.value.refusal.reason) == (429, "queue_full")
+    assert door.count("refused", reason="queue_full") == 1

@@ -23,6 +23,7 @@ from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk
 from brownout_inference.metrics import Meters
+from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.settings import QuotaSettings
@@ -90,7 +91,7 @@ class Door:
         device = PacedDevice(step_seconds=0.5, clock=time.clock, sleep=time.sleep)
         queue: TierQueue[Ticket] = TierQueue(places_per_tier=self.places)
         self.meters = Meters("image")
-        self.scheduler = Scheduler(device=device, queue=queue, max_batch=2, meters=self.meters)
+        self.scheduler = Scheduler(device=device, queue=queue, pace=Pace(0.5), max_batch=2, meters=self.meters)
         self.quotas = Quotas(QuotaSettings(url=self.url), meters=self.meters)
         self.admission = Admission(
             judge=lambda feature, context: self.says,
@@ -98,7 +99,6 @@ class Door:
             scheduler=self.scheduler,
             meters=self.meters,
             clock=time.clock,
-            step_seconds=0.5,
         )
         self.admission.phase = Phase.SERVING
 

@@ -9,6 +9,7 @@ import pytest
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import EngineError, Scheduler
 from brownout_inference.metrics import Meters
+from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue
 from inference.builders import CountingEngine, VirtualTime, is_running, ticket
@@ -17,7 +18,11 @@ from inference.builders import CountingEngine, VirtualTime, is_running, ticket
 def scheduler(time: VirtualTime, *, max_batch: int) -> Scheduler:
     device = PacedDevice(step_seconds=1.0, clock=time.clock, sleep=time.sleep)
     return Scheduler(
-        device=device, queue=TierQueue[Ticket](places_per_tier=100), max_batch=max_batch, meters=Meters("image")
+        device=device,
+        queue=TierQueue[Ticket](places_per_tier=100),
+        pace=Pace(0),
+        max_batch=max_batch,
+        meters=Meters("image"),
     )
 
 

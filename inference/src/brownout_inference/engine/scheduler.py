@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from brownout_inference.engine.device import PacedDevice
-from brownout_inference.engine.interface import Engine, StepReport
+from brownout_inference.engine.interface import Engine, Memory, StepReport
 from brownout_inference.metrics import Meters
+from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue
 
@@ -31,9 +32,14 @@ class _Advance:
 class Scheduler:
     """One engine with its queue."""
 
-    def __init__(self, *, device: PacedDevice, queue: TierQueue[Ticket], max_batch: int, meters: Meters) -> None:
+    def __init__(
+        self, *, device: PacedDevice, queue: TierQueue[Ticket], pace: Pace, max_batch: int, meters: Meters
+    ) -> None:
         self.queue = queue
+        self.pace = pace
         self.max_batch = max_batch
+        self.memory = Memory()
+        """What the engine said it uses when it was last asked."""
         self._device = device
         self._meters = meters
         self._running: dict[int, Ticket] = {}
@@ -52,13 +58,13 @@ class Scheduler:
         """How many of the batch's places they take."""
         return sum(ticket.work.slots for ticket in self._running.values())
 
-    def submit(self, ticket: Ticket) -> bool:
-        """Puts the ticket into the queue; False where its tier's part of it is full."""
-        if not self.queue.offer(ticket):
-            return False
-        self._quiet.clear()
-        self._wake.set()
-        return True
+    def submit(self, ticket: Ticket) -> Ticket | None:
+        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out."""
+        loser = self.queue.offer(ticket)
+        if loser is not ticket:
+            self._quiet.clear()
+            self._wake.set()
+        return loser
 
     def abandon(self, ticket: Ticket) -> None:
         """Nobody waits for this one any more: its place is free, in the queue at once and in the batch before the next step."""
@@ -105,6 +111,7 @@ class Scheduler:
         if not self._running:
             await self._device.call(lambda: _leave(engine, leaving))
             return
+        taking_part = list(self._running.values())
         fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
         try:
             self._deliver(await self._device.step(change_and_step))
@@ -113,13 +120,16 @@ class Scheduler:
             await self._device.call(lambda: _leave(engine, in_batch))
             self._deliver(_Advance(failed=dict.fromkeys(in_batch, error)))
         finally:
-            self._meters.gpu_busy(self._device.busy_seconds - busy_before, fill=fill)
+            took = self._device.busy_seconds - busy_before
+            self._meters.gpu_busy(took, fill=fill)
+            self._meters.worked(took, taking_part, most=self.max_batch)
+            self.pace.stepped(took, fill=fill)
 
     def _seat(self) -> list[Ticket]:
         seated: list[Ticket] = []
         free = self.max_batch - self.slots_in_use
-        while (head := self.queue.head()) and head.work.slots <= free:
-            ticket = self.queue.take()
+        while (head := self.queue.head(self._device.clock())) and head.work.slots <= free:
+            ticket = self.queue.take(head)
             free -= ticket.work.slots
             self._running[ticket.number] = ticket
             self._meters.queue_wait(ticket.tier, self._device.clock() - ticket.offered_at)
@@ -129,6 +139,9 @@ class Scheduler:
     def _deliver(self, advance: _Advance) -> None:
         for number, piece in advance.report.pieces.items():
             if ticket := self._running.get(number):
+                if ticket.first_piece_at is None:
+                    ticket.first_piece_at = self._device.clock()
+                    self._meters.first_token(ticket.tier, ticket.first_piece_at - ticket.offered_at)
                 ticket.add(piece)
         for number, result in advance.report.finished.items():
             if ticket := self._running.pop(number, None):
