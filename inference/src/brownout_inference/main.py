@@ -21,6 +21,7 @@ from brownout_inference.settings import (
     default_selector,
     features_of,
     from_environment,
+    own_pod,
     read_config,
 )
 
@@ -78,6 +79,12 @@ def parser() -> argparse.ArgumentParser:
     add("--unknown-priority", type=int, default=-1, help="place in the queue of users of no known tier (default -1)")
     add("--quota-url", help="where quotas are counted [QUOTA_URL] (default http://FLAGS_HOST:8080/SELECTOR)")
     add(
+        "--pod-deletion-cost-seconds",
+        type=float,
+        help="keep the pod's deletion cost at its number of requests, so that a scale-down takes the idlest; written this often "
+        "at most, 10 is good [POD_DELETION_COST_SECONDS] (default 0: off)",
+    )
+    add(
         "--quota-ttl-seconds",
         type=int,
         help="how long a unit stays reserved for a request that is never heard of again; more than any request takes (default 900)",
@@ -108,6 +115,11 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         token=from_environment("QUOTA_TOKEN", ""),
         ttl_seconds=_first(arguments.quota_ttl_seconds, 900),
     )
+    cost_seconds = _first(
+        arguments.pod_deletion_cost_seconds,
+        file.pod_deletion_cost_seconds,
+        from_environment("POD_DELETION_COST_SECONDS", 0.0),
+    )
     settings = Settings(
         workload=workload or model,
         model=model,
@@ -121,6 +133,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         grace_seconds=_first(arguments.grace_seconds, 25.0),
         flags=flags,
         quota=quota,
+        pod=own_pod(os.environ) if cost_seconds else None,
+        pod_deletion_cost_seconds=cost_seconds,
     )
     _check(settings)
     return settings
@@ -138,6 +152,7 @@ def _check(settings: Settings) -> None:
         ("--max-batch", settings.max_batch, 1),
         ("--queue-places", settings.queue_places, 1),
         ("--grace-seconds", settings.grace_seconds, 0),
+        ("--pod-deletion-cost-seconds", settings.pod_deletion_cost_seconds, 0),
     ):
         if not value >= least:
             raise SettingsError(f"{name} is {value}; write {least} or more")

@@ -14,6 +14,7 @@ import time
 from aiohttp import web
 
 from brownout_inference.admission import Admission, Phase
+from brownout_inference.deletion_cost import DeletionCost
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.scheduler import Scheduler
@@ -77,7 +78,16 @@ async def serve(settings: Settings, *, started: float) -> None:
 
     engine_task = asyncio.create_task(_load_and_run(settings, admission, scheduler, device, meters, started))
     stop_task = asyncio.create_task(stop.wait())
-    late_task = asyncio.create_task(_watch_deadlines(admission))
+    watching = [asyncio.create_task(_watch_deadlines(admission))]
+    if settings.pod:
+        namespace, pod = settings.pod
+        cost = DeletionCost(
+            pod=pod,
+            namespace=namespace,
+            requests=lambda: scheduler.running + len(queue),
+            every=settings.pod_deletion_cost_seconds,
+        )
+        watching.append(asyncio.create_task(cost.run()))
     try:
         await asyncio.wait({engine_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
         if engine_task.done():
@@ -87,7 +97,7 @@ async def serve(settings: Settings, *, started: float) -> None:
         admission.phase = Phase.DRAINING
         await runner.cleanup()
         await quotas.close()
-        for task in (engine_task, stop_task, late_task):
+        for task in (engine_task, stop_task, *watching):
             task.cancel()
         flags.stop()
         device.close()

@@ -59,12 +59,14 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     max_batch: int | None = None
     queue_places: int | None = None
     heaviest_users: int | None = None
+    pod_deletion_cost_seconds: float | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take.
 
-    `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody.
+    `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody. `pod` (namespace, name) is the pod whose deletion cost is kept, at most
+    every `pod_deletion_cost_seconds`; 0 keeps none.
     """
 
     workload: str
@@ -79,6 +81,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float
     flags: FlagSettings
     quota: QuotaSettings = QuotaSettings()
+    pod: tuple[str, str] | None = None
+    pod_deletion_cost_seconds: float = 0
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -116,6 +120,17 @@ def default_selector(environment: Mapping[str, str]) -> str | None:
         return SERVICE_ACCOUNT_NAMESPACE.read_text().strip() or None
     except OSError:
         return None
+
+
+def own_pod(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Namespace and name of the pod that this process runs in. Raises SettingsError where the environment does not say."""
+    name = environment.get("POD_NAME") or environment.get("HOSTNAME")
+    namespace = default_selector(environment)
+    if not name or not namespace:
+        raise SettingsError(
+            "--pod-deletion-cost-seconds needs to know its pod; set POD_NAME and POD_NAMESPACE from metadata.name and metadata.namespace"
+        )
+    return namespace, name
 
 
 def from_environment(name: str, default: Any) -> Any:
