@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions bench-flags screenshots check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference screenshots check format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,16 @@ bench-flags: setup ## the flag server's figures beside their references, into be
 	@$(BIN)/brownout-localcluster build
 	@$(BIN)/python benchmarks/flags.py $(ARGS)
 
+REFERENCES := .venv-references
+
+bench-inference: setup $(REFERENCES)/.ready ## the inference server's figures beside LitServe, Ray Serve, FastAPI and a bare loop (half an hour; needs wrk; ARGS="--quick")
+	@$(BIN)/python benchmarks/inference.py --references $(REFERENCES)/bin/python $(ARGS)
+
+$(REFERENCES)/.ready: benchmarks/references.txt $(VENV)/.ready
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(REFERENCES)
+	@$(BIN)/uv pip sync --quiet --python $(REFERENCES)/bin/python --require-hashes benchmarks/references.txt
+	@touch $@
+
 screenshots: setup ## the pages' pictures for the README, from a demo under way (about 5 minutes; needs Chromium)
 	@$(BIN)/python scripts/screenshots.py $(ARGS)
 
@@ -57,6 +67,8 @@ generate: setup ## write crds/ from the typed API
 lock: setup ## pin every dependency anew, with hashes, in requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra inference --group references \
+		--no-emit-index-url --custom-compile-command "make lock" -o benchmarks/references.txt -c requirements.txt pyproject.toml
 
 clean: ## remove the virtual environment and local outputs (the binaries' cache stays)
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,36 +7,22 @@ the local cluster's binaries (`brownout-localcluster build`) for what is measure
 """
 
 import argparse
-import json
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
-
 sys.path.insert(0, str(Path(__file__).parent))
 
+from figure import Figure
 from flag_figures import cold, load, propagation, throughput
-from flag_figures.figure import Figure
+from report import print_figures, write_figures
 
-RESULTS = Path(__file__).parent / "results"
-VERDICTS = {True: "met", False: "**not met**", None: ""}
-
-
-def machine() -> str:
-    """The processors, the system and the interpreter."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return (
-        f"{models[0] if models else platform.processor()}, {len(models)} processors, {platform.system()}"
-        f" {platform.machine()}, Python {platform.python_version()}"
-    )
+HOW = (
+    "Each server on one core, the load on another. Medians of the rounds, with the least and the greatest in brackets; a ratio is the"
+    " median of the ratios of neighbouring rounds. `make bench-flags` makes this page."
+)
 
 
 def main() -> None:
@@ -67,35 +53,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             figures += part(Path(folder))
     minutes = (time.monotonic() - began) / 60
-    _print(figures)
+    print_figures(figures)
     if not few and not args.only:
-        _keep(figures, minutes)
-
-
-def _print(figures: list[Figure]) -> None:
-    table = Table("figure", "goal", "measured", "")
-    for figure in figures:
-        table.add_row(figure.name, figure.goal, figure.measured, VERDICTS[figure.met].strip("*"))
-    console = Console(width=160)
-    console.print(machine())
-    console.print(table)
-
-
-def _keep(figures: list[Figure], minutes: float) -> None:
-    lines = [
-        "# The flag server's figures",
-        "",
-        f"{machine()}; {minutes:.0f} minutes. Each server on one core, the load on another. Medians of the rounds, with the least and",
-        "the greatest in brackets; a ratio is the median of the ratios of neighbouring rounds. `make bench-flags` makes this page.",
-        "",
-        "| figure | goal | measured |  |",
-        "| --- | --- | --- | --- |",
-        *(f"| {f.name} | {f.goal} | {f.measured} | {VERDICTS[f.met]} |" for f in figures),
-    ]
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "flags.md").write_text("\n".join(lines) + "\n")
-    content = {"machine": machine(), "minutes": round(minutes, 1), "figures": msgspec.to_builtins(figures)}
-    (RESULTS / "flags.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+        write_figures("flags", "The flag server's figures", figures, minutes, HOW)
 
 
 if __name__ == "__main__":

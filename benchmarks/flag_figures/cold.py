@@ -5,8 +5,9 @@ import time
 import urllib.request
 from pathlib import Path
 
+from figure import Figure, spread
+
 from flag_figures import product
-from flag_figures.figure import Figure, spread
 from flag_figures.processes import Server, flag_server
 
 POLICIES = 50

@@ -65,8 +65,8 @@ def status(number: int, *, version: int = 1, percent: int | None = None) -> dict
 
 def objects(count: int) -> tuple[list[Policy], list[Tier]]:
     """`count` policies of five tiers."""
-    policies = [_stored(FEATURE_POLICY, {**policy_manifest(n), "status": status(n)}) for n in range(count)]
-    return policies, [_stored(USER_TIER, tier_manifest(name)) for name in TIERS]
+    policies = [stored(FEATURE_POLICY, {**policy_manifest(n), "status": status(n)}) for n in range(count)]
+    return policies, [stored(USER_TIER, tier_manifest(name)) for name in TIERS]
 
 
 def keep(directory: Path, count: int) -> None:
@@ -77,7 +77,7 @@ def keep(directory: Path, count: int) -> None:
     write(directory, NAMESPACE, encode(found, saved_at=0.0))
 
 
-def _stored(kind: Any, manifest: dict[str, Any]) -> Any:
+def stored(kind: Any, manifest: dict[str, Any]) -> Any:
     body = {**manifest, "metadata": {**manifest["metadata"], "uid": manifest["metadata"]["name"], "generation": 1}}
     found = decode(kind, body, 0.0)
     assert isinstance(found, Stored), found

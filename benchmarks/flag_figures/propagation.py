@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from figure import Figure, percentile
 from openfeature import api
 from openfeature.contrib.provider.flagd import FlagdProvider
 from openfeature.contrib.provider.flagd.config import ResolverType
@@ -22,7 +23,6 @@ from openfeature.event import EventDetails, ProviderEvent
 from brownout.api.schema import API_VERSION
 from brownout_localcluster import LocalCluster
 from flag_figures import product
-from flag_figures.figure import Figure, percentile
 from flag_figures.processes import CORES, Server, flag_server
 
 CRDS = Path(__file__).parents[2] / "crds"

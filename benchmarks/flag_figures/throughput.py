@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
+from figure import Figure, spread
+
 from brownout.flags.render import render
 from flag_figures import product
-from flag_figures.figure import Figure, spread
 from flag_figures.load import Seen, drive, script
 from flag_figures.processes import Server, flag_server, running, wait_until_idle
 

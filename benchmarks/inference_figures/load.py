@@ -1,0 +1,113 @@
+"""An open loop of requests: they come when they come, whether or not earlier ones were answered. Runs as a process of its own.
+
+    python load.py URL --path /v1/images/generations --rate 30 --seconds 20 [--plan free] [--seed 1]
+
+Prints one line of JSON: what became of each request, as `[sent, seconds, status]`, `sent` in seconds from the start; a status of 0 is a connection that failed or took
+longer than the time limit.
+"""
+
+import argparse
+import asyncio
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+LIMIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request. `status` 0: no answer."""
+
+    sent: float
+    seconds: float
+    status: int
+
+
+class Load:
+    """A load that was started and can be waited for."""
+
+    def __init__(
+        self, url: str, *, rate: float, seconds: float, seed: int, plan: str = "", path: str, body: dict[str, Any]
+    ) -> None:
+        command = [sys.executable, str(Path(__file__)), url, "--rate", str(rate), "--seconds", str(seconds)]
+        command += ["--seed", str(seed), "--plan", plan, "--path", path, "--body", json.dumps(body)]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
+
+    def calls(self) -> list[Call]:
+        """What became of them. Waits until all have ended."""
+        out, _ = self._process.communicate()
+        if self._process.returncode:
+            raise RuntimeError(f"the load ended with {self._process.returncode}")
+        return [Call(*call) for call in json.loads(out)]
+
+
+async def offer(
+    url: str, *, rate: float, seconds: float, seed: int, plan: str, path: str, body: dict[str, Any]
+) -> list[Call]:
+    """Sends Poisson arrivals of `rate` a second for so long, and waits for the last."""
+    moments = random.Random(seed)
+    began = time.monotonic()
+    calls: list[Call] = []
+    at, sending = 0.0, []
+    connector = aiohttp.TCPConnector(limit=0)
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=aiohttp.ClientTimeout(total=LIMIT_SECONDS)
+    ) as session:
+        number = 0
+        while (at := at + moments.expovariate(rate)) < seconds:
+            await asyncio.sleep(max(0.0, began + at - time.monotonic()))
+            number += 1
+            headers = {"X-Brownout-User": f"{plan}-{number % 997}"} | ({"X-Brownout-Plan": plan} if plan else {})
+            sending.append(asyncio.create_task(_call(session, url + path, body, headers, began, calls)))
+        await asyncio.gather(*sending)
+    return calls
+
+
+async def _call(
+    session: aiohttp.ClientSession, url: str, body: Any, headers: dict[str, str], began: float, calls: list[Call]
+) -> None:
+    sent = time.monotonic()
+    try:
+        async with session.post(url, json=body, headers=headers) as response:
+            await response.read()
+            status = response.status
+    except (aiohttp.ClientError, TimeoutError, OSError):
+        status = 0
+    calls.append(Call(sent - began, time.monotonic() - sent, status))
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("--path", required=True)
+    parser.add_argument("--body", type=json.loads, default={"prompt": "a seven"})
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--plan", default="")
+    told = parser.parse_args(arguments)
+    calls = asyncio.run(
+        offer(
+            told.url,
+            rate=told.rate,
+            seconds=told.seconds,
+            seed=told.seed,
+            plan=told.plan,
+            path=told.path,
+            body=told.body,
+        )
+    )
+    print(json.dumps([[round(c.sent, 4), round(c.seconds, 5), c.status] for c in calls]))
+
+
+if __name__ == "__main__":
+    main()
