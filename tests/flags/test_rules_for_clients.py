@@ -91,6 +91,10 @@ def test_what_is_denied_is_denied_whatever_the_codes_default_is(server: HostedSe
         (f"{BULK}/{KEY}", b"{"),
         (BULK, {"context": 7}),
         (BULK, {"context": {"targetingKey": 7}}),
+        (BULK, {"targetingKey": "f", "plan": "free"}),
+        (f"{BULK}/{KEY}", {"targetingKey": "f", "plan": "free"}),
+        (f"{BULK}/{KEY}", {"evaluationContext": {"targetingKey": "f"}}),
+        (BULK, {"context": ["f"]}),
     ],
     ids=str,
 )

@@ -99,6 +99,58 @@ def test_a_sentence_names_the_attribute_at_fault(body: bytes, code: str, beginni
     assert len(found.sentence.encode()) < 300
 
 
+WITHOUT_WRAPPER = [
+    ({"targetingKey": "u"}, "targetingKey", '{"context": {"targetingKey": ...}}'),
+    ({"plan": "pro", "targetingKey": "u"}, "targetingKey", '{"context": {"targetingKey": ...}}'),
+    ({"targetingKey": "u", "context": None}, "targetingKey", '{"context": {"targetingKey": ...}}'),
+    ({"targetingKey": "u", "context": {"plan": "pro"}}, "targetingKey", '{"context": {"targetingKey": ...}}'),
+    ({"targetingKey": "u", "context": {}}, "targetingKey", '{"context": {"targetingKey": ...}}'),
+    ({"plan": "pro"}, "plan", '{"context": {...}}'),
+    ({"plan": "pro", "context": None}, "plan", '{"context": {...}}'),
+    ({"evaluationContext": {"targetingKey": "u"}}, "evaluationContext", '{"context": {...}}'),
+    ({"flag": "chat", "evaluation_context": {}}, "evaluation_context", '{"context": {...}}'),
+    ({"Context": {"targetingKey": "u"}}, "Context", '{"context": {...}}'),
+    ({"n" * 1000: 1}, "n" * 80 + "…", '{"context": {...}}'),
+]
+
+
+@pytest.mark.parametrize(("body", "field", "write"), WITHOUT_WRAPPER, ids=lambda value: repr(value)[:50])
+def test_attributes_outside_of_a_context_are_refused_with_what_to_write(
+    body: dict[str, Any], field: str, write: str
+) -> None:
+    found = outcome(json.dumps(body).encode())
+    assert isinstance(found, BadContextError), found
+    assert found.code == "INVALID_CONTEXT"
+    assert found.sentence.startswith(f"{field}: ")
+    assert write in found.sentence
+
+
+@pytest.mark.parametrize("context", ["u", ["u"], 7, True])
+def test_a_context_that_is_no_object_is_refused(context: Any) -> None:
+    found = outcome(json.dumps({"context": context}).encode())
+    assert isinstance(found, BadContextError)
+    assert found.sentence.startswith("context: expected an object, found ")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"context": {"targetingKey": "u"}, "targetingKey": "other"},
+        {"context": {"targetingKey": "u"}, "clientVersion": 3},
+        {"context": {}, "evaluationContext": {}},
+    ],
+    ids=repr,
+)
+def test_what_else_stands_beside_a_context_is_left_alone(body: dict[str, Any]) -> None:
+    assert parse(json.dumps(body).encode()) == body["context"]
+
+
+def test_what_a_ledger_is_told_beside_the_context_needs_none() -> None:
+    assert parse(b'{"reservation": "r"}', beside={"reservation"}) == {}
+    with pytest.raises(BadContextError, match="reservation: "):
+        parse(b'{"reservation": "r"}')
+
+
 @pytest.mark.parametrize(
     "context",
     [

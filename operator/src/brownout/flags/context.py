@@ -9,11 +9,13 @@ an attribute that is missing, or no date, earns nothing (`audience.py`), and tha
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from math import isfinite
 from typing import Any
 
 import msgspec
+
+from brownout.flags.misplaced import misplaced
 
 DEEPEST = 16
 MAX_BODY_BYTES = 64 * 1024
@@ -42,10 +44,10 @@ class BadContextError(Exception):
         self.sentence = sentence
 
 
-def parse(body: bytes) -> dict[str, Any]:
+def parse(body: bytes, *, beside: Container[str] = ()) -> dict[str, Any]:
     """The context of a request body; without a body, or without a context in it, the empty one: the unknown user.
 
-    Raises BadContextError: PARSE_ERROR where the body is not JSON, INVALID_CONTEXT where it is and cannot be a context.
+    beside: the members that a body may have beside its context, or without one. Raises BadContextError: PARSE_ERROR where the body is not JSON, INVALID_CONTEXT where it is and cannot be a context.
     """
     if not body or not body.strip(JSON_SPACE):
         return {}
@@ -58,10 +60,12 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise BadContextError(PARSE_ERROR, f"body: expected an object, found {_kind(content)}")
     context = content.get("context")
+    if context is not None and not isinstance(context, dict):
+        raise BadContextError(INVALID_CONTEXT, f"context: expected an object, found {_kind(context)}")
+    if (context is None or len(content) > 1) and (found := misplaced(content, context, beside=beside)):
+        raise BadContextError(INVALID_CONTEXT, f"{_shortened(found[0])}: {found[1]}")
     if context is None:
         context = {}
-    elif not isinstance(context, dict):
-        raise BadContextError(INVALID_CONTEXT, f"context: expected an object, found {_kind(context)}")
     targeting_key = context.get("targetingKey")
     if targeting_key is not None and not isinstance(targeting_key, str):
         raise BadContextError(INVALID_CONTEXT, f"context.targetingKey: expected a string, found {_kind(targeting_key)}")

@@ -45,6 +45,10 @@ class Wish(msgspec.Struct, frozen=True, rename="camel"):
     ttl_seconds: float = float(TTL_SECONDS)
 
 
+BESIDE_CONTEXT = frozenset({"reservation", "ttlSeconds"})
+"""What a body says beside its context."""
+
+
 def wish_of(body: bytes) -> Wish:
     """Reads what the body of a request says. Raises BadContextError, naming the field."""
     try:

@@ -10,6 +10,7 @@ from aiohttp import web
 from brownout.flags.board import Board
 from brownout.flags.callers import TARGETING_KEY, Callers, RefusedError
 from brownout.flags.context import parse
+from brownout.flags.quota.asking import BESIDE_CONTEXT
 from brownout.flags.quota.endpoints import Problem, Resolve
 
 CODES = {401: "unauthorized", 403: "forbidden"}
@@ -29,6 +30,6 @@ def by_callers(callers: Callers, board: Board) -> Resolve:
                 "show whose units they are: a token with a subject, or the API key of a server that asks for its users"
             )
             raise Problem(401, "unauthorized", sentence)
-        return caller.context(parse(body))
+        return caller.context(parse(body, beside=BESIDE_CONTEXT))
 
     return resolve

@@ -20,6 +20,7 @@ from brownout.flags.context import BadContextError, parse
 from brownout.flags.evaluate import Evaluator
 from brownout.flags.metrics import Metrics
 from brownout.flags.quota.asking import (
+    BESIDE_CONTEXT,
     Asked,
     UnknownFeatureError,
     account_of,
@@ -42,7 +43,7 @@ Resolve = Callable[[web.Request, bytes], Awaitable[dict[str, Any]]]
 
 async def as_sent(request: web.Request, body: bytes) -> dict[str, Any]:
     """The context that is sent counts: inside a cluster the callers are servers of ours."""
-    return parse(body)
+    return parse(body, beside=BESIDE_CONTEXT)
 
 
 class Problem(Exception):  # noqa: N818 - it is an answer
