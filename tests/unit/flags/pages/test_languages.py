@@ -1,8 +1,10 @@
 """Which language somebody reads."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from brownout.flags.pages.languages import best, direction, preferred
+from brownout.flags.pages.languages import best, direction, negotiated, of_languages, preferred
 
 THERE = ("en", "de", "pt", "zh-Hant")
 
@@ -55,3 +57,20 @@ def test_the_nearest_language_that_is_there_is_found(wanted: tuple[str, ...], fo
 )
 def test_the_direction_is_that_of_the_script(tag: str, expected: str) -> None:
     assert direction(tag) == expected
+
+
+def test_readers_for_whom_the_same_texts_are_found_are_the_same_reader() -> None:
+    there = (("en", "de"), ("fr", "de-CH"))
+
+    def found(header: str) -> tuple[str | None, ...]:
+        return negotiated(there, of_languages(there, preferred(header)))
+
+    assert found("de") == found("de-AT, xx, yy;q=0.3") == ("de", "de-CH")
+    assert found("fr-CA, tlh") == (None, "fr")
+    assert of_languages(there, preferred("xx, tlh-Latn, DE-at")) == ("DE-at",)
+
+
+@given(st.lists(st.sampled_from(["de", "de-AT", "fr", "pt-BR", "zh", "xx", "x-y-z"]), max_size=6))
+def test_what_is_left_of_the_wanted_languages_finds_the_same(wanted: list[str]) -> None:
+    there = (("en", "de"), ("fr", "de-CH", "zh-Hant"), ("pt",))
+    assert negotiated(there, of_languages(there, wanted)) == tuple(best(tags, wanted) for tags in there)

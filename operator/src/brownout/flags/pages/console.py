@@ -24,6 +24,7 @@ from brownout.flags.pages import answers
 from brownout.flags.pages.changes import Changes, news
 from brownout.flags.pages.console_decisions import Flips, StoredScaler
 from brownout.flags.pages.console_state import State, StoredPool, state
+from brownout.flags.pages.content import Content
 from brownout.flags.pages.history import Ring, Series
 from brownout.flags.pages.seen import Seen
 from brownout.flags.snapshot import Objects
@@ -57,7 +58,7 @@ class Console:
         self._started_at = time.time()
         self._made_at = float("-inf")
         self._took_seconds = 0.0
-        self._content = b""
+        self._content = Content(b"", "application/json")
         self._version = ""
         self._stale = True
 
@@ -118,13 +119,11 @@ class Console:
         raise web.HTTPFound("console")
 
     async def _page(self, request: web.Request) -> web.StreamResponse:
-        content = answers.asset("console.html")
-        assert content is not None
-        return answers.page(request, content, "text/html")
+        return answers.page(request, answers.assets()["console.html"])
 
     async def _state(self, request: web.Request) -> web.StreamResponse:
         self._look()
-        return answers.page(request, self._content, "application/json")
+        return answers.page(request, self._content)
 
     async def _history(self, request: web.Request) -> web.StreamResponse:
         """The histories of the pools and scalers that are named, `since` a moment."""
@@ -143,7 +142,7 @@ class Console:
             if (ring := self._rings.get((kind, Key(namespace, short)))) is not None:
                 found[kind][name] = ring.after(since)
         content = msgspec.json.encode({"now": time.time(), "startedAt": self._started_at, **found})
-        return answers.page(request, content, "application/json")
+        return answers.page(request, Content(content, "application/json"))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         return await news(request, self._changes, self._look)
@@ -159,8 +158,9 @@ class Console:
             unheard = age is None or age > UNHEARD_SECONDS
             heard_at = None if age is None or not unheard else round(time.time() - age)
             content = {"unheard": unheard, "heardAt": heard_at, "lost": lost, "state": found}
-            self._content = msgspec.json.encode(content)
-            self._version = hashlib.sha256(self._content).hexdigest()[:16]
+            encoded = msgspec.json.encode(content)
+            self._content = Content(encoded, "application/json")
+            self._version = hashlib.sha256(encoded).hexdigest()[:16]
             self._made_at, self._stale = now, False
             self._took_seconds = time.monotonic() - now
         return self._version

@@ -1,6 +1,7 @@
 """Which language somebody reads: Accept-Language, and the best of what there is (RFC 4647, section 3.4, "lookup")."""
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 MOST_LANGUAGES = 16
 RIGHT_TO_LEFT = frozenset({"ar", "dv", "fa", "he", "iw", "ji", "ks", "ku", "ps", "sd", "ug", "ur", "yi"})
@@ -12,13 +13,14 @@ def preferred(accept_language: str, *, asked: str = "") -> tuple[str, ...]:
     weighted = []
     for position, part in enumerate(accept_language.split(",")[:MOST_LANGUAGES]):
         tag, _, parameters = part.partition(";")
-        if (tag := tag.strip()) and tag != "*" and (quality := _quality(parameters)) > 0:
-            weighted.append((-quality, position, tag))
+        if (tag := tag.strip()) and tag != "*" and (weight := quality(parameters)) > 0:
+            weighted.append((-weight, position, tag))
     tags = [tag for _, _, tag in sorted(weighted)]
     return tuple(dict.fromkeys([asked, *tags] if asked else tags))
 
 
-def _quality(parameters: str) -> float:
+def quality(parameters: str) -> float:
+    """The weight among the parameters of a listed value, 0 to 1 (RFC 9110, 12.4.2); 0 where it is none."""
     name, _, value = parameters.strip().partition("=")
     if name.strip().lower() != "q":
         return 1.0
@@ -43,6 +45,18 @@ def best(there: Iterable[str], wanted: Sequence[str]) -> str | None:
             if candidate.split("-")[0] == parts[0]:
                 return original
     return None
+
+
+@lru_cache(maxsize=512)
+def negotiated(there: tuple[tuple[str, ...], ...], wanted: tuple[str, ...]) -> tuple[str | None, ...]:
+    """What `best` finds in each of several lists of tags. Whoever has the same of all of them reads the same page."""
+    return tuple(best(tags, wanted) for tags in there)
+
+
+def of_languages(there: tuple[tuple[str, ...], ...], wanted: Iterable[str]) -> tuple[str, ...]:
+    """The wanted tags of languages that are there at all; of those of any other language nothing can come."""
+    languages = {tag.lower().split("-")[0] for tags in there for tag in tags}
+    return tuple(tag for tag in wanted if tag.lower().split("-")[0] in languages)
 
 
 def direction(tag: str) -> str:

@@ -162,3 +162,17 @@ def _audience(tier: Tier, cohort: str) -> Audience:
 def _line(policy: Policy, tier: str, cohort: str) -> CellStatus | None:
     lines = (line for line in policy.status.cells if (line.tier, line.cohort, line.user) == (tier, cohort, ""))
     return next(lines, None)
+
+
+def locales_of(features: Iterable[Feature]) -> tuple[tuple[str, ...], ...]:
+    """The lists of languages among which a reader's is looked for, of each name and notice, each list once."""
+    found: dict[tuple[str, ...], None] = {}
+    for feature in features:
+        texts: list[Iterable[DisplayName | Notice]] = [feature.names]
+        texts += ([one for one in feature.notices if one.when == when] for when in ("Denied", "Degraded"))
+        for limit in feature.limits:
+            texts += (limit.audience.tier_names, limit.audience.cohort_names)
+        for each in texts:
+            if locales := tuple(dict.fromkeys(one.locale for one in each)):
+                found[locales] = None
+    return tuple(found)

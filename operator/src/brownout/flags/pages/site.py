@@ -1,13 +1,13 @@
 """The status page's addresses: `/{namespace}/status` and its feed, `/{namespace}/status.json`.
 
-Without the namespace they work where only one is served. A page is rendered once for each language while nothing changes. That
+Without the namespace they work where only one is served. A page is rendered once for each choice of languages among
+those that are there, and compressed once, while nothing changes: what else a reader asks for makes no other page. That
 something has changed an open page hears on OFREP's stream of events: what is limited is what the flag set says, so that one
 notice, spread out as for everybody else, serves both.
 """
 
 import hashlib
 import time
-from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -16,8 +16,11 @@ from aiohttp import web
 from brownout.api.scaler import INFERENCE_SCALER
 from brownout.flags.board import Board
 from brownout.flags.metrics import Heard
+from brownout.flags.names import LONGEST_NAMESPACE, shown
 from brownout.flags.pages import answers
-from brownout.flags.pages.limits import Feature, features
+from brownout.flags.pages.content import Content, Kept
+from brownout.flags.pages.languages import negotiated, of_languages
+from brownout.flags.pages.limits import Feature, features, locales_of
 from brownout.flags.pages.reader import reader
 from brownout.flags.pages.seen import Seen
 from brownout.flags.pages.status_feed import feed
@@ -33,15 +36,20 @@ UNHEARD_SECONDS = 180.0
 """A watch is renewed every minute: an API server that was not heard for longer is away."""
 FIRST_HEARD_SECONDS = 30.0
 MOST_PAGES = 256
+MOST_PAGE_BYTES = 16 * 1024 * 1024
 
 ANYBODY = {"Access-Control-Allow-Origin": "*"}
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What a namespace's page says, when it was made (monotonic seconds), what that took, and whether something has changed since."""
+    """What a namespace's page says, when it was made (monotonic seconds), what that took, and whether something has changed since.
+
+    locales: the lists of languages in which texts of it are there, each once.
+    """
 
     features: tuple[Feature, ...]
-    feed: bytes
+    locales: tuple[tuple[str, ...], ...]
+    feed: Content
     version: str
     made_at: float
     took_seconds: float
@@ -58,7 +66,7 @@ class StatusPages:
         self._started_at = time.monotonic()
         self._objects: dict[str, Objects] = {}
         self._known: dict[str, Known] = {}
-        self._pages: OrderedDict[tuple[str, ...], bytes] = OrderedDict()
+        self._pages = Kept(most=MOST_PAGES, most_bytes=MOST_PAGE_BYTES)
 
     def believe(self, namespace: str, objects: Objects) -> None:
         """The objects of a namespace are these from now on."""
@@ -88,38 +96,41 @@ class StatusPages:
         version = known.version if known else ""
         evaluator = self._board.get(namespace)
         set_version = evaluator.flag_set.version if evaluator else ""
-        key = (namespace, version, set_version, str(shown.now), str(heard), shown.locale, *shown.wanted)
-        content = self._pages.get(key)
-        if content is None:
-            html = document(
-                namespace,
-                known.features if known else None,
-                reader=shown,
-                version=version,
-                set_version=set_version,
-                heard=heard,
-                assets="status/",
-            )
-            content = self._pages[key] = html.encode()
-            if len(self._pages) > MOST_PAGES:
-                self._pages.popitem(last=False)
-        headers = {"Content-Language": shown.locale, "Vary": "Accept-Language, Accept-Encoding"}
-        return answers.page(request, content, "text/html", headers)
+        locales = known.locales if known else ()
+        texts = negotiated(locales, of_languages(locales, shown.wanted))
+        content = self._pages.get(
+            (namespace, version, set_version, shown.now, heard, shown.locale, texts),
+            lambda: Content(
+                document(
+                    namespace,
+                    known.features if known else None,
+                    reader=shown,
+                    version=version,
+                    set_version=set_version,
+                    heard=heard,
+                    assets="status/",
+                ).encode(),
+                "text/html",
+            ),
+        )
+        return answers.page(request, content, {"Content-Language": shown.locale}, vary="Accept-Language")
 
     async def _feed(self, request: web.Request) -> web.Response:
         known = self._look(self._namespace(request))
         if known is None:
             sentence, headers = '{"error": "nothing is known yet"}', {**answers.HEADERS, **ANYBODY}
             raise web.HTTPServiceUnavailable(text=sentence, content_type="application/json", headers=headers)
-        return answers.page(request, known.feed, "application/json", ANYBODY)
+        return answers.page(request, known.feed, ANYBODY)
 
     def _namespace(self, request: web.Request) -> str:
         """The namespace that is asked for. Raises a 404 that says what to write."""
         namespace = request.match_info.get("namespace") or self._board.only()
         if namespace is None:
             raise web.HTTPNotFound(text="name a namespace: /{namespace}/status\n", headers=answers.HEADERS)
-        if self._board.get(namespace) is None and self._board.complete:
-            raise web.HTTPNotFound(text=f"nothing is served for namespace {namespace!r}\n", headers=answers.HEADERS)
+        if self._board.get(namespace) is None and (self._board.complete or len(namespace) > LONGEST_NAMESPACE):
+            raise web.HTTPNotFound(
+                text=f"nothing is served for namespace {shown(namespace)!r}\n", headers=answers.HEADERS
+            )
         return namespace
 
     def _hearing(self) -> Hearing:
@@ -147,7 +158,12 @@ class StatusPages:
             content = feed(namespace, found)
             version = hashlib.sha256(content).hexdigest()[:16]
             known = Known(
-                features=found, feed=content, version=version, made_at=now, took_seconds=time.monotonic() - now
+                features=found,
+                locales=locales_of(found),
+                feed=Content(content, "application/json"),
+                version=version,
+                made_at=now,
+                took_seconds=time.monotonic() - now,
             )
         self._known[namespace] = known
         return known
