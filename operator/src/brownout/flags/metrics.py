@@ -103,6 +103,11 @@ class Metrics:
             registry=self.registry,
         )
         self.quota_available.set(1)
+        self.quota_turned_away = Counter(
+            "brownout_flags_quota_turned_away_total",
+            "Requests that did not come to ask the quota storage, because too many others waited for it.",
+            registry=self.registry,
+        )
         self.jwks_errors = Counter(
             "brownout_flags_jwks_errors_total",
             "Failures to read the keys of tokens; the known ones stay in use.",
@@ -117,6 +122,11 @@ class Metrics:
         self.streams_dropped = Counter(
             "brownout_flags_event_streams_dropped_total",
             "Streams that were ended because their reader did not read.",
+            registry=self.registry,
+        )
+        self.streams_displaced = Counter(
+            "brownout_flags_event_streams_displaced_total",
+            "Streams that were ended for one of another address, because theirs had far more of all that there may be.",
             registry=self.registry,
         )
         self.streams = Gauge("brownout_flags_streams", "Open flagd sync streams.", registry=self.registry)

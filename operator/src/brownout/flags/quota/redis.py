@@ -8,7 +8,7 @@ An account is three keys, which a cluster keeps together: `used`, a number; `ope
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -29,6 +29,10 @@ REST_SECONDS = 1.0
 """After a failure Redis is left alone for so long, and nobody waits for it."""
 MAX_IN_FLIGHT = 8
 """Requests to Redis at a time, from each process: more would only wait for each other, and would be given up sooner on a busy machine."""
+MAX_WAITING = 1_000
+"""Requests that wait for their turn to ask Redis: whoever comes while so many do is told at once, ..."""
+TURN_SECONDS = 2.0
+"""... and whoever has waited for so long, which happens where Redis is slow: where it hangs, all hear of it after ANSWER_SECONDS."""
 _REMEMBER = (int(1000 * REMEMBER_SECONDS), MOST_REMEMBERED)
 _HEAD = """
 local used, open, ended = KEYS[1], KEYS[2], KEYS[3]
@@ -81,13 +85,26 @@ log = logging.getLogger(__name__)
 
 
 class RedisLedger:
-    """The ledger behind a client of redis.asyncio. `on_change` is told whether it answers, whenever that changes."""
+    """The ledger behind a client of redis.asyncio. others: clients that this one needs, and that are closed with it.
 
-    def __init__(self, client: Any, *, on_change: Callable[[bool], None] = lambda answers: None) -> None:
+    on_change: told whether it answers, whenever that changes. turned_away: told of each request that found no place to wait, or waited in vain.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        others: Sequence[Any] = (),
+        on_change: Callable[[bool], None] = lambda answers: None,
+        turned_away: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
+        self._others = others
         self._reserve = self._client.register_script(RESERVE)
         self._end = self._client.register_script(END)
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._waiting = 0
+        self._turned_away = turned_away
         self._resting_until = 0.0
         self._answers = True
         self._on_change = on_change
@@ -106,25 +123,51 @@ class RedisLedger:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        for client in (self._client, *self._others):
+            await client.aclose()
 
     async def _run(self, script: Any, account: Account, reservation: str, *arguments: str | int) -> Entry:
-        async with self._in_flight:
-            if time.monotonic() < self._resting_until:
-                raise LedgerUnavailableError("the quota storage did not answer a moment ago")
-            base = f"{PREFIX}:{{{account.key}}}"
-            keys = [f"{base}:{part}" for part in ("used", "open", "ended")]
-            try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    answer = await script(keys, [reservation, int(account.keep_until), *arguments])
-            except (RedisError, OSError, TimeoutError) as error:
-                self._resting_until = time.monotonic() + REST_SECONDS
-                self._heard(False, type(error).__name__)
-                raise LedgerUnavailableError(f"the quota storage does not answer ({type(error).__name__})") from error
-        self._heard(True)
+        await self._turn()
+        try:
+            answer = await self._ask(script, account, reservation, *arguments)
+        finally:
+            self._in_flight.release()
         outcome, used, held, moment = answer
         until = float(moment) / 1000 if moment else None
         return Entry(outcome=Outcome(outcome.decode()), used=int(used), held=int(held), until=until)
+
+    async def _turn(self) -> None:
+        """Wait, though not for long, for one's turn. Raises LedgerUnavailableError, where too many others do."""
+        if not self._in_flight.locked():
+            await self._in_flight.acquire()
+            return
+        if self._waiting >= MAX_WAITING:
+            self._turned_away()
+            raise LedgerUnavailableError(f"{MAX_WAITING} requests wait for the quota storage already")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._in_flight.acquire()
+        except TimeoutError:
+            self._turned_away()
+            raise LedgerUnavailableError(f"the quota storage had no time for it within {TURN_SECONDS:g} s") from None
+        finally:
+            self._waiting -= 1
+
+    async def _ask(self, script: Any, account: Account, reservation: str, *arguments: str | int) -> Any:
+        if time.monotonic() < self._resting_until:
+            raise LedgerUnavailableError("the quota storage did not answer a moment ago")
+        base = f"{PREFIX}:{{{account.key}}}"
+        keys = [f"{base}:{part}" for part in ("used", "open", "ended")]
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                answer = await script(keys, [reservation, int(account.keep_until), *arguments])
+        except (RedisError, OSError, TimeoutError) as error:
+            self._resting_until = time.monotonic() + REST_SECONDS
+            self._heard(False, type(error).__name__)
+            raise LedgerUnavailableError(f"the quota storage does not answer ({type(error).__name__})") from error
+        self._heard(True)
+        return answer
 
     def _heard(self, answers: bool, reason: str = "") -> None:
         if answers == self._answers:
