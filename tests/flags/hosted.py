@@ -75,7 +75,8 @@ class HostedServer(Asked):
         )
         settings = msgspec.structs.replace(self.settings, http_port=self.http_port)
         try:
-            async with serve_http(settings, application(settings, self.board, metrics, service, self.pages)) as port:
+            app = application(settings, self.board, metrics, service, self.pages)
+            async with serve_http(settings, app, registry=metrics.registry) as port:
                 ready.set_result(port)
                 await self._stop.wait()
         except BaseException as error:

@@ -11,6 +11,7 @@ from brownout.api.resources import RESOURCES
 from brownout.cli.flags import settings_of
 from brownout.cli.main import parser
 from brownout.flags.callers import CallerSettings
+from brownout.flags.connection import Limits
 from brownout_localcluster.charts import render_chart
 from support.examples import REPOSITORY
 
@@ -158,6 +159,7 @@ def test_by_default_the_flag_server_believes_its_callers_as_inside_a_cluster() -
     settings = settings_of(parser("flags").parse_args(serve_arguments()[0]))
     assert settings.callers == CallerSettings()
     assert (settings.cors_origins, settings.most_event_streams, settings.notice_spread_seconds) == ((), 10_000, 10.0)
+    assert settings.limits == Limits(most=2_048)
 
 
 @pytest.mark.parametrize(

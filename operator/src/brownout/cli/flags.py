@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brownout.cli.flags_limits import add_limits, limits_of
+
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
     from brownout.flags.settings import Settings
@@ -66,6 +68,7 @@ def register(subparsers: "Subparsers") -> None:
     )
     _pages(serve)
     _callers(serve)
+    add_limits(serve)
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
 
@@ -232,6 +235,7 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
         kubeconfig=os.environ.get("KUBECONFIG"),
         empty_believed_after=arguments.believe_empty_after,
         quota_storage=arguments.quota_storage,
+        limits=limits_of(arguments),
         public_url=arguments.public_url,
         notice_spread_seconds=arguments.notice_spread,
         most_event_streams=arguments.most_event_streams,

@@ -15,7 +15,9 @@ import msgspec
 from aiohttp import HttpVersion11, web
 
 from brownout.flags.board import Board
+from brownout.flags.connection import Connection, address_of
 from brownout.flags.metrics import Metrics
+from brownout.flags.names import shown
 from brownout.flags.notices import Notices, Subscriber
 
 PATH = "/ofrep/v1/events"
@@ -69,19 +71,26 @@ class Events:
         """Notices until the client leaves. `Last-Event-ID`, or else `since`, is the version that it has."""
         namespace = request.match_info.get("namespace") or self._board.only()
         if namespace is None or self._board.get(namespace) is None:
-            return _refuse(404 if self._board.complete else 500, f"no flags are served for {namespace or 'anybody'}")
-        if self._notices.full:
+            return _refuse(
+                404 if self._board.complete else 500, f"no flags are served for {shown(namespace or 'anybody')}"
+            )
+        address = address_of(request.remote)
+        if self._notices.full and not self._notices.make_room_for(address):
             return _refuse(503, "as many streams are open as there may be; poll, or come back")
         response = web.StreamResponse(headers=HEADERS)
+        response.force_close()  # a connection that was a stream is none of those that are counted and looked at
         await response.prepare(request)
         await response.write(f"retry: {random.randint(*RECONNECT_MILLISECONDS)}\n\n".encode())
         transport = request.transport
         if not isinstance(transport, asyncio.Transport):
             return response  # it has left already
         _bound(transport)
+        if isinstance(request.protocol, Connection):
+            request.protocol.stream()
         subscriber = Subscriber(
             transport,
             namespace=namespace,
+            address=address,
             known=request.headers.get("Last-Event-ID") or request.query.get("since", ""),
             chunked=request.version >= HttpVersion11,
             ended=asyncio.get_running_loop().create_future(),

@@ -9,9 +9,11 @@ import logging
 from collections.abc import AsyncIterator
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from brownout.flags.board import Board
 from brownout.flags.callers import Callers
+from brownout.flags.connections import Connections
 from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.cors import Cors
 from brownout.flags.events import Events
@@ -69,27 +71,27 @@ def application(
 
 
 @contextlib.asynccontextmanager
-async def serve_http(settings: Settings, app: web.Application) -> AsyncIterator[int]:
+async def serve_http(
+    settings: Settings, app: web.Application, *, registry: CollectorRegistry | None = None
+) -> AsyncIterator[int]:
     """Listen for as long as the context lasts; gives the port. Raises OSError where the port cannot be had."""
-    async with listening(app, host=settings.host, port=settings.http_port, protocol="http") as port:
+    connections = Connections(settings.limits, registry=registry)
+    async with listening(
+        app, host=settings.host, port=settings.http_port, protocol="http", connections=connections
+    ) as port:
         yield port
 
 
 @contextlib.asynccontextmanager
-async def listening(app: web.Application, *, host: str, port: int, protocol: str) -> AsyncIterator[int]:
-    """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had.
-
-    Bodies are read as they are sent: a few kilobytes are not worth what strangers could do with a decoder.
-    """
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True, auto_decompress=False
-    )
+async def listening(
+    app: web.Application, *, host: str, port: int, protocol: str, connections: Connections
+) -> AsyncIterator[int]:
+    """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
-        await site.start()
-        had: int = runner.addresses[0][1]
-        log.info("listening", extra={"protocol": protocol, "host": host, "port": had})
-        yield had
+        async with connections.listening(runner, host, port) as had:
+            log.info("listening", extra={"protocol": protocol, "host": host, "port": had})
+            yield had
     finally:
         await runner.cleanup()

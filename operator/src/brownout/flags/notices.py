@@ -22,6 +22,7 @@ from brownout.flags.board import Board
 from brownout.flags.depths import takes
 from brownout.flags.metrics import Metrics
 from brownout.flags.render import FlagSet
+from brownout.flags.shares import Shares
 
 COALESCE_SECONDS = 0.5
 """The least time between two notices of one namespace."""
@@ -72,14 +73,25 @@ def notice(version: str, published_at: int) -> Notice:
 
 
 class Subscriber:
-    """One open stream. `known` is the version that its reader has; `due` (monotonic seconds) when it is to be told of another."""
+    """One open stream. `known` is the version that its reader has; `due` (monotonic seconds) when it is to be told of another.
 
-    __slots__ = ("chunked", "due", "ended", "known", "namespace", "transport")
+    address: whom it is counted for.
+    """
+
+    __slots__ = ("address", "chunked", "due", "ended", "known", "namespace", "transport")
 
     def __init__(
-        self, transport: asyncio.Transport, *, namespace: str, known: str, chunked: bool, ended: asyncio.Future[None]
+        self,
+        transport: asyncio.Transport,
+        *,
+        namespace: str,
+        known: str,
+        chunked: bool,
+        ended: asyncio.Future[None],
+        address: str = "",
     ) -> None:
         self.transport = transport
+        self.address = address
         self.namespace = namespace
         self.known = known
         self.chunked = chunked
@@ -133,11 +145,27 @@ class Notices:
         self._waiting: list[Subscriber] = []  # by `due`, the first at the end
         self._beats: list[set[Subscriber]] = [set() for _ in range(HEARTBEAT_SECONDS)]
         self._count = 0
+        self._shares = Shares[Subscriber]()
 
     @property
     def full(self) -> bool:
         """There are as many subscribers as there may be."""
         return self._count >= self._most
+
+    def yields_to(self, address: str) -> bool:
+        """Although it is full, a subscriber of this address would find room: another address has far more of it."""
+        return self._shares.greedier_than(address, time.monotonic()) is not None
+
+    def make_room_for(self, address: str) -> bool:
+        """End the oldest subscription of an address that has far more than this one; False where there is none."""
+        greedier = self._shares.greedier_than(address, time.monotonic())
+        if greedier is None:
+            return False
+        subscriber = self._shares.oldest_of(greedier)
+        self.leave(subscriber)
+        subscriber.end()
+        self._metrics.streams_displaced.inc()
+        return True
 
     def latest(self, namespace: str) -> Notice | None:
         """The notice of the set that is served now."""
@@ -159,12 +187,16 @@ class Notices:
         """From now on a subscriber is told; at once, where what it knows is not the newest."""
         self._count += 1
         self._subscribers.setdefault(subscriber.namespace, set()).add(subscriber)
+        self._shares.add(subscriber.address, subscriber)
         self._beats[self._count % HEARTBEAT_SECONDS].add(subscriber)
         newest = self.latest(subscriber.namespace)
         if newest is not None and subscriber.known != newest.version:
             self._tell(subscriber, newest)
 
     def leave(self, subscriber: Subscriber) -> None:
+        """It is told of nothing any more, however often this is said."""
+        if not self._shares.drop(subscriber.address, subscriber):
+            return
         self._count -= 1
         self._subscribers[subscriber.namespace].discard(subscriber)
         for group in self._beats:

@@ -17,10 +17,12 @@ from aiohttp import web
 
 from brownout.flags.board import Board
 from brownout.flags.callers import CHALLENGE, Caller, Callers, RefusedError
+from brownout.flags.connection import address_of
 from brownout.flags.context import BadContextError, parse
 from brownout.flags.evaluate import Evaluator, Failure
 from brownout.flags.events import event_streams
 from brownout.flags.metrics import Metrics
+from brownout.flags.names import LONGEST_KEY, shown
 from brownout.flags.notices import Notices
 
 log = logging.getLogger(__name__)
@@ -128,7 +130,7 @@ class Ofrep:
         answers = evaluator.evaluate_all(context)
         asked = body if context is sent else msgspec.json.encode(context)
         streams = NO_STREAMS
-        if not self._notices.full:
+        if not self._notices.full or self._notices.yields_to(address_of(request.remote)):
             streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
         told = SEPARATOR.join((version.encode(), answers.identity, streams, asked))
         etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
@@ -166,15 +168,19 @@ class Ofrep:
         if not self._board.complete:
             details = {"errorDetails": "no flag set yet: the API server has not been heard"}
             return _answer(500, details, outcome="not_ready")
-        sentence = f"no flags are served for namespace {namespace!r}" if namespace else "no flags are served yet"
+        sentence = f"no flags are served for namespace {shown(namespace)!r}" if namespace else "no flags are served yet"
         if key := request.match_info.get("key"):
-            return _answer(404, Failure(key=key, error_code=NOT_FOUND, error_details=sentence), outcome=NOT_FOUND)
+            return _answer(
+                404,
+                Failure(key=shown(key, LONGEST_KEY), error_code=NOT_FOUND, error_details=sentence),
+                outcome=NOT_FOUND,
+            )
         return self._refuse(request, BadContextError("GENERAL", sentence))
 
     def _refuse(self, request: web.Request, bad: BadContextError) -> Answer:
         body = {"errorCode": bad.code, "errorDetails": bad.sentence}
         if key := request.match_info.get("key"):
-            body["key"] = key
+            body["key"] = shown(key, LONGEST_KEY)
         return _answer(400, body, outcome=bad.code)
 
 

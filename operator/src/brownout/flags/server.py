@@ -8,8 +8,10 @@ import signal
 from collections.abc import AsyncIterator
 
 import grpc
+import msgspec
 
 from brownout.flags.board import Board
+from brownout.flags.connections import Connections, open_files
 from brownout.flags.http import application, listening, serve_http
 from brownout.flags.metrics import Heard, Metrics
 from brownout.flags.pages.console import Console
@@ -23,6 +25,9 @@ from brownout.flags.watch import watch
 GRPC_STOP_SECONDS = 0.5
 """Calls are answered at once, and streams would not end by themselves however long one waits."""
 
+MOST_OPERATORS = 256
+"""Connections to the console, streams of its news included."""
+
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +36,7 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    _allow_open_files()
+    allow_open_files(open_files(settings.limits) + settings.most_event_streams)
     board, metrics, heard_from = Board(), Metrics(), Heard()
     pages = StatusPages(board, heard_from, namespaces=settings.namespaces) if settings.status_page else None
     console = None
@@ -50,7 +55,7 @@ async def serve(settings: Settings) -> None:
     service.restore()
     app = application(settings, board, metrics, service, pages)
     async with (
-        serve_http(settings, app),
+        serve_http(settings, app, registry=metrics.registry),
         _grpc(settings, board, metrics),
         _console(settings, console),
         _background(settings, service, *(part.seen for part in watching)),
@@ -59,10 +64,13 @@ async def serve(settings: Settings) -> None:
         log.info("stopping")
 
 
-def _allow_open_files() -> None:
-    """As many as the process may have: every stream is one, and the usual limit (1,024) is for programs that use select()."""
+def allow_open_files(needed: int) -> None:
+    """As many as the process may have: every connection is one, and the usual limit (1,024) is for programs that use select()."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if most != resource.RLIM_INFINITY and most < needed:
+        sentence = "fewer files may be open (ulimit -Hn) than connections and streams are allowed; without them nobody new is heard"
+        log.warning(sentence, extra={"allowed": most, "needed": needed})
 
 
 @contextlib.asynccontextmanager
@@ -71,7 +79,13 @@ async def _console(settings: Settings, console: Console | None) -> AsyncIterator
     async with contextlib.AsyncExitStack() as open_for_now:
         if console is not None and settings.console_port is not None:
             own = listening(
-                console.application(), host=settings.console_host, port=settings.console_port, protocol="console"
+                console.application(),
+                host=settings.console_host,
+                port=settings.console_port,
+                protocol="console",
+                connections=Connections(
+                    msgspec.structs.replace(settings.limits, most=MOST_OPERATORS, most_per_address=0)
+                ),
             )
             try:
                 await open_for_now.enter_async_context(own)

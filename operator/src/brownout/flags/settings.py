@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 
 from brownout.flags.callers import CallerSettings
+from brownout.flags.connection import Limits
 from brownout.flags.quota.ledger import IN_MEMORY
 
 
@@ -22,6 +23,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_dir: Path | None = None
     kubeconfig: str | None = None
     empty_believed_after: float = 600.0
+    limits: Limits = Limits()
     public_url: str = ""
     cors_origins: Sequence[str] = ()
     callers: CallerSettings = CallerSettings()
