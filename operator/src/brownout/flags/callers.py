@@ -17,6 +17,7 @@ from aiohttp import web
 
 from brownout.flags.jwks import KeySet, UnreadableKeysError
 from brownout.flags.metrics import Metrics
+from brownout.flags.names import shown
 from brownout.flags.tokens import InvalidTokenError, Tokens, TokenSettings
 
 TARGETING_KEY = "targetingKey"
@@ -131,7 +132,7 @@ class Callers:
                 return Caller(trusted=self._settings.trust_context)
             raise RefusedError(401, "X-API-Key: not a key that is known here")
         if namespaces and namespace not in namespaces:
-            raise RefusedError(403, f"this key is not for namespace {namespace!r}")
+            raise RefusedError(403, f"this key is not for namespace {shown(namespace)!r}")
         return Caller()
 
     async def _by_token(self, token: str) -> Caller:

@@ -25,6 +25,7 @@ from brownout.flags.answers import (
 )
 from brownout.flags.audience import Logic
 from brownout.flags.classify import Context, Place, UnknownLogicError, classifier, outcomes
+from brownout.flags.names import LONGEST_KEY, shown
 from brownout.flags.outcome import Outcome, compiled
 from brownout.flags.render import AUDIENCE, FlagSet
 
@@ -67,6 +68,7 @@ class Evaluator:
         """
         row = self._rows.get(key)
         if row is None:
+            key = shown(key, LONGEST_KEY)
             sentence = f"no flag {key!r} is served for namespace {self.flag_set.namespace!r}"
             return Failure(key=key, error_code="FLAG_NOT_FOUND", error_details=sentence)
         second = int(time.time() if now is None else now)
