@@ -1,7 +1,7 @@
 """The HTTP side, put together: each part brings its routes, and all share one application.
 
-There is no middleware: an evaluation passes nothing that it does not need. What a part needs of its own (who may call, which
-origins may read) it asks for in its handlers.
+There is no middleware: an evaluation passes nothing that it does not need, and as a rule not even the router (`fast_path`). What a
+part needs of its own (who may call, which origins may read) it asks for in its handlers.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ from brownout.flags.connections import Connections
 from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.cors import Cors
 from brownout.flags.events import Events
+from brownout.flags.fast_path import FastPath
 from brownout.flags.health import health
 from brownout.flags.metrics import Metrics
 from brownout.flags.notices import Notices
@@ -30,6 +31,9 @@ from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 
 STOP_SECONDS = 3.0
+
+FAST_PATH = web.AppKey("fast_path", FastPath)
+"""What stands before the application wherever it listens."""
 
 log = logging.getLogger(__name__)
 
@@ -55,8 +59,9 @@ def application(
     )
     resolve = as_sent if callers.anybody else by_callers(callers, board)
     app.cleanup_ctx.append(callers.background)
+    ofrep = Ofrep(board, metrics, notices, callers, public_url=settings.public_url)
     parts = (
-        Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
+        ofrep.routes(),
         health(board, metrics, service),
         events.routes(),
         Quotas(board, metrics, ledger, resolve=resolve).routes(),
@@ -65,7 +70,9 @@ def application(
     )
     for routes in parts:
         app.add_routes(routes)
-    Cors(settings.cors_origins).attach(app, (route.path for routes in parts for route in routes))
+    cors = Cors(settings.cors_origins)
+    cors.attach(app, (route.path for routes in parts for route in routes))
+    app[FAST_PATH] = FastPath(ofrep, cors)
     app.on_cleanup.append(lambda _: ledger.close())
     return app
 
@@ -89,6 +96,8 @@ async def listening(
     """An application on a port; `protocol` is what the log calls it. Raises OSError where the port cannot be had."""
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True)
     await runner.setup()
+    if runner.server is not None and (fast_path := app.get(FAST_PATH)) is not None:
+        runner.server.request_handler = fast_path.before(runner.server.request_handler)
     try:
         async with connections.listening(runner, host, port) as had:
             log.info("listening", extra={"protocol": protocol, "host": host, "port": had})
