@@ -1,6 +1,7 @@
 """`brownout explain`: from saved objects to what a person reads, for what the operator really wrote and for what is made up."""
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -226,6 +227,50 @@ def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
 
 def test_where_there_is_nothing_nothing_is_said_to_be_well(explain: Any) -> None:
     assert explain([]).text.startswith("No GPUPool, InferenceScaler or FeaturePolicy found")
+
+
+def undecided(**changes: Any) -> list[dict[str, Any]]:
+    """The full example as it was applied: nothing has been decided, or what `changes` say of image-small."""
+    return [changed(one, changes if one["metadata"]["name"] == "image-small" else {}) for one in full_example()]
+
+
+def test_what_is_not_known_of_a_scaler_is_said_to_be_unknown_and_not_to_be_zero(explain: Any) -> None:
+    summary = {"status.summary": "Held: replicas stay as they are", "status.replicas": {"desired": 3, "ready": 3}}
+    told = explain(undecided(**summary), "scaler", "image-small")
+
+    assert told.line("  has ").endswith("3 ready; 3 decided, what is demanded is not known")
+    assert told.line("  load ").endswith("what is asked for is not known")
+    assert told.line("  saturation ").endswith(" unknown")
+    assert "  replicas     1 to 10 allowed" in told.lines
+    assert told.line("  cost ").endswith("as declared; not learned yet")
+    assert not re.search(r"\b0 (%|s|replicas|GPUs|obtainable|protected|demanded)", told.text)
+
+
+def test_a_pool_of_which_nothing_is_known_is_not_said_to_carry_what_it_admits(explain: Any) -> None:
+    told = explain(undecided(), "pool")
+    assert told.line("  has ").endswith("no decision has been made yet")
+    assert told.line("  ladder ").endswith("not judged yet")
+    assert "  saturation   unknown; a cell comes back below" in told.text
+
+    condition = {"type": "Saturated", "status": "Unknown", "reason": "Missing", "message": "media/image-small: no data"}
+    objects = undecided()
+    pool = next(one for one in objects if one["kind"] == "GPUPool")
+    pool["status"] = {"conditions": [condition | {"lastTransitionTime": "2026-11-22T20:00:00Z"}]}
+    told = explain(objects, "pool", pool["metadata"]["name"])
+    assert told.line("  because ").endswith(
+        "nobody can tell whether every scaler carries what it admits: media/image-small: no data"
+    )
+
+
+def test_what_a_workload_carries_is_not_taken_for_nothing_where_status_does_not_say(explain: Any) -> None:
+    objects = shed_policy()
+    scaler = next(one for one in objects if one["metadata"]["name"] == "image-small")
+    del scaler["status"]["demand"]["admitted"]
+    told = explain(objects, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+    assert (
+        told.line("a part of it fits").strip() == "[?]   a part of it fits: what image-small carries now is not known"
+    )
 
 
 # One cell

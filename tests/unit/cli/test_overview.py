@@ -4,6 +4,7 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import to_builtins
 from rich.console import Console
 
 from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
@@ -148,3 +149,30 @@ def test_the_live_page_says_when_it_is_not_up_to_date() -> None:
     console.print(headed(model.overview(objects(policy()), now=NOW), at=at, where="media", lost="usertiers: 503"))
     printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert printed[:2] == ["00:53:20 UTC, media; Ctrl-C ends", "not up to date: usertiers: 503"]
+
+
+def test_what_is_not_known_is_no_zero_for_people_and_null_for_scripts() -> None:
+    seen = objects(example("GPUPool", "h100"), example("InferenceScaler", "image-xl"))
+    rows = model.overview(seen, now=NOW)
+    pool, scaler = (line.split() for line in (page(rows, wide=True).splitlines()[n] for n in (1, 4)))
+    assert pool == ["h100", "-", "-", "-", "unknown", "-", "-"]
+    assert scaler == ["media/image-xl", "-", "-", "-", "-", "unknown", "-", "-", "-"]
+    told = to_builtins(rows)
+    for row, names in (
+        (told["pools"][0], ("gpus", "granted", "held", "free", "saturationPercent", "saturationUnknown")),
+        (told["scalers"][0], ("ready", "coming", "desired", "demanded", "saturationPercent", "offered", "capacity")),
+    ):
+        assert {name: row[name] for name in names} == dict.fromkeys(names)
+
+
+def test_a_measured_zero_stays() -> None:
+    pool = example("GPUPool", "h100", **{"status.saturation": {"percent": 0, "unknown": 0}})
+    zeros = {"status.replicas": {"ready": 0, "coming": 0, "desired": 0, "demanded": 0}, "status.saturationPercent": 0}
+    lines = overview(objects(pool, example("InferenceScaler", "image-xl", **zeros))).splitlines()
+    assert "0 %" in lines[1]
+    assert lines[4].split() == ["media/image-xl", "0", "0", "0", "0", "0", "%"]
+
+
+def test_a_pool_says_how_many_of_its_workloads_are_not_in_the_figure() -> None:
+    pool = example("GPUPool", "h100", **{"status.saturation": {"percent": 40, "unknown": 2}})
+    assert "40 %, 2 unknown" in overview(objects(pool))

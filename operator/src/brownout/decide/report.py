@@ -31,8 +31,10 @@ from brownout.decide.overrides import covers
 from brownout.decide.recall import deadline, rfc3339
 from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import Refusal
+from brownout.decide.saturation import measured, tells
 from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Policy, Scaler, StoredOverride
+from brownout.decide.view import ScalerView
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -84,6 +86,7 @@ def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str 
 EVIDENCE_IS_THERE = _verdict(Condition.METRICS_AVAILABLE, True, Reason.AVAILABLE)
 NOT_HELD = _verdict(Condition.HELD, False, Reason.AVAILABLE)
 NOT_LIMITED = _verdict(Condition.SCALING_LIMITED, False, Reason.STEADY)
+SATURATED = _verdict(Condition.SATURATED, True, Reason.SATURATED)
 NOT_SATURATED = _verdict(Condition.SATURATED, False, Reason.NOT_SATURATED)
 NOT_SHEDDING = _verdict(Condition.SHEDDING, False, Reason.SERVED)
 NOT_OVERRIDDEN = _verdict(Condition.OVERRIDDEN, False, Reason.SERVED)
@@ -98,6 +101,25 @@ def _evidence(missing: str) -> Verdict:
 def _held(missing: str) -> Verdict:
     """Whether decisions wait for what is `missing`."""
     return _verdict(Condition.HELD, True, Reason.MISSING, missing) if missing else NOT_HELD
+
+
+def _percent(view: ScalerView) -> int | None:
+    """The saturation that may be told, in percent."""
+    ratio = measured(view.saturation, view.demand)
+    return None if ratio is None else round(100 * ratio)
+
+
+def _saturated(view: ScalerView) -> Verdict:
+    """Whether a scaler is saturated. What is not seen is not said to be well; what was saturated is so until it is seen not to be."""
+    if view.saturated:
+        return SATURATED
+    if tells(view.saturation, whole=not view.demand.missing):
+        return NOT_SATURATED
+    words = (
+        "; ".join(view.demand.missing)
+        or "nothing measures its load: write spec.metrics, or name it in a policy's costs"
+    )
+    return _verdict(Condition.SATURATED, None, Reason.MISSING, words)
 
 
 def _scaler(r: Report, d: Decided) -> ScalePlan:
@@ -117,21 +139,21 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
         message=message,
         ready=supply.ready,
         coming=supply.coming,
-        demanded=d.demanded,
+        demanded=None if view.blind else d.demanded,
         obtainable=d.obtainable,
-        floor=d.floor,
+        floor=None if demand.floor is None else d.floor,
         limited_by=d.limited_by,
         flow=FlowView(
-            offered=demand.offered.mean if demand.offered else None,
-            admitted=demand.admitted.mean if demand.admitted else None,
-            backlog=demand.backlog,
+            offered=demand.offered.mean if demand.offered and demand.flow_whole else None,
+            admitted=demand.admitted.mean if demand.admitted and demand.flow_whole else None,
+            backlog=demand.backlog if demand.backlog_whole else None,
             capacity=supply.capacity,
             leading_metric=demand.load_metric if demand.offered is None else "flow",
         ),
-        saturation_percent=round(100 * (view.saturation or 0.0)),
+        saturation_percent=_percent(view),
         saturated=view.saturated,
         coming_ready_at=supply.coming_ready_at,
-        forecast=view.forecast or 0,
+        forecast=view.forecast,
         goes_to=None if d.falls_to is None else d.falls_for,
         keeps=d.falls_to or 0,
         verdicts=_scaler_verdicts(r, d),
@@ -156,7 +178,7 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
         ready,
         _evidence("; ".join(missing)),
         limits,
-        _verdict(Condition.SATURATED, True, Reason.SATURATED) if view.saturated else NOT_SATURATED,
+        _saturated(view),
         _verdict(Condition.HELD, True, Reason.HELD, d.message) if d.rule is Reason.HELD else NOT_HELD,
     )
 
@@ -164,7 +186,8 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
 def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
     """A scaler that leads nowhere: nothing is written, and a workload that cannot be read has what it was last said to have."""
     key, stored = scaler.stored.key, scaler.stored.status.replicas
-    current = stored.current if isinstance(scaler.workload, Missing) else scaler.workload.replicas
+    unread = isinstance(scaler.workload, Missing)
+    current = (stored.current or 0) if isinstance(scaler.workload, Missing) else scaler.workload.replicas
     ready = r.scene.compiled.links.ready["InferenceScaler", key]
     return ScalePlan(
         key=key,
@@ -175,6 +198,7 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
         message=ready.message,
         ready=stored.ready,
         coming=stored.coming,
+        unread=unread,
         verdicts=(ready,),
     )
 
@@ -263,8 +287,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
     """A pool's line: of its `rungs`, `down` are taken."""
     key = deal.pool.stored.key
     upcoming = next((rung for rung in rungs if not taken(rung, r.scene.memory[rung.cell.key].level)), None)
-    worst = max(deal.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
-    saturated = worst is not None and worst.view.saturated
+    known = [d for d in deal.decided if _percent(d.view) is not None]
+    worst = max(known, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
+    saturated = next((d for d in (worst, *deal.decided) if d is not None and d.view.saturated), None)
     unreadable = deal.gpus.message if isinstance(deal.gpus, Missing) else ""
     holders = tuple(
         HolderView(
@@ -275,7 +300,8 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         )
         for d in deal.decided
     )
-    words = next((s.message for s in r.shedding.shortages.get(key, ()) if worst and s.scaler == worst.view.key), "")
+    blamed = saturated or worst
+    words = next((s.message for s in r.shedding.shortages.get(key, ()) if blamed and s.scaler == blamed.view.key), "")
     return PoolPlan(
         key=key,
         capacity=None if isinstance(deal.gpus, Missing) else deal.gpus.total,
@@ -283,8 +309,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in deal.decided),
         held=sum(h.gpus for h in holders),
         holders=holders,
-        saturation_percent=round(100 * (worst.view.saturation or 0.0)) if worst else 0,
-        saturated_by=worst.view.key.name if worst and saturated else "",
+        saturation_percent=_percent(worst.view) if worst else None,
+        saturation_unknown=len(deal.decided) - len(known),
+        saturated_by=saturated.view.key.name if saturated else "",
         saturated_since=r.pools[key].saturated_since,
         saturation_message=words,
         rungs_taken=down,
@@ -293,16 +320,21 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         last_rung=r.pools[key].last_rung,
         verdicts=(
             r.scene.compiled.links.ready["GPUPool", key],
-            _verdict(
-                Condition.SATURATED,
-                saturated,
-                Reason.SATURATED if saturated else Reason.NOT_SATURATED,
-                f"{worst.view.key} is saturated" if worst and saturated else "",
-            ),
+            _pool_saturated(deal, saturated),
             _verdict(Condition.SHEDDING, down > 0, Reason.CAPACITY if down else Reason.SERVED),
             _held(unreadable),
         ),
     )
+
+
+def _pool_saturated(deal: Deal, worst: Decided | None) -> Verdict:
+    """Whether a pool is saturated: by its `worst` scaler that is. It is not said not to be while one of them cannot be seen."""
+    if worst is not None:
+        return _verdict(Condition.SATURATED, True, Reason.SATURATED, f"{worst.view.key} is saturated")
+    for d in deal.decided:
+        if (own := _saturated(d.view)).status is None:
+            return _verdict(Condition.SATURATED, None, Reason.MISSING, f"{d.view.key}: {own.message}")
+    return NOT_SATURATED
 
 
 def _tier(r: Report, key: Key) -> ObjectPlan:

@@ -15,7 +15,7 @@ from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, raised
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import Level
-from brownout.decide.view import ScalerView
+from brownout.decide.view import ScalerView, how_full
 
 AGAIN_WITHIN_SECONDS = 900.0
 """A cell that is shed again this soon after it came back doubles its dwell."""
@@ -88,7 +88,7 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
         if view.saturated:
             return Refusal(
                 reason=Reason.STILL_SATURATED,
-                message=f"{view.key.name} is {100 * (view.saturation or 0):.0f} % full",
+                message=how_full(view),
                 until=view.supply.coming_ready_at,
             )
     return None

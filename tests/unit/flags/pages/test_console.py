@@ -6,14 +6,17 @@ import msgspec
 
 from brownout.api.override import FEATURE_OVERRIDE
 from brownout.api.policy import FEATURE_POLICY, Cost, Variant
+from brownout.api.pool import Capacity, GPUPoolSpec, GPUPoolStatus
 from brownout.api.resources import Key, Stored
 from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus, ScaleDecision, ScaleTargetRef
 from brownout.api.schema import Condition, Ref
 from brownout.api.tier import USER_TIER
 from brownout.flags.cells import Policy
+from brownout.flags.pages.console import POOL_COLUMNS, SCALER_COLUMNS, pool_numbers, scaler_numbers
 from brownout.flags.pages.console_cells import CellRow, cell_rows
 from brownout.flags.pages.console_decisions import Flips, StoredScaler, decisions
-from brownout.flags.pages.console_state import state
+from brownout.flags.pages.console_state import StoredPool, state
+from brownout.flags.pages.history import Ring
 from flags.builders import NAMESPACE, TIERS, always, auto, cell, never, override, policy
 
 NOON = 1_795_780_800.0  # 2026-11-27T12:00:00Z
@@ -126,6 +129,26 @@ def test_decisions_are_told_newest_first() -> None:
         ("FeaturePolicy", "lite"),
         ("InferenceScaler", "2 → 4 replicas"),
     ]
+
+
+# Figures
+
+
+def pool_without_status() -> StoredPool:
+    spec = GPUPoolSpec(capacity=Capacity(gpus=4))
+    return Stored(key=Key("", "gpus"), uid="pool", generation=1, created_at=0.0, spec=spec, status=GPUPoolStatus())
+
+
+def test_what_is_not_known_is_a_gap_in_a_plot_and_null_in_the_state() -> None:
+    of_pool, of_scaler = pool_numbers(pool_without_status()), scaler_numbers(scaler())
+    for columns, numbers in ((POOL_COLUMNS, of_pool), (SCALER_COLUMNS, of_scaler)):
+        ring = Ring(columns)
+        ring.add(NOON, numbers)
+        assert ring.after(0.0) == {"t": [NOON]} | {name: [None] for name in columns}
+    found = msgspec.to_builtins(state({}, [pool_without_status()], [scaler()], [], now=NOON))
+    assert found["scalers"][0]["saturationPercent"] is None
+    assert found["pools"][0]["saturation"]["percent"] is None
+    assert found["pools"][0]["ladder"]["total"] is None
 
 
 # The whole

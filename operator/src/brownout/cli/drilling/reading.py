@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from brownout.api.resources import Key, Stored
 from brownout.cli.drilling.rung import By
+from brownout.cli.explanation.cells import cost_factor
 from brownout.cli.explanation.seen import assumed
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.recall import recall
@@ -43,7 +44,7 @@ def from_status(objects: By, scalers: tuple[Key, ...], *, now: float) -> Reading
         if scaler is not None:
             loads[key] = Load(
                 admitted=_number(scaler.status.demand.admitted),
-                saturation_percent=float(scaler.status.saturation_percent),
+                saturation_percent=scaler.status.saturation_percent,
             )
     return Reading(at=now, loads=loads)
 
@@ -101,7 +102,7 @@ def predicted(
 
 def _factor(objects: By, scaler: Key) -> float:
     found = objects["InferenceScaler"].get(scaler)
-    return 1.0 if found is None else found.status.learned.cost_percent / 100
+    return 1.0 if found is None else cost_factor(found.status)
 
 
 def _busy(scaler: Stored[Any, Any], evidence: Evidences) -> float | None:
@@ -120,8 +121,7 @@ def _admitted(scene: Scene, evidence: Evidences, scaler: Key) -> float | None:
             return None
         if (sample := rates.get(cell.key.audience)) is not None:
             total += sample.value * cell.admitted_cost(scene.served[cell.key], scaler)
-    memory = scene.snapshot.scalers[scaler].stored.status.learned.cost_percent / 100
-    return total * memory
+    return total * cost_factor(scene.snapshot.scalers[scaler].stored.status)
 
 
 def with_override(objects: By, word: Stored[Any, Any]) -> By:

@@ -101,7 +101,7 @@ def condition(conditions: Conditions, kind: str) -> tuple[str, str, str]:
 
 def troubles(conditions: Conditions) -> tuple[str, ...]:
     """What somebody has to look at: the object is not in use, or evidence about it is missing."""
-    wrong = {("Ready", "False"), ("MetricsAvailable", "False"), ("Held", "True")}
+    wrong = {("Ready", "False"), ("MetricsAvailable", "False"), ("Held", "True"), ("Saturated", "Unknown")}
     found = [c.message or c.reason for c in conditions if (c.type, c.status) in wrong]
     return tuple(dict.fromkeys(found))
 

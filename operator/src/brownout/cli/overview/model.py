@@ -18,14 +18,18 @@ class Row(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PoolRow(Row, frozen=True, kw_only=True):
-    """GPUs of a pool. `position`: rungs taken of all; `next` goes next, `last` went last."""
+    """GPUs of a pool. `position`: rungs taken of all; `next` goes next, `last` went last. What is not known is null.
+
+    `saturation_percent` is the worst of its scalers', of which `saturation_unknown` are left out, because theirs is not known.
+    """
 
     name: str
-    gpus: int
-    granted: int
-    held: int
-    free: int
-    saturation_percent: int
+    gpus: int | None
+    granted: int | None
+    held: int | None
+    free: int | None
+    saturation_percent: int | None
+    saturation_unknown: int | None
     saturated: bool
     position: str
     next: str
@@ -66,19 +70,19 @@ class OverrideRow(Row, frozen=True, kw_only=True):
 
 
 class ScalerRow(Row, frozen=True, kw_only=True):
-    """A workload. Demand in GPU-seconds a second, as status has it: text with two decimals."""
+    """A workload. Demand in GPU-seconds a second, as status has it: text with two decimals. What is not known is null."""
 
     namespace: str
     name: str
-    ready: int
-    coming: int
-    desired: int
-    demanded: int
-    saturation_percent: int
+    ready: int | None
+    coming: int | None
+    desired: int | None
+    demanded: int | None
+    saturation_percent: int | None
     limited_by: str
-    offered: str
-    admitted: str
-    capacity: str
+    offered: str | None
+    admitted: str | None
+    capacity: str | None
     summary: str
 
 
@@ -117,6 +121,7 @@ def _pool(pool: Stored[Any, Any]) -> PoolRow:
         held=status.gpus.held,
         free=status.gpus.free,
         saturation_percent=status.saturation.percent,
+        saturation_unknown=status.saturation.unknown,
         saturated=bool(status.saturation.since),
         position=status.ladder.position,
         next=status.ladder.next,
@@ -207,9 +212,9 @@ def _scaler(scaler: Stored[Any, Any]) -> ScalerRow:
         demanded=replicas.demanded,
         saturation_percent=status.saturation_percent,
         limited_by=status.limited_by,
-        offered=demand.offered,
-        admitted=demand.admitted,
-        capacity=demand.capacity,
+        offered=demand.offered or None,
+        admitted=demand.admitted or None,
+        capacity=demand.capacity or None,
         summary=status.summary,
     )
 
