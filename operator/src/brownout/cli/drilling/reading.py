@@ -1,5 +1,6 @@
 """One reading of what a feature's workloads do: from Prometheus where one is given, else from what status says."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -11,7 +12,7 @@ from brownout.cli.explanation.seen import assumed
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.recall import recall
 from brownout.decide.scene import Scene, look
-from brownout.decide.snapshot import Rates
+from brownout.decide.snapshot import Audience, Rates
 from brownout.observe.prometheus import Prometheus
 from brownout.observe.queries import Asker, Evidences, Questions
 from brownout.observe.sources import Source
@@ -29,16 +30,22 @@ class Load(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """All workloads at a moment, and what users asked for: requests a second of the feature, None where it is not known."""
+    """All workloads at a moment, and what users asked for: requests a second of the feature, None where it is not known.
+
+    `asked`: what those ask for whom a drill is about, in any unit; None where nobody has asked yet. `missing`: sentences of
+    what could not be read.
+    """
 
     at: float
     loads: dict[Key, Load]
     offered: float | None = None
+    asked: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 def from_status(objects: By, scalers: tuple[Key, ...], *, now: float) -> Reading:
-    """What the operator last wrote."""
-    loads = {}
+    """What the operator last wrote. It does not tell apart who asks: `asked` is what all workloads together are asked for."""
+    loads, offered = {}, []
     for key in scalers:
         scaler = objects["InferenceScaler"].get(key)
         if scaler is not None:
@@ -46,7 +53,9 @@ def from_status(objects: By, scalers: tuple[Key, ...], *, now: float) -> Reading
                 admitted=_number(scaler.status.demand.admitted),
                 saturation_percent=scaler.status.saturation_percent,
             )
-    return Reading(at=now, loads=loads)
+            offered.append(_number(scaler.status.demand.offered))
+    known = [value for value in offered if value is not None]
+    return Reading(at=now, loads=loads, asked=sum(known) if known else None)
 
 
 async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) -> Evidences:
@@ -56,8 +65,16 @@ async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) ->
     return questions.read(await prometheus.ask_all(questions.asks), at=now)
 
 
-def from_evidence(objects: By, evidence: Evidences, policy: Key, scalers: tuple[Key, ...], *, now: float) -> Reading:
-    """What Prometheus says."""
+def from_evidence(
+    objects: By,
+    evidence: Evidences,
+    policy: Key,
+    scalers: tuple[Key, ...],
+    *,
+    now: float,
+    whom: Callable[[Audience], bool] = lambda _: True,
+) -> Reading:
+    """What Prometheus says; `whom`: those whom a drill is about."""
     scene = scene_of(objects, evidence, now=now)
     loads = {}
     for key in scalers:
@@ -65,8 +82,11 @@ def from_evidence(objects: By, evidence: Evidences, policy: Key, scalers: tuple[
         if scaler is not None:
             loads[key] = Load(busy=_busy(scaler, evidence), admitted=_admitted(scene, evidence, key))
     offered = evidence.offered.get(policy, {})
-    total = None if isinstance(offered, Missing) else sum(sample.value for sample in offered.values())
-    return Reading(at=now, loads=loads, offered=total)
+    if isinstance(offered, Missing):
+        return Reading(at=now, loads=loads, missing=(offered.message,))
+    own = [sample.value for audience, sample in offered.items() if whom(audience)]
+    total = sum(sample.value for sample in offered.values())
+    return Reading(at=now, loads=loads, offered=total, asked=sum(own) if own else None)
 
 
 def scene_of(objects: By, evidence: Evidences, *, now: float) -> Scene:
