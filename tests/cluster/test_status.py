@@ -11,7 +11,7 @@ from typing import Any
 
 from support.command import BROWNOUT, brownout, environment, printed_json, start
 from support.operator import Operator
-from support.operator_world import FEATURE, World, override
+from support.operator_world import API_VERSION, FEATURE, World, override
 from support.waiting import wait_for
 
 pytest_plugins = ("support.operator_fixtures",)
@@ -79,6 +79,27 @@ def line_of(page: str, *words: str) -> str:
 def pools(rows: dict[str, Any], world: World) -> list[dict[str, Any]]:
     """The rows of this world's pool: other tests' pools are the cluster's too."""
     return [row for row in rows["pools"] if row["name"] == world.pool]
+
+
+def test_a_persons_word_is_told_as_it_is_served_whether_or_not_an_operator_runs(
+    world: World, operator: Operator
+) -> None:
+    where, of = world.cluster.kubeconfig, ("-n", world.namespace.name)
+    world.wait_for_variant("free", "full")
+    operator.kill()  # status is as old as can be
+    world.namespace.create(override("mine", "denied", until=FAR))
+    created = world.namespace.get(API_VERSION, "FeatureOverride", "mine")["metadata"]["creationTimestamp"]
+
+    rows = printed_json(brownout(where, "status", "-o", "json", *of))["features"]
+    assert {row["tier"]: (row["has"], row["reason"], row["since"]) for row in rows} == dict.fromkeys(
+        ("free", "pro"), ("denied, by override", "Override", created)
+    )
+    (told,) = printed_json(brownout(where, "explain", "policy", FEATURE, "--tier", "free", "-o", "json", *of))
+    assert (told["rule"], told["because"], told["since"]) == ("Override", "FeatureOverride mine: a test", created)
+
+    world.namespace.delete(API_VERSION, "FeatureOverride", "mine")
+    (row,) = printed_json(brownout(where, "status", "-o", "json", *of))["features"]
+    assert (row["tier"], row["has"]) == ("", "full")
 
 
 def test_watching_tells_of_each_change_and_ends_with_ctrl_c(world: World, operator: Operator) -> None:

@@ -21,6 +21,7 @@ from support.examples import REPOSITORY, changed, example, objects_in
 from support.world import Objects, World, load
 
 POLICIES = tuple((REPOSITORY / "demo" / "policies").glob("*.yaml"))
+EXAMPLE = REPOSITORY / "charts" / "brownout" / "examples" / "full.yaml"
 FREE, NEW = ("image-generation", "free", ""), ("image-generation", "free", "new-accounts")
 
 
@@ -122,7 +123,7 @@ def shed_policy(**line: Any) -> list[dict[str, Any]]:
 @cache
 def full_example() -> tuple[dict[str, Any], ...]:
     """The full example without its override."""
-    found = objects_in(REPOSITORY / "charts" / "brownout" / "examples" / "full.yaml")
+    found = objects_in(EXAMPLE)
     return tuple(one for one in found if one["kind"] != "FeatureOverride")
 
 
@@ -271,6 +272,45 @@ def test_what_a_workload_carries_is_not_taken_for_nothing_where_status_does_not_
     assert (
         told.line("a part of it fits").strip() == "[?]   a part of it fits: what image-small carries now is not known"
     )
+
+
+# A person's word
+
+
+def overridden(**line: Any) -> list[dict[str, Any]]:
+    """The shed policy, and an override of all free users that is an hour younger than what the loop decided."""
+    (word,) = (one for one in objects_in(EXAMPLE) if one["kind"] == "FeatureOverride")
+    fields = {
+        "metadata.creationTimestamp": "2026-11-22T21:00:00Z",
+        "spec.cells": [{"tier": "free", "cohort": "new-accounts"}],
+        "spec.variant": "lite",
+        "spec.expireTime": "2026-11-22T23:00:00Z",
+    }
+    return [*shed_policy(**line), changed(word, fields)]
+
+
+CELL = ("policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"overriddenTo": "lite", "reason": "Override", "message": "FeatureOverride x: y"}]
+)
+def test_under_a_persons_word_a_cell_has_it_since_the_word_was_given(explain: Any, told: dict[str, Any]) -> None:
+    said = explain(overridden(**told), *CELL)
+
+    assert said.line("  has ").endswith("lite, by a person's word; without it denied")
+    assert said.line("  since ").endswith("2026-11-22T21:00:00Z")
+    assert said.line("  because ").endswith("FeatureOverride incident-4711: incident 4711")
+    assert said.line("the override ends").endswith("(2026-11-22T23:00:00Z)")
+    whole = explain(overridden(**told), "policy", "image-generation")
+    assert whole.line("  has ").endswith("free/new-accounts: lite")
+
+
+def test_since_when_a_word_stands_that_is_not_among_the_objects_is_not_told(explain: Any) -> None:
+    said = explain(shed_policy(overriddenTo="lite", reason="Override"), *CELL)
+
+    assert said.line("  has ").endswith("lite, by a person's word; without it denied")
+    assert not [line for line in said.lines if line.startswith("  since ")]
 
 
 # One cell

@@ -115,6 +115,43 @@ def test_under_a_persons_word_they_have_it_since_the_word_was_given() -> None:
     assert "2026-11-29T00:00:00Z" in plus
 
 
+def word(**fields: Any) -> Stored[Any, Any] | InvalidObject:
+    """A word given a minute ago about all free users."""
+    usual = {"spec.cells": [{"tier": "free"}], "spec.expireTime": "2026-11-30T08:00:00Z"}
+    return decode(KINDS["FeatureOverride"], example("FeatureOverride", "incident-4711", **(usual | fields)), NOW - 60)
+
+
+def test_a_persons_word_is_told_before_the_operator_has_told_of_it() -> None:
+    decided = {"since": "2026-11-29T00:00:00Z", "reason": "Capacity", "message": "image was full"}
+    seen = objects(policy({"tier": "free", "variant": "lite", **decided}, {"tier": "pro", "variant": "full"}))
+    seen["FeatureOverride"] = [word()]
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.tier, row.has, row.reason) == ("free", "denied, by override", "Override")
+    assert (row.message, row.since) == ("FeatureOverride incident-4711: incident 4711", "2026-11-30T00:52:20Z")
+    assert row.expected_return == "2026-11-30T08:00:00Z"
+
+
+def test_a_word_that_is_over_is_not_told_of_any_more_and_nobody_guesses_why() -> None:
+    told = {
+        "overriddenTo": "denied",
+        "reason": "Override",
+        "message": "FeatureOverride x: y",
+        "expectedReturn": "2099-01-01T00:00:00Z",
+    }
+    seen = objects(policy({"tier": "free", "variant": "lite", "since": "2026-11-29T00:00:00Z", **told}))
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.has, row.reason, row.since, row.expected_return) == ("lite", "", "2026-11-29T00:00:00Z", "")
+    assert row.message == "its override is over; the operator has yet to say why it has what it has"
+
+
+def test_a_word_is_not_told_of_a_tier_that_has_no_part_in_the_feature() -> None:
+    never = {"spec.tiers": [{"tierRef": {"name": "free"}, "availability": "Never"}]}
+    seen = objects(policy({"tier": "free", "variant": "denied", "reason": "Plan"}, **never))
+    seen["FeatureOverride"] = [word(**{"spec.variant": "lite"})]
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.has, row.reason) == ("denied", "Plan")
+
+
 def test_overrides_in_force_are_shown_and_those_that_are_over_are_not() -> None:
     def word(name: str, ends: str) -> Any:
         body = example("FeatureOverride", "incident-4711", **{"metadata.name": name, "spec.expireTime": ends})

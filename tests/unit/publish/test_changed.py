@@ -159,3 +159,9 @@ def test_a_figure_that_is_no_longer_known_is_written_and_does_not_count_as_zero(
     pool = {"gpus": {"capacity": 4}, "saturation": {"percent": 80}}
     assert writes(pool, pool | {"saturation": {"unknown": 1}})
     assert not writes(pool, pool | {"saturation": {"percent": 70}})
+
+
+def test_that_a_workload_no_longer_waits_for_its_features_is_written_in_calm_too() -> None:
+    assert writes(scaler(rule="OwnCellsShed"), scaler(rule="Demand"))
+    assert writes(scaler(rule="Demand"), scaler(rule="OwnCellsShed"))
+    assert not writes(scaler(rule="OwnCellsShed"), scaler(rule="Demand"), since=1.0)

@@ -24,6 +24,11 @@ MOVED_RETURN_SECONDS = 20.0
 FIGURES = ("saturationPercent", "percent", "demanded", "offered", "admitted", "backlog")
 """What may come to be known, and not to be known any more."""
 
+NOISY = frozenset(
+    {"", "Demand", "Forecast", "Steady", "Stabilization", "Behavior", "MinReplicas", "SurvivorsCannotCarry"}
+)
+"""Rules among which a scaler's last one changes with noise; any other says how something is that people look for."""
+
 Body = dict[str, Any]
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z?")
@@ -80,6 +85,7 @@ def _explained(status: Body) -> Body:
             for c in _cell_list(status)
         ],
         "limitedBy": status.get("limitedBy"),
+        "rule": "" if _rule(status) in NOISY else _rule(status),
         "known": _known(status),
         "reclaim": status.get("reclaim", {}).get("to"),
         "summary": None if "replicas" in status else _words(status.get("summary", "")),

@@ -32,7 +32,7 @@ def explain_policy(seen: Seen, policy: StoredPolicy) -> Explanation:
     shedding, words, since = condition(status.conditions, Condition.SHEDDING)
     return Explanation(
         subject=f"FeaturePolicy {policy.key}",
-        has=status.summary if less else has,
+        has="; ".join(f"{one.audience}: {one.line.overridden_to or _loop(one)}" for one in own if not one.whole) or has,
         rule="Shedding" if shedding == "True" else "",
         because=words if shedding == "True" else "",
         since=since if shedding == "True" else "",
@@ -74,14 +74,19 @@ def _who(one: CellSeen) -> str:
 
 
 def _has(one: CellSeen) -> str:
-    line, names = one.line, [variant.name for variant in one.policy.spec.variants]
-    loop = line.variant
-    if line.percent != 100 and line.variant in names[:-1]:
-        share = f"{line.percent} % of the time" if line.user else f"{line.percent} %"
-        loop += f" for {share}, {names[names.index(line.variant) + 1]} for the rest"
+    line, loop = one.line, _loop(one)
     if line.overridden_to:
         return f"{line.overridden_to}, by a person's word; without it {loop}"
-    return loop if one.whole else f"{loop}, instead of {names[0]}"
+    return loop if one.whole else f"{loop}, instead of {one.policy.spec.variants[0].name}"
+
+
+def _loop(one: CellSeen) -> str:
+    """What the loop gives it."""
+    line, names = one.line, [variant.name for variant in one.policy.spec.variants]
+    if line.percent == 100 or line.variant not in names[:-1]:
+        return line.variant
+    share = f"{line.percent} % of the time" if line.user else f"{line.percent} %"
+    return f"{line.variant} for {share}, {names[names.index(line.variant) + 1]} for the rest"
 
 
 def _numbers(seen: Seen, one: CellSeen) -> Iterator[tuple[str, str]]:

@@ -10,7 +10,8 @@ from brownout.api.override import ends_at
 from brownout.api.policy import CellStatus, FeaturePolicySpec
 from brownout.api.resources import InvalidObject, Stored
 from brownout.cli.overview import Objects
-from brownout.flags.cells import Override, in_force, word_for
+from brownout.cli.standing import as_it_stands
+from brownout.flags.cells import Override, in_force
 
 
 class Row(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -130,27 +131,18 @@ def _pool(pool: Stored[Any, Any]) -> PoolRow:
 
 
 def _policy(policy: Stored[Any, Any], words: Sequence[Override]) -> Iterator[FeatureRow]:
-    spec, cells = policy.spec, policy.status.cells
+    spec = policy.spec
+    cells = [as_it_stands(policy, cell, words) for cell in policy.status.cells]
     first = spec.variants[0].name
     taken = [cell for cell in cells if cell.overridden_to or (cell.variant, cell.percent) != (first, 100)]
     if not taken:
         nobody = CellStatus(tier="", variant=first if cells else "")
-        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made", nobody.since)
+        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made")
     for cell in taken:
-        yield _cell(policy, cell, _has(spec, cell), _since(policy, cell, words))
+        yield _cell(policy, cell, _has(spec, cell))
 
 
-def _since(policy: Stored[Any, Any], cell: CellStatus, words: Sequence[Override]) -> str:
-    """Since when they have it: under a person's word since its creation, for status tells since when the loop would give what it gives."""
-    if not cell.overridden_to:
-        return cell.since
-    name, namespace = policy.key.name, policy.key.namespace
-    own = (word for word in words if word.spec.policy_ref.name == name and word.key.namespace == namespace)
-    word = word_for(policy, cell.tier, cell.cohort, own)
-    return _rfc3339(word.created_at) if word is not None else cell.since
-
-
-def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str, since: str) -> FeatureRow:
+def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str) -> FeatureRow:
     return FeatureRow(
         namespace=policy.key.namespace,
         feature=policy.key.name,
@@ -162,7 +154,7 @@ def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str, since: str) -> F
         percent=cell.percent,
         overridden_to=cell.overridden_to,
         reason=cell.reason,
-        since=since,
+        since=cell.since,
         message=cell.message,
         expected_return=cell.expected_return,
         refused_by=cell.refused_by,
