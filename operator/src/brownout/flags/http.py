@@ -15,6 +15,7 @@ from brownout.flags.callers import Callers
 from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.cors import Cors
 from brownout.flags.events import Events
+from brownout.flags.front import front
 from brownout.flags.health import health
 from brownout.flags.metrics import Metrics
 from brownout.flags.notices import Notices
@@ -56,6 +57,7 @@ def application(
         Quotas(board, metrics, ledger, resolve=resolve).routes(),
         openapi(settings),
         pages.routes() if pages else [],
+        front(settings, board),
     )
     for routes in parts:
         app.add_routes(routes)
