@@ -150,6 +150,22 @@ def test_what_is_decided_appears_without_a_reload(tab: Page, product: Namespace)
     assert tab.evaluate("document.body.dataset.loaded") == "once"
 
 
+def test_a_saturation_that_is_not_known_is_a_gap_in_the_plot_and_no_zero(tab: Page, product: Namespace) -> None:
+    pool, image = tab.locator("#pools article"), tab.locator("#scalers article").filter(has_text="/image")
+    say(product, "InferenceScaler", "image", saturationPercent=None, demand=None)
+    say_pool(product.cluster, percent=None, unknown=1, taken=2, saturated=None)
+    expect(pool.get_by_role("img", name="Saturation: worst workload –")).to_be_visible()
+    expect(pool.locator(".big")).to_have_text("unknown")
+    expect(image.locator(".big")).to_have_text("unknown")
+    expect(image.get_by_role("img", name=re.compile("ready capacity –, offered –, admitted –"))).to_be_visible()
+    expect(tab.locator("#headline")).to_contain_text("nothing is known to be saturated, and not everything can be seen")
+    say_pool(product.cluster, percent=0, taken=0, saturated=False)
+    expect(pool.locator(".big")).to_have_text("0 %")
+    expect(tab.locator("#headline")).to_contain_text("nothing is saturated")
+    path = tab.locator("#pools path.line.hot").first.get_attribute("d") or ""
+    assert path.count("M") >= 2, "a gap between what was known before and after"
+
+
 def test_a_persons_override_is_told_with_its_reason_and_its_end(tab: Page, product: Namespace) -> None:
     until = rfc3339(time.time() + 3600)
     spec = {

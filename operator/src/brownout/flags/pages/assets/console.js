@@ -143,7 +143,7 @@ function showNamespaces(namespaces) {
 function showHeadline(pools, cells) {
   const taken = cells.filter(isTaken).length;
   const full = pools.filter((pool) => pool.saturated).map((pool) => pool.name);
-  const unseen = pools.some((pool) => pool.saturation.unknown !== 0);
+  const unseen = pools.some(({ saturation: { percent, unknown } }) => unknown > 0 || (percent === null && unknown !== 0));
   const calm = unseen ? "nothing is known to be saturated, and not everything can be seen" : "nothing is saturated";
   const words = full.length ? `saturated: ${full.slice(0, 3).join(", ")}` : calm;
   write($("headline"), `${words}; ${taken ? `${taken} of ${cells.length} cells have less` : "nothing is taken from anybody"}`);
