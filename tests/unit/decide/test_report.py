@@ -422,6 +422,15 @@ def test_what_nothing_measures_is_not_said_to_be_calm() -> None:
     assert said.message.startswith("nothing measures its load")
 
 
+def test_what_only_costs_are_learned_from_may_be_missing_without_doubt_about_the_load() -> None:
+    seen = snapshot(pool(10), scaler(replicas=4, busy=GONE), policy(offered={"pro": 1.0}))
+    found = tick(seen)[0].scalers[named("image")]
+
+    assert found.saturation_percent is not None
+    assert verdict(found.verdicts, Condition.SATURATED).status is False
+    assert verdict(found.verdicts, Condition.METRICS_AVAILABLE).status is False
+
+
 def test_a_measured_nothing_is_zero() -> None:
     found = tick(snapshot(pool(10), scaler(replicas=4, backlog=0.0), policy(offered={"pro": 0.0})))[0]
 

@@ -113,7 +113,7 @@ def _saturated(view: ScalerView) -> Verdict:
     """Whether a scaler is saturated. What is not seen is not said to be well; what was saturated is so until it is seen not to be."""
     if view.saturated:
         return SATURATED
-    if tells(view.saturation, whole=not view.demand.missing):
+    if _percent(view) is not None or tells(view.saturation, whole=not view.demand.missing):
         return NOT_SATURATED
     words = (
         "; ".join(view.demand.missing)
