@@ -12,9 +12,7 @@ from brownout.api.override import ends_at
 from brownout.api.policy import CellStatus
 from brownout.api.reasons import Reason
 from brownout.decide.recall import rfc3339
-from brownout.flags.cells import Override, Policy, word_for
-
-NOT_SAID_YET = "its override is over; the operator has yet to say why it has what it has"
+from brownout.flags.cells import NOT_SAID_YET, Override, Policy, word_for
 
 
 def as_it_stands(policy: Policy, line: CellStatus, words: Sequence[Override] | None) -> CellStatus:

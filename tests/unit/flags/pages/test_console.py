@@ -11,7 +11,7 @@ from brownout.api.resources import Key, Stored
 from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus, ScaleDecision, ScaleTargetRef
 from brownout.api.schema import Condition, Ref
 from brownout.api.tier import USER_TIER
-from brownout.flags.cells import Policy
+from brownout.flags.cells import NOT_SAID_YET, Policy
 from brownout.flags.pages.console import POOL_COLUMNS, SCALER_COLUMNS, pool_numbers, scaler_numbers
 from brownout.flags.pages.console_cells import CellRow, cell_rows
 from brownout.flags.pages.console_decisions import Flips, StoredScaler, decisions
@@ -90,6 +90,14 @@ def test_an_override_stands_above_what_the_loop_decided() -> None:
     assert [(row.step, row.overridden_to, row.override, row.message) for row in found] == [
         (1, "denied", "incident", "a test")
     ]
+    (row,) = found
+    assert (row.since, row.expected_return) == ("2026-11-27T11:59:00Z", "2026-11-27T13:00:00Z")
+
+
+def test_of_an_override_that_is_over_nothing_is_told_though_status_still_does() -> None:
+    line = msgspec.structs.replace(cell("plus", "lite"), overridden_to="denied", reason="Override", message="x: y")
+    (row,) = rows(images(tiers=[auto("plus")], cells=[line]))
+    assert (row.overridden_to, row.reason, row.message) == ("", "", NOT_SAID_YET)
 
 
 # Decisions
