@@ -43,7 +43,9 @@ class Following:
     async def change(self, *, seconds: float) -> bool:
         """Wait for news, for so long at most. Whether there are any; they then count as seen."""
         try:
-            async with asyncio.timeout(seconds):  # `wait_for` of Python 3.11 loses a Ctrl-C that comes together with news
+            async with asyncio.timeout(
+                seconds
+            ):  # `wait_for` of Python 3.11 loses a Ctrl-C that comes together with news
                 await self._news.wait()
         except TimeoutError:
             return False

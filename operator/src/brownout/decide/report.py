@@ -12,6 +12,7 @@ from brownout.decide.cells import FIRST, Cell, Rung, ladder, rungs_taken, taken
 from brownout.decide.compiled import ladders, pools_of
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding
+from brownout.decide.fullness import percent, pool_saturated, saturated
 from brownout.decide.memory import PoolMemory
 from brownout.decide.outcome import (
     CellKey,
@@ -31,10 +32,8 @@ from brownout.decide.overrides import covers
 from brownout.decide.recall import deadline, rfc3339
 from brownout.decide.replicas import Deal, Decided
 from brownout.decide.restore import Refusal
-from brownout.decide.saturation import measured, tells
 from brownout.decide.scene import Scene
 from brownout.decide.snapshot import Policy, Scaler, StoredOverride
-from brownout.decide.view import ScalerView
 
 
 class Report(Struct, frozen=True, kw_only=True):
@@ -86,8 +85,6 @@ def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str 
 EVIDENCE_IS_THERE = _verdict(Condition.METRICS_AVAILABLE, True, Reason.AVAILABLE)
 NOT_HELD = _verdict(Condition.HELD, False, Reason.AVAILABLE)
 NOT_LIMITED = _verdict(Condition.SCALING_LIMITED, False, Reason.STEADY)
-SATURATED = _verdict(Condition.SATURATED, True, Reason.SATURATED)
-NOT_SATURATED = _verdict(Condition.SATURATED, False, Reason.NOT_SATURATED)
 NOT_SHEDDING = _verdict(Condition.SHEDDING, False, Reason.SERVED)
 NOT_OVERRIDDEN = _verdict(Condition.OVERRIDDEN, False, Reason.SERVED)
 """What is true of nearly everything nearly always."""
@@ -101,25 +98,6 @@ def _evidence(missing: str) -> Verdict:
 def _held(missing: str) -> Verdict:
     """Whether decisions wait for what is `missing`."""
     return _verdict(Condition.HELD, True, Reason.MISSING, missing) if missing else NOT_HELD
-
-
-def _percent(view: ScalerView) -> int | None:
-    """The saturation that may be told, in percent."""
-    ratio = measured(view.saturation, view.demand)
-    return None if ratio is None else round(100 * ratio)
-
-
-def _saturated(view: ScalerView) -> Verdict:
-    """Whether a scaler is saturated. What is not seen is not said to be well; what was saturated is so until it is seen not to be."""
-    if view.saturated:
-        return SATURATED
-    if _percent(view) is not None or tells(view.saturation, whole=not view.demand.missing):
-        return NOT_SATURATED
-    words = (
-        "; ".join(view.demand.missing)
-        or "nothing measures its load: write spec.metrics, or name it in a policy's costs"
-    )
-    return _verdict(Condition.SATURATED, None, Reason.MISSING, words)
 
 
 def _scaler(r: Report, d: Decided) -> ScalePlan:
@@ -150,7 +128,7 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
             capacity=supply.capacity,
             leading_metric=demand.load_metric if demand.offered is None else "flow",
         ),
-        saturation_percent=_percent(view),
+        saturation_percent=percent(view),
         saturated=view.saturated,
         coming_ready_at=supply.coming_ready_at,
         forecast=view.forecast,
@@ -178,7 +156,7 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
         ready,
         _evidence("; ".join(missing)),
         limits,
-        _saturated(view),
+        saturated(view),
         _verdict(Condition.HELD, True, Reason.HELD, d.message) if d.rule is Reason.HELD else NOT_HELD,
     )
 
@@ -287,9 +265,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
     """A pool's line: of its `rungs`, `down` are taken."""
     key = deal.pool.stored.key
     upcoming = next((rung for rung in rungs if not taken(rung, r.scene.memory[rung.cell.key].level)), None)
-    known = [d for d in deal.decided if _percent(d.view) is not None]
+    known = [d for d in deal.decided if percent(d.view) is not None]
     worst = max(known, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
-    saturated = next((d for d in (worst, *deal.decided) if d is not None and d.view.saturated), None)
+    short = next((d for d in (worst, *deal.decided) if d is not None and d.view.saturated), None)
     unreadable = deal.gpus.message if isinstance(deal.gpus, Missing) else ""
     holders = tuple(
         HolderView(
@@ -300,7 +278,7 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         )
         for d in deal.decided
     )
-    blamed = saturated or worst
+    blamed = short or worst
     words = next((s.message for s in r.shedding.shortages.get(key, ()) if blamed and s.scaler == blamed.view.key), "")
     return PoolPlan(
         key=key,
@@ -309,9 +287,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in deal.decided),
         held=sum(h.gpus for h in holders),
         holders=holders,
-        saturation_percent=_percent(worst.view) if worst else None,
+        saturation_percent=percent(worst.view) if worst else None,
         saturation_unknown=len(deal.decided) - len(known),
-        saturated_by=saturated.view.key.name if saturated else "",
+        saturated_by=short.view.key.name if short else "",
         saturated_since=r.pools[key].saturated_since,
         saturation_message=words,
         rungs_taken=down,
@@ -320,21 +298,11 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         last_rung=r.pools[key].last_rung,
         verdicts=(
             r.scene.compiled.links.ready["GPUPool", key],
-            _pool_saturated(deal, saturated),
+            pool_saturated([d.view for d in deal.decided], short.view if short else None),
             _verdict(Condition.SHEDDING, down > 0, Reason.CAPACITY if down else Reason.SERVED),
             _held(unreadable),
         ),
     )
-
-
-def _pool_saturated(deal: Deal, worst: Decided | None) -> Verdict:
-    """Whether a pool is saturated: by its `worst` scaler that is. It is not said not to be while one of them cannot be seen."""
-    if worst is not None:
-        return _verdict(Condition.SATURATED, True, Reason.SATURATED, f"{worst.view.key} is saturated")
-    for d in deal.decided:
-        if (own := _saturated(d.view)).status is None:
-            return _verdict(Condition.SATURATED, None, Reason.MISSING, f"{d.view.key}: {own.message}")
-    return NOT_SATURATED
 
 
 def _tier(r: Report, key: Key) -> ObjectPlan:

@@ -13,9 +13,10 @@ from brownout.api.policy import Restore
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, raised
+from brownout.decide.fullness import how_full
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import Level
-from brownout.decide.view import ScalerView, how_full
+from brownout.decide.view import ScalerView
 
 AGAIN_WITHIN_SECONDS = 900.0
 """A cell that is shed again this soon after it came back doubles its dwell."""

@@ -15,9 +15,10 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.demand import Flow
+from brownout.decide.fullness import how_full
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
-from brownout.decide.view import ScalerView, how_full
+from brownout.decide.view import ScalerView
 
 TARGET = 0.97
 """Admitted flow is brought to this share of ready capacity."""

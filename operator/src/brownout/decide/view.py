@@ -90,12 +90,3 @@ class ScalerView(Struct, frozen=True, kw_only=True):
     def blind(self) -> bool:
         """Nothing at all is known of its demand."""
         return not self.demand.known
-
-
-def how_full(view: ScalerView) -> str:
-    """How full a scaler is, as the beginning of a sentence."""
-    if view.saturation is None:
-        return (
-            f"{view.key.name} was full when it was last seen" if view.saturated else f"{view.key.name} cannot be seen"
-        )
-    return f"{view.key.name} is {100 * view.saturation:.0f} % full"
