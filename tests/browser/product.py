@@ -29,18 +29,20 @@ def say(namespace: Namespace, kind: str, name: str, **status: Any) -> None:
     namespace.patch(API_VERSION, kind, name, {"status": status}, part="status")
 
 
-def say_pool(cluster: LocalCluster, *, percent: int, taken: int, saturated: bool) -> None:
-    """Write the pool's status."""
+def say_pool(
+    cluster: LocalCluster, *, percent: int | None, taken: int, saturated: bool | None, unknown: int = 0
+) -> None:
+    """Write the pool's status. None: it is not known."""
     condition = {
         "type": "Saturated",
-        "status": str(saturated),
+        "status": "Unknown" if saturated is None else str(saturated),
         "reason": "Saturated" if saturated else "NotSaturated",
         "message": "",
         "lastTransitionTime": rfc3339(time.time()),
     }
     status = {
         "gpus": {"capacity": 12, "granted": 12, "held": 12, "free": 0},
-        "saturation": {"percent": percent, "scaler": "image" if saturated else ""},
+        "saturation": {"percent": percent, "unknown": unknown, "scaler": "image" if saturated else ""},
         "ladder": {
             "taken": taken,
             "total": 8,

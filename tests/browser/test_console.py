@@ -150,6 +150,22 @@ def test_what_is_decided_appears_without_a_reload(tab: Page, product: Namespace)
     assert tab.evaluate("document.body.dataset.loaded") == "once"
 
 
+def test_a_saturation_that_is_not_known_is_a_gap_in_the_plot_and_no_zero(tab: Page, product: Namespace) -> None:
+    pool, image = tab.locator("#pools article"), tab.locator("#scalers article").filter(has_text="/image")
+    whole = parts(tab)
+    say(product, "InferenceScaler", "image", saturationPercent=None, demand=None)
+    say_pool(product.cluster, percent=None, unknown=1, taken=2, saturated=None)
+    expect(pool.get_by_role("img", name="Saturation: worst workload –")).to_be_visible()
+    expect(pool.locator(".big")).to_have_text("unknown")
+    expect(image.locator(".big")).to_have_text("unknown")
+    expect(image.get_by_role("img", name=re.compile("ready capacity –, offered –, admitted –"))).to_be_visible()
+    expect(tab.locator("#headline")).to_contain_text("nothing is known to be saturated, and not everything can be seen")
+    say_pool(product.cluster, percent=0, taken=0, saturated=False)
+    expect(pool.locator(".big")).to_have_text("0 %")
+    expect(tab.locator("#headline")).to_contain_text("nothing is saturated")
+    assert parts(tab) == whole + 1, "a gap between what was known before and after"
+
+
 def test_a_persons_override_is_told_with_its_reason_and_its_end(tab: Page, product: Namespace) -> None:
     until = rfc3339(time.time() + 3600)
     spec = {
@@ -169,10 +185,19 @@ def test_a_persons_override_is_told_with_its_reason_and_its_end(tab: Page, produ
     expect(tab.locator("#overrides-section")).to_be_hidden()
 
 
+def path(tab: Page) -> str:
+    """The saturation's line."""
+    return tab.locator("#pools path.line.hot").first.get_attribute("d") or ""
+
+
 def points(tab: Page) -> int:
-    """How many corners the saturation's line has."""
-    path = tab.locator("#pools path.line.hot").first.get_attribute("d") or ""
-    return path.count("V")
+    """How many corners it has."""
+    return path(tab).count("V")
+
+
+def parts(tab: Page) -> int:
+    """How many parts it has: one more than gaps."""
+    return path(tab).count("M")
 
 
 def test_a_lost_connection_is_said_and_nothing_that_was_shown_is_lost(
@@ -181,7 +206,7 @@ def test_a_lost_connection_is_said_and_nothing_that_was_shown_is_lost(
     for percent in (120, 90, 130):
         say_pool(product.cluster, percent=percent, taken=3, saturated=True)
         expect(tab.get_by_role("img", name=f"Saturation: worst workload {percent} %")).to_be_visible()
-    before = points(tab)
+    before, whole = points(tab), parts(tab)
     assert before >= 3
     server.end(signal.SIGKILL)
     expect(tab.locator("#lost")).to_have_text(
@@ -193,8 +218,7 @@ def test_a_lost_connection_is_said_and_nothing_that_was_shown_is_lost(
     expect(tab.locator("#lost")).to_be_hidden(timeout=60_000)
     expect(tab.get_by_role("img", name="Saturation: worst workload 140 %")).to_be_visible()
     assert points(tab) >= before
-    path = tab.locator("#pools path.line.hot").first.get_attribute("d") or ""
-    assert path.count("M") == 2, "a gap where nobody was there to see"
+    assert parts(tab) == whole + 1, "a gap where nobody was there to see"
 
 
 # Many cells

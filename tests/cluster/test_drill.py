@@ -114,3 +114,66 @@ def test_a_drill_does_not_stand_above_a_persons_word(drilled: World, drills: "li
     _, err = process.communicate(timeout=90)
     assert process.returncode == 1
     assert err.startswith("error: mine stands above the loop there")
+
+
+# Where nothing can be measured nothing is taken
+
+
+def refusal(world: World, drills: "list[subprocess.Popen[str]]", *words: str) -> str:
+    """What a drill that must not begin says; nothing was taken for it."""
+    process = drill(world, drills, "--for", "10s", "--before", "20s", *words)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1, err
+    assert overrides(world) == []
+    assert overridden(world) == ""
+    line = err.splitlines()[-1]
+    assert line.startswith("error: nothing can be measured, so nothing was taken from anybody: ")
+    return line
+
+
+def test_without_an_answer_of_prometheus_nothing_is_taken(
+    drilled: World, drills: "list[subprocess.Popen[str]]"
+) -> None:
+    assert "Prometheus cannot be reached" in refusal(drilled, drills, "--prometheus-url", "http://127.0.0.1:9")
+
+
+def test_a_feature_for_which_nobody_asks_is_not_drilled(drilled: World, drills: "list[subprocess.Popen[str]]") -> None:
+    drilled.set_load(pro=0.5, free=0.0, extra="busy 0.5")
+    wait_for(lambda: offered(drilled, "free") == [0.0], "Prometheus has heard that nobody asks")
+    url = drilled.cluster.prometheus.url
+    assert "nobody of free asks for it now" in refusal(drilled, drills, "--prometheus-url", url)
+
+
+def test_a_workload_of_which_nothing_is_known_is_not_drilled(
+    drilled: World, drills: "list[subprocess.Popen[str]]"
+) -> None:
+    drilled.set_gauges("")
+    drilled.wait_for_sentence("FeaturePolicy", FEATURE, "MetricsAvailable", "the query returns nothing")
+    wait_for(lambda: "saturationPercent" not in drilled.status("InferenceScaler", "image"), "its saturation is unknown")
+    said = refusal(drilled, drills)
+    assert "is known" in said
+    assert said.endswith("a Prometheus is named by --prometheus-url")
+
+
+def test_a_drill_ends_at_once_when_it_cannot_be_measured_any_more(
+    drilled: World, drills: "list[subprocess.Popen[str]]"
+) -> None:
+    url = drilled.cluster.prometheus.url
+    process = drill(drilled, drills, "--for", "5m", "--before", "2s", "--settle", "1s", "--prometheus-url", url)
+    wait_for(lambda: overridden(drilled) == "denied", "the override is in force", seconds=40)
+    drilled.set_gauges("")
+    out, err = process.communicate(timeout=45)
+
+    assert process.returncode == 1, err
+    assert "ended early, because it could not be measured any more: " in out
+    assert err.splitlines()[-1].startswith(
+        "error: the drill was ended early, because it could not be measured any more"
+    )
+    assert overrides(drilled) == []
+    wait_for(lambda: overridden(drilled) == "", "what was taken is given back")
+
+
+def offered(world: World, tier: str) -> list[float]:
+    """What Prometheus says of a tier's asks."""
+    found = world.cluster.prometheus.query(f'offered{{namespace="{world.namespace.name}",tier="{tier}"}}')
+    return [value for _, value in found]

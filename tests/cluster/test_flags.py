@@ -265,3 +265,21 @@ def test_a_client_that_comes_before_the_first_policy_finds_it(
         namespace.create(tier("free", 10))
         namespace.create(policy())
         all_see([client], "full", **OLD)
+
+
+def test_the_kubeconfig_of_the_home_directory_is_taken_as_by_every_other_command(
+    product: Namespace, tmp_path: Path
+) -> None:
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_bytes(product.cluster.kubeconfig.read_bytes())
+    with flag_server(home=tmp_path, snapshot_dir=tmp_path / "snapshots", namespaces=[product.name]) as server:
+        wait_for(lambda: server.ask("/readyz")[1]["synced"], "it has heard the API server")
+        assert [one["namespace"] for one in server.ask("/")[1]["namespaces"]] == [product.name]
+
+
+def test_a_kubeconfig_that_is_named_counts_before_the_one_of_the_home_directory(
+    product: Namespace, tmp_path: Path
+) -> None:
+    named = ["--kubeconfig", str(product.cluster.kubeconfig)]
+    with flag_server(home=tmp_path, snapshot_dir=tmp_path, namespaces=[product.name], options=named) as server:
+        wait_for(lambda: server.ask("/readyz")[1]["synced"], "it has heard the API server")

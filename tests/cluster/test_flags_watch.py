@@ -10,7 +10,8 @@ import pytest
 from brownout.api.resources import Key, Stored
 from brownout.api.schema import API_VERSION
 from brownout.api.tier import USER_TIER
-from brownout.flags.watch import ExpiredError, Found, Part, connect, events, watch
+from brownout.flags.watch import ExpiredError, Found, Part, events, watch
+from brownout.run.credentials import client
 from brownout_localcluster import LocalCluster
 from support.cluster import Namespace
 from support.operator import install_kinds
@@ -54,7 +55,7 @@ class Heard:
 @asynccontextmanager
 async def watching(part: Part, kubeconfig: str) -> AsyncIterator[Heard]:
     heard = Heard()
-    task = asyncio.create_task(watch(part, kubeconfig=kubeconfig, listener=heard))
+    task = asyncio.create_task(watch(part, login=lambda: client(kubeconfig), listener=heard))
     try:
         yield heard
     finally:
@@ -99,7 +100,7 @@ async def test_a_version_that_the_api_server_no_longer_has_is_told_apart(
     kinds: LocalCluster, namespace: Namespace
 ) -> None:
     namespace.create(tier("one", 1))
-    async with await connect(str(kinds.kubeconfig)) as api:
+    async with await client(str(kinds.kubeconfig)) as api:
         with pytest.raises(ExpiredError):
             async for _ in events(Part(USER_TIER, ""), api, "1"):
                 pass

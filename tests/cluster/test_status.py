@@ -7,10 +7,11 @@ import select
 import signal
 import subprocess
 import time
+from typing import Any
 
 from support.command import BROWNOUT, brownout, environment, printed_json, start
 from support.operator import Operator
-from support.operator_world import FEATURE, World, override
+from support.operator_world import API_VERSION, FEATURE, World, override
 from support.waiting import wait_for
 
 pytest_plugins = ("support.operator_fixtures",)
@@ -40,6 +41,65 @@ def test_the_overview_has_the_same_objects_in_every_format(world: World, operato
     assert "\x1b" not in plain
     assert "OFFERED" in brownout(where, "status", "-o", "wide", *of).stdout
     assert f"{world.namespace.name}/{FEATURE}" in brownout(where, "status", "-A").stdout
+
+
+def test_saturation_that_is_not_known_is_nowhere_shown_as_zero(world: World, operator: Operator) -> None:
+    where, of = world.cluster.kubeconfig, ("-n", world.namespace.name)
+    world.set_load(pro=0.0, free=0.0)
+    wait_for(lambda: world.status("InferenceScaler", "image")["saturationPercent"] == 0, "a measured 0 is 0")
+    ratio = ("brownout_scaler_saturation_ratio{", f'"{world.namespace.name}"')
+    assert line_of(operator.get("/metrics"), *ratio).endswith(" 0.0")
+
+    world.set_gauges("")  # nobody answers for the demand any more
+    wait_for(lambda: "saturationPercent" not in world.status("InferenceScaler", "image"), "it is not known")
+    wait_for(lambda: world.pool_status()["saturation"] == {"unknown": 1}, "nor is the pool's")
+    assert world.condition("InferenceScaler", "image", "Saturated")["status"] == "Unknown"
+    assert "demanded" not in world.status("InferenceScaler", "image")["replicas"]
+    assert line_of(operator.get("/metrics"), *ratio) == ""
+    rows = printed_json(brownout(where, "status", "-o", "json", *of))
+    assert [row["saturationPercent"] for row in (*rows["scalers"], *pools(rows, world))] == [None, None]
+    shown = brownout(where, "status", *of).stdout
+    assert "unknown" in line_of(shown, f"{world.namespace.name}/image ")
+    assert "unknown" in line_of(shown, f"{world.pool} ")
+    assert "  saturation   unknown" in brownout(where, "explain", "scaler", "image", *of).stdout.splitlines()
+
+    operator.kill()
+    operator.start()  # and what status does not say is not read back as nothing
+    assert "saturationPercent" not in world.status("InferenceScaler", "image")
+    assert world.replicas() == 1
+    world.set_load(pro=0.5, free=0.5)
+    wait_for(lambda: world.status("InferenceScaler", "image").get("saturationPercent", 0) > 0, "it is known again")
+
+
+def line_of(page: str, *words: str) -> str:
+    """The first line with these words; empty where there is none."""
+    return next((line for line in page.splitlines() if all(word in line for word in words)), "")
+
+
+def pools(rows: dict[str, Any], world: World) -> list[dict[str, Any]]:
+    """The rows of this world's pool: other tests' pools are the cluster's too."""
+    return [row for row in rows["pools"] if row["name"] == world.pool]
+
+
+def test_a_persons_word_is_told_as_it_is_served_whether_or_not_an_operator_runs(
+    world: World, operator: Operator
+) -> None:
+    where, of = world.cluster.kubeconfig, ("-n", world.namespace.name)
+    world.wait_for_variant("free", "full")
+    operator.kill()  # status is as old as can be
+    world.namespace.create(override("mine", "denied", until=FAR))
+    created = world.namespace.get(API_VERSION, "FeatureOverride", "mine")["metadata"]["creationTimestamp"]
+
+    rows = printed_json(brownout(where, "status", "-o", "json", *of))["features"]
+    assert {row["tier"]: (row["has"], row["reason"], row["since"]) for row in rows} == dict.fromkeys(
+        ("free", "pro"), ("denied, by override", "Override", created)
+    )
+    (told,) = printed_json(brownout(where, "explain", "policy", FEATURE, "--tier", "free", "-o", "json", *of))
+    assert (told["rule"], told["because"], told["since"]) == ("Override", "FeatureOverride mine: a test", created)
+
+    world.namespace.delete(API_VERSION, "FeatureOverride", "mine")
+    (row,) = printed_json(brownout(where, "status", "-o", "json", *of))["features"]
+    assert (row["tier"], row["has"]) == ("", "full")
 
 
 def test_watching_tells_of_each_change_and_ends_with_ctrl_c(world: World, operator: Operator) -> None:

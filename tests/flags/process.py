@@ -65,19 +65,26 @@ class Asked:
 
 
 class FlagServer(Asked):
-    """A running flag server. The ports are free ones at first and stay the same through restarts."""
+    """A running flag server. The ports are free ones at first and stay the same through restarts.
+
+    Its kubeconfig is named by KUBECONFIG; or, with a `home`, by nothing: then it is that of the home directory.
+    """
 
     def __init__(
         self,
         *,
-        kubeconfig: Path,
+        kubeconfig: Path | None = None,
+        home: Path | None = None,
         snapshot_dir: Path,
         namespaces: Sequence[str] = (),
         options: Sequence[str] = (),
         console: bool = False,
     ) -> None:
         self._console = console
-        self._kubeconfig = kubeconfig
+        unset = {
+            name: value for name, value in os.environ.items() if not name.startswith(("KUBECONFIG", "KUBERNETES_"))
+        }
+        self._environment = unset | ({"HOME": str(home)} if home is not None else {"KUBECONFIG": str(kubeconfig)})
         self._arguments = ["--snapshot-dir", str(snapshot_dir), *options]
         for namespace in namespaces:
             self._arguments += ["--namespace", namespace]
@@ -96,7 +103,7 @@ class FlagServer(Asked):
         self.lines.clear()
         self._process = subprocess.Popen(
             [Path(sys.executable).with_name("brownout"), "flags", "serve", *ports, *self._arguments],
-            env={**os.environ, "KUBECONFIG": str(self._kubeconfig)},
+            env=self._environment,
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -147,9 +154,9 @@ def _decoded(content: bytes) -> Any:
 
 
 @contextmanager
-def flag_server(*, kubeconfig: Path, snapshot_dir: Path, **settings: Any) -> Iterator[FlagServer]:
+def flag_server(*, snapshot_dir: Path, **settings: Any) -> Iterator[FlagServer]:
     """A flag server for a while; settings are those of FlagServer."""
-    server = FlagServer(kubeconfig=kubeconfig, snapshot_dir=snapshot_dir, **settings)
+    server = FlagServer(snapshot_dir=snapshot_dir, **settings)
     server.start()
     try:
         yield server

@@ -1,5 +1,6 @@
 """The flag server as a process without any API server: everything it says comes from its snapshot, to stock clients."""
 
+import argparse
 import signal
 import time
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,7 @@ from openfeature.schemas.protobuf.flagd.sync.v1 import sync_pb2, sync_pb2_grpc
 from brownout.api.override import FEATURE_OVERRIDE
 from brownout.api.policy import FEATURE_POLICY
 from brownout.api.tier import USER_TIER
+from brownout.cli.flags import register, settings_of
 from brownout.cli.main import main
 from brownout.flags.cells import Override, Policy
 from brownout.flags.render import AUDIENCE
@@ -322,6 +324,18 @@ def test_a_port_that_is_taken_is_a_sentence_and_not_a_traceback(disk: Disk, serv
         (["--jwt-issuer", "i"], "by --jwt-jwks"),
         (["--require-credentials"], "by --api-keys or --jwt-jwks"),
         (["--cors-origin", "app.example.com"], "write SCHEME://HOST"),
+        (["--namespace", "Media_1"], "--namespace: found 'Media_1'; write a namespace's name"),
+        (["--namespace", ""], "--namespace: found ''; write"),
+        (["--notice-spread", "-1"], "--notice-spread: found -1; write seconds from 0 to 3600"),
+        (["--notice-spread", "nan"], "--notice-spread: found nan; write"),
+        (["--believe-empty-after", "inf"], "--believe-empty-after: found inf; write"),
+        (["--most-event-streams", "-5"], "--most-event-streams: found -5; write 0 to"),
+        (["--http-port", "70000"], "--http-port: found 70000; write 0 to 65535"),
+        (["--public-url", "flags.example.com"], "--public-url: found 'flags.example.com'; write http:// or https://"),
+        (["--public-url", "https://flags.example.com/?a=b"], "--public-url: found"),
+        (["--public-url", "https://me:secret@flags.example.com"], "--public-url: found"),
+        (["--public-url", "https://flags.example.com:port"], "--public-url: found"),
+        (["--public-url", "https:///v2"], "--public-url: found"),
     ],
 )
 def test_settings_that_cannot_be_are_a_sentence(
@@ -364,13 +378,33 @@ def test_a_public_listener_that_can_tell_nobody_says_so_at_the_start(disk: Disk)
         assert any("name them by --jwt-jwks or --api-keys" in line["message"] for line in server.lines)
 
 
-def test_without_a_cluster_the_command_says_what_to_set(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_settings_that_can_be_are_taken() -> None:
+    parser = argparse.ArgumentParser()
+    register(parser.add_subparsers())
+    options = ["--public-url", "https://[::1]:8443/v2/", "--notice-spread", "0", "--namespace", "media"]
+    settings = settings_of(parser.parse_args(["flags", "serve", *options, "--namespace", "media"]))
+    assert (settings.public_url, settings.notice_spread_seconds) == ("https://[::1]:8443/v2/", 0.0)
+    assert settings.namespaces == ("media",)
+
+
+@pytest.mark.parametrize("named", ["--kubeconfig", "KUBECONFIG"])
+def test_a_kubeconfig_that_is_not_there_is_named(
+    named: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    options = ["--kubeconfig", "/nowhere"] if named == "--kubeconfig" else []
+    assert main(["flags", "serve", "--http-port", "0", *options]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {named}: /nowhere: no such file")
+
+
+def test_without_a_cluster_the_command_says_what_to_set(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))  # without a kubeconfig
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     assert main(["flags", "serve"]) == 2
-    assert "set KUBECONFIG" in capsys.readouterr().err
+    assert "write --kubeconfig, set KUBECONFIG, make ~/.kube/config, or run it as a pod" in capsys.readouterr().err
 
 
 def test_a_percentage_is_of_the_same_users_in_every_protocol(disk: Disk) -> None:

@@ -14,10 +14,15 @@ def quantile(values: Iterable[float], share: float) -> float | None:
     return ordered[max(0, ceil(share * len(ordered)) - 1)] if ordered else None
 
 
+def most(values: Iterable[int | None]) -> int | None:
+    """The greatest of those that are known; None where none is."""
+    return max((value for value in values if value is not None), default=None)
+
+
 def overload_started_at(record: Record) -> float | None:
     """When demand first went beyond the GPUs that could be had: some workload wanted more replicas than the pool could give."""
     for moment in record.moments:
-        wanted = sum(scaler.demanded for scaler in moment.scalers)
+        wanted = sum(scaler.demanded for scaler in moment.scalers if scaler.demanded is not None)  # at least so many
         if moment.gpus and wanted > moment.gpus:
             return moment.at
     return None
@@ -79,8 +84,8 @@ def report(record: Record, *, seed: int, story: list[dict[str, Any]]) -> dict[st
         "overload_started_at": overload_started_at(record),
         "first_shed_at": first_shed_at(record),
         "fully_restored_at": fully_restored_at(record),
-        "gpus": max((m.gpus for m in record.moments), default=0),
-        "max_gpus_granted": max((m.held for m in record.moments), default=0),
+        "gpus": most(m.gpus for m in record.moments),
+        "max_gpus_granted": most(m.held for m in record.moments),
         "scale_downs": [
             {
                 "at": s.at,

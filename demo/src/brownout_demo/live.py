@@ -20,7 +20,7 @@ STYLES = {"full": "green", "lite": "yellow", "denied": "red"}
 
 def picture(record: Record, now: float) -> dict[str, Any]:
     """The present state as JSON values, for both."""
-    moment = record.moments[-1] if record.moments else Moment(now, 0, 0, 0, False, "", (), ())
+    moment = record.moments[-1] if record.moments else Moment(now, None, None, None, False, "", (), ())
     recent = [o for o in record.outcomes[-4000:] if o.at + o.seconds >= now - LOOK_BACK_SECONDS]
     return {
         "at": round(now, 1),
@@ -50,9 +50,9 @@ def screen(record: Record, now: float, *, page: str) -> RenderableType:
     state = picture(record, now)
     head = Text.assemble(
         (f" {state['phase']} ", "bold reverse"),
-        f"  {now:.0f} s of {record.minutes * 60:.0f}   GPUs {state['held']}/{state['gpus']}   ",
-        (f"saturation {state['saturation']} %", "red" if state["saturation"] > 100 else "green"),
-        f"   ladder {state['ladder']}   {page}",
+        f"  {now:.0f} s of {record.minutes * 60:.0f}   GPUs {_count(state['held'])}/{_count(state['gpus'])}   ",
+        (f"saturation {_percent(state['saturation'])}", "red" if (state["saturation"] or 0) > 100 else "green"),
+        f"   ladder {state['ladder'] or '-'}   {page}",
     )
     return Together(
         head,
@@ -64,12 +64,21 @@ def screen(record: Record, now: float, *, page: str) -> RenderableType:
     )
 
 
+def _count(value: int | None) -> str:
+    """A number; what is not known is not 0."""
+    return "-" if value is None else str(value)
+
+
+def _percent(value: int | None) -> str:
+    return "unknown" if value is None else f"{value} %"
+
+
 def _scalers(state: dict[str, Any]) -> Table:
     table = Table("workload", "ready", "coming", "desired", "demanded", "full", "why", expand=True)
     for s in state["scalers"]:
-        numbers = [str(s[name]) for name in ("ready", "coming", "desired", "demanded")]
+        numbers = [_count(s[name]) for name in ("ready", "coming", "desired", "demanded")]
         table.add_row(
-            s["name"], *numbers, f"{s['saturation_percent']} %", Text(s["why"], overflow="ellipsis", no_wrap=True)
+            s["name"], *numbers, _percent(s["saturation_percent"]), Text(s["why"], overflow="ellipsis", no_wrap=True)
         )
     return table
 

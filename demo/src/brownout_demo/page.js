@@ -17,15 +17,17 @@ function table(id, head, rows) {
   byId(id).replaceChildren(line(head, "th"), ...rows.map((row) => line(row, "td")));
 }
 
+const count = (value) => value ?? "-";
+const percent = (value) => (value === null ? "unknown" : `${value} %`);
 const who = (cell) => (cell.cohort ? `${cell.tier}/${cell.cohort}` : cell.tier);
 const level = (cell) => (cell.percent === 100 ? cell.variant : `${cell.variant} ${cell.percent} %`);
 
 function show(s) {
   byId("head").textContent =
-    `${s.phase}: ${Math.round(s.at)} s of ${s.minutes * 60}, GPUs ${s.held}/${s.gpus}, saturation ${s.saturation} %, ladder ${s.ladder}`;
+    `${s.phase}: ${Math.round(s.at)} s of ${s.minutes * 60}, GPUs ${count(s.held)}/${count(s.gpus)}, saturation ${percent(s.saturation)}, ladder ${s.ladder || "-"}`;
   byId("progress").value = s.at / (s.minutes * 60);
   table("scalers", ["workload", "ready", "coming", "desired", "demanded", "full", "why"],
-    s.scalers.map((x) => [x.name, x.ready, x.coming, x.desired, x.demanded, `${x.saturation_percent} %`, x.why]));
+    s.scalers.map((x) => [x.name, ...[x.ready, x.coming, x.desired, x.demanded].map(count), percent(x.saturation_percent), x.why]));
   table("cells", ["feature", "tier", "has", "why"],
     s.cells.map((c) => [c.feature, who(c), { text: level(c), kind: c.variant }, `${c.reason} ${c.message}`]));
   table("tiers", ["feature/tier", "answered", "served", "in time", "refused", "failed", "p95"],

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
+from math import nan
 from pathlib import Path
 
 import matplotlib as mpl
@@ -62,12 +63,21 @@ def _latency(axis: Axes, record: Record) -> None:
 def _gpus(axis: Axes, record: Record) -> None:
     times = [m.at for m in record.moments]
     names = sorted({s.name for m in record.moments for s in m.scalers})
-    ready = {name: [next((s.ready for s in m.scalers if s.name == name), 0) for m in record.moments] for name in names}
+    ready = {
+        name: [_gap(next((s.ready for s in m.scalers if s.name == name), 0)) for m in record.moments] for name in names
+    }
     axis.stackplot(times, *ready.values(), labels=[f"{n} ready" for n in ready], alpha=0.8, step="post")
-    axis.plot(times, [m.held for m in record.moments], color="black", linewidth=1, label="held", drawstyle="steps-post")
-    axis.plot(times, [m.gpus for m in record.moments], color="red", linewidth=1, linestyle="--", label="pool")
+    axis.plot(
+        times, [_gap(m.held) for m in record.moments], color="black", linewidth=1, label="held", drawstyle="steps-post"
+    )
+    axis.plot(times, [_gap(m.gpus) for m in record.moments], color="red", linewidth=1, linestyle="--", label="pool")
     axis.set_ylabel("GPUs")
     axis.legend(loc="upper left", ncols=len(names) + 2)
+
+
+def _gap(value: int | None) -> float:
+    """A point of a line; where it is not known the line has a gap."""
+    return nan if value is None else float(value)
 
 
 def _cells(axis: Axes, record: Record) -> None:

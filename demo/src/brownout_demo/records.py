@@ -56,14 +56,14 @@ class Scaling:
 
 @dataclass(frozen=True)
 class ScalerMoment:
-    """One workload at one moment."""
+    """One workload at one moment; what is not known is None."""
 
     name: str
-    ready: int
-    coming: int
-    desired: int
-    demanded: int
-    saturation_percent: int
+    ready: int | None
+    coming: int | None
+    desired: int | None
+    demanded: int | None
+    saturation_percent: int | None
     why: str
 
 
@@ -83,12 +83,12 @@ class CellMoment:
 
 @dataclass(frozen=True)
 class Moment:
-    """The cluster at one moment, as kubectl shows it."""
+    """The cluster at one moment, as kubectl shows it; what is not known is None."""
 
     at: float
-    gpus: int
-    held: int
-    saturation_percent: int
+    gpus: int | None
+    held: int | None
+    saturation_percent: int | None
     saturated: bool
     ladder: str
     scalers: tuple[ScalerMoment, ...]

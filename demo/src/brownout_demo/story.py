@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from brownout_demo.figures import fared, first_shed_at, fully_restored_at, overload_started_at
+from brownout_demo.figures import fared, first_shed_at, fully_restored_at, most, overload_started_at
 from brownout_demo.records import Flip, Record
 from brownout_demo.schedule import phase_start
 
@@ -31,8 +31,10 @@ Verdict = tuple[bool, str]
 
 
 def _gpus_run_out(r: Record) -> Verdict:
-    gpus, most = max((m.gpus for m in r.moments), default=0), max((m.held for m in r.moments), default=0)
-    return gpus > 0 and most >= gpus, f"{most} of {gpus} GPUs held at most"
+    gpus, held = most(m.gpus for m in r.moments), most(m.held for m in r.moments)
+    if gpus is None or held is None:
+        return False, "how many GPUs there were was never known"
+    return 0 < gpus <= held, f"{held} of {gpus} GPUs held at most"
 
 
 def _first(r: Record, feature: str, cohort: str | None, *, to: str | None = None) -> Flip | None:

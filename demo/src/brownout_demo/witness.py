@@ -121,9 +121,9 @@ def _moment(pools: list[Manifest], scalers: list[Manifest], policies: list[Manif
     gpus, saturation = pool.get("gpus", {}), pool.get("saturation", {})
     return Moment(
         at=round(at, 1),
-        gpus=gpus.get("capacity", 0),
-        held=gpus.get("held", 0),
-        saturation_percent=saturation.get("percent", 0),
+        gpus=gpus.get("capacity"),
+        held=gpus.get("held"),
+        saturation_percent=saturation.get("percent"),
         saturated=bool(saturation.get("since")),
         ladder=pool.get("ladder", {}).get("position", ""),
         scalers=tuple(_scaler(scaler) for scaler in scalers),
@@ -149,10 +149,10 @@ def _scaler(scaler: Manifest) -> ScalerMoment:
     replicas = status.get("replicas", {})
     return ScalerMoment(
         name=scaler["metadata"]["name"],
-        ready=replicas.get("ready", 0),
-        coming=replicas.get("coming", 0),
-        desired=replicas.get("desired", 0),
-        demanded=replicas.get("demanded", 0),
-        saturation_percent=status.get("saturationPercent", 0),
+        ready=replicas.get("ready"),
+        coming=replicas.get("coming"),
+        desired=replicas.get("desired"),
+        demanded=replicas.get("demanded"),
+        saturation_percent=status.get("saturationPercent"),
         why=status.get("summary", ""),
     )

@@ -6,6 +6,8 @@ import pytest
 from msgspec import structs
 
 from brownout.api.resources import BY_KIND, Key, Stored, decode
+from brownout.api.schema import Condition
+from brownout.cli.drilling.measurable import lost, unasked, unmeasured, unseen
 from brownout.cli.drilling.reading import Load, Reading, from_evidence, from_status, predicted, with_override
 from brownout.cli.drilling.report import Report, notes, saved, text
 from brownout.cli.drilling.rung import choose
@@ -102,7 +104,8 @@ def test_without_demand_the_plan_says_nothing() -> None:
 def test_a_reading_has_work_done_and_what_was_let_through_at_what_users_have() -> None:
     seen = objects()
     whole = from_evidence(seen, evidence(2.0, busy=20.0), POLICY, (SMALL, XL), now=NOW)
-    assert whole == Reading(at=NOW, loads={XL: Load(busy=20.0, admitted=24.0), SMALL: Load(admitted=0.0)}, offered=2.0)
+    loads = {XL: Load(busy=20.0, admitted=24.0), SMALL: Load(admitted=0.0)}
+    assert whole == Reading(at=NOW, loads=loads, offered=2.0, asked=2.0)
     lite = from_evidence(with_override(seen, word(seen, "lite")), evidence(2.0), POLICY, (SMALL, XL), now=NOW)
     assert {key: load.admitted for key, load in lite.loads.items()} == {XL: 0.0, SMALL: 4.0}
     denied = from_evidence(with_override(seen, word(seen, "denied")), evidence(2.0, 0.1), POLICY, (XL,), now=NOW)
@@ -121,6 +124,68 @@ def test_status_is_read_where_there_is_no_prometheus() -> None:
     assert isinstance(scaler, Stored)
     seen["InferenceScaler"][XL] = scaler
     assert from_status(seen, (XL,), now=NOW).loads == {XL: Load(admitted=6.5, saturation_percent=81.0)}
+
+
+# What keeps a drill from being measured
+
+
+def decided(**scaler: Any) -> By:
+    """The full example after a decision: all is seen, but for what `scaler` says of image-xl's status."""
+    found = objects({"tier": "free", "variant": "full"})
+    for key in (XL, SMALL):
+        status = structs.replace(found["InferenceScaler"][key].status, saturation_percent=80)
+        changed = structs.replace(status, **scaler) if key == XL else status
+        found["InferenceScaler"][key] = structs.replace(found["InferenceScaler"][key], status=changed)
+    return found
+
+
+def test_where_all_is_seen_a_drill_can_be_measured() -> None:
+    seen = decided()
+    reading = from_evidence(seen, evidence(2.0, busy=20.0), POLICY, (SMALL, XL), now=NOW)
+    gaps = (*unmeasured(reading, (SMALL, XL)), *unseen(seen, POLICY, (SMALL, XL)), *unasked(reading, "free"))
+    assert gaps == ()
+
+
+def test_without_an_answer_of_prometheus_nothing_can_be_measured() -> None:
+    silent = structs.replace(evidence(2.0), offered={POLICY: Missing("away")}, admitted={POLICY: Missing("away")})
+    reading = from_evidence(decided(), silent, POLICY, (XL,), now=NOW)
+    assert list(unmeasured(reading, (XL,))) == [
+        "away",
+        "neither the work that media/image-xl does nor what is let through to it is known",
+    ]
+
+
+def test_what_the_operator_cannot_see_is_not_drilled() -> None:
+    blind = Condition(type="Saturated", status="Unknown", reason="Missing", message="metric queue: no answer")
+    assert list(unseen(decided(saturation_percent=None, conditions=(blind,)), POLICY, (SMALL, XL))) == [
+        "the saturation of InferenceScaler media/image-xl is not known: metric queue: no answer"
+    ]
+    assert next(unseen(objects(), POLICY, (XL,))).startswith("FeaturePolicy media/image-generation: no decision")
+    dark = Condition(type="MetricsAvailable", status="False", reason="Missing", message="the query returns nothing")
+    seen = decided()
+    policy = seen["FeaturePolicy"][POLICY]
+    seen["FeaturePolicy"][POLICY] = structs.replace(policy, status=structs.replace(policy.status, conditions=(dark,)))
+    assert list(unseen(seen, POLICY, (XL,))) == ["the query returns nothing"]
+
+
+def test_a_feature_for_which_nobody_asks_is_not_drilled() -> None:
+    def asked(offered: float, tier: str) -> Reading:
+        return from_evidence(
+            decided(), evidence(offered), POLICY, (XL,), now=NOW, whom=lambda audience: audience.tier == tier
+        )
+
+    assert list(unasked(asked(2.0, "free"), "free")) == []
+    assert list(unasked(asked(0.0, "free"), "free")) == ["nobody of free asks for it now"]
+    assert list(unasked(asked(2.0, "plus"), "plus")) == ["it was never seen that plus asks for it"]
+    assert list(unasked(from_status(decided(), (SMALL, XL), now=NOW), "free")) == [
+        "it was never seen that free asks for it"
+    ]
+
+
+def test_work_that_is_not_counted_any_more_cannot_be_compared() -> None:
+    counted, blind = (Reading(at=0, loads={XL: Load(busy=busy, admitted=5.0)}) for busy in (6.0, None))
+    assert list(lost(counted, counted)) == list(lost(blind, counted)) == []
+    assert list(lost(counted, blind)) == ["the work that media/image-xl does is not known any more"]
 
 
 def test_what_was_saved_is_the_difference_of_what_was_measured_best() -> None:

@@ -1,6 +1,7 @@
 """`brownout explain`: from saved objects to what a person reads, for what the operator really wrote and for what is made up."""
 
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from support.examples import REPOSITORY, changed, example, objects_in
 from support.world import Objects, World, load
 
 POLICIES = tuple((REPOSITORY / "demo" / "policies").glob("*.yaml"))
+EXAMPLE = REPOSITORY / "charts" / "brownout" / "examples" / "full.yaml"
 FREE, NEW = ("image-generation", "free", ""), ("image-generation", "free", "new-accounts")
 
 
@@ -121,7 +123,7 @@ def shed_policy(**line: Any) -> list[dict[str, Any]]:
 @cache
 def full_example() -> tuple[dict[str, Any], ...]:
     """The full example without its override."""
-    found = objects_in(REPOSITORY / "charts" / "brownout" / "examples" / "full.yaml")
+    found = objects_in(EXAMPLE)
     return tuple(one for one in found if one["kind"] != "FeatureOverride")
 
 
@@ -226,6 +228,89 @@ def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
 
 def test_where_there_is_nothing_nothing_is_said_to_be_well(explain: Any) -> None:
     assert explain([]).text.startswith("No GPUPool, InferenceScaler or FeaturePolicy found")
+
+
+def undecided(**changes: Any) -> list[dict[str, Any]]:
+    """The full example as it was applied: nothing has been decided, or what `changes` say of image-small."""
+    return [changed(one, changes if one["metadata"]["name"] == "image-small" else {}) for one in full_example()]
+
+
+def test_what_is_not_known_of_a_scaler_is_said_to_be_unknown_and_not_to_be_zero(explain: Any) -> None:
+    summary = {"status.summary": "Held: replicas stay as they are", "status.replicas": {"desired": 3, "ready": 3}}
+    told = explain(undecided(**summary), "scaler", "image-small")
+
+    assert told.line("  has ").endswith("3 ready; 3 decided, what is demanded is not known")
+    assert told.line("  load ").endswith("what is asked for is not known")
+    assert told.line("  saturation ").endswith(" unknown")
+    assert "  replicas     1 to 10 allowed" in told.lines
+    assert told.line("  cost ").endswith("as declared; not learned yet")
+    assert not re.search(r"\b0 (%|s|replicas|GPUs|obtainable|protected|demanded)", told.text)
+
+
+def test_a_pool_of_which_nothing_is_known_is_not_said_to_carry_what_it_admits(explain: Any) -> None:
+    told = explain(undecided(), "pool")
+    assert told.line("  has ").endswith("no decision has been made yet")
+    assert told.line("  ladder ").endswith("not judged yet")
+    assert "  saturation   unknown; a cell comes back below" in told.text
+
+    condition = {"type": "Saturated", "status": "Unknown", "reason": "Missing", "message": "media/image-small: no data"}
+    objects = undecided()
+    pool = next(one for one in objects if one["kind"] == "GPUPool")
+    pool["status"] = {"conditions": [condition | {"lastTransitionTime": "2026-11-22T20:00:00Z"}]}
+    told = explain(objects, "pool", pool["metadata"]["name"])
+    assert told.line("  because ").endswith(
+        "nobody can tell whether every scaler carries what it admits: media/image-small: no data"
+    )
+
+
+def test_what_a_workload_carries_is_not_taken_for_nothing_where_status_does_not_say(explain: Any) -> None:
+    objects = shed_policy()
+    scaler = next(one for one in objects if one["metadata"]["name"] == "image-small")
+    del scaler["status"]["demand"]["admitted"]
+    told = explain(objects, "policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+    assert (
+        told.line("a part of it fits").strip() == "[?]   a part of it fits: what image-small carries now is not known"
+    )
+
+
+# A person's word
+
+
+def overridden(**line: Any) -> list[dict[str, Any]]:
+    """The shed policy, and an override of all free users that is an hour younger than what the loop decided."""
+    (word,) = (one for one in objects_in(EXAMPLE) if one["kind"] == "FeatureOverride")
+    fields = {
+        "metadata.creationTimestamp": "2026-11-22T21:00:00Z",
+        "spec.cells": [{"tier": "free", "cohort": "new-accounts"}],
+        "spec.variant": "lite",
+        "spec.expireTime": "2026-11-22T23:00:00Z",
+    }
+    return [*shed_policy(**line), changed(word, fields)]
+
+
+CELL = ("policy", "image-generation", "--tier", "free", "--cohort", "new-accounts")
+
+
+@pytest.mark.parametrize(
+    "told", [{}, {"overriddenTo": "lite", "reason": "Override", "message": "FeatureOverride x: y"}]
+)
+def test_under_a_persons_word_a_cell_has_it_since_the_word_was_given(explain: Any, told: dict[str, Any]) -> None:
+    said = explain(overridden(**told), *CELL)
+
+    assert said.line("  has ").endswith("lite, by a person's word; without it denied")
+    assert said.line("  since ").endswith("2026-11-22T21:00:00Z")
+    assert said.line("  because ").endswith("FeatureOverride incident-4711: incident 4711")
+    assert said.line("the override ends").endswith("(2026-11-22T23:00:00Z)")
+    whole = explain(overridden(**told), "policy", "image-generation")
+    assert whole.line("  has ").endswith("free/new-accounts: lite")
+
+
+def test_since_when_a_word_stands_that_is_not_among_the_objects_is_not_told(explain: Any) -> None:
+    said = explain(shed_policy(overriddenTo="lite", reason="Override"), *CELL)
+
+    assert said.line("  has ").endswith("lite, by a person's word; without it denied")
+    assert not [line for line in said.lines if line.startswith("  since ")]
 
 
 # One cell

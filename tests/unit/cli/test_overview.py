@@ -4,6 +4,7 @@ import io
 from datetime import UTC, datetime
 from typing import Any
 
+from msgspec import to_builtins
 from rich.console import Console
 
 from brownout.api.resources import RESOURCES, InvalidObject, Stored, decode
@@ -114,6 +115,43 @@ def test_under_a_persons_word_they_have_it_since_the_word_was_given() -> None:
     assert "2026-11-29T00:00:00Z" in plus
 
 
+def word(**fields: Any) -> Stored[Any, Any] | InvalidObject:
+    """A word given a minute ago about all free users."""
+    usual = {"spec.cells": [{"tier": "free"}], "spec.expireTime": "2026-11-30T08:00:00Z"}
+    return decode(KINDS["FeatureOverride"], example("FeatureOverride", "incident-4711", **(usual | fields)), NOW - 60)
+
+
+def test_a_persons_word_is_told_before_the_operator_has_told_of_it() -> None:
+    decided = {"since": "2026-11-29T00:00:00Z", "reason": "Capacity", "message": "image was full"}
+    seen = objects(policy({"tier": "free", "variant": "lite", **decided}, {"tier": "pro", "variant": "full"}))
+    seen["FeatureOverride"] = [word()]
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.tier, row.has, row.reason) == ("free", "denied, by override", "Override")
+    assert (row.message, row.since) == ("FeatureOverride incident-4711: incident 4711", "2026-11-30T00:52:20Z")
+    assert row.expected_return == "2026-11-30T08:00:00Z"
+
+
+def test_a_word_that_is_over_is_not_told_of_any_more_and_nobody_guesses_why() -> None:
+    told = {
+        "overriddenTo": "denied",
+        "reason": "Override",
+        "message": "FeatureOverride x: y",
+        "expectedReturn": "2099-01-01T00:00:00Z",
+    }
+    seen = objects(policy({"tier": "free", "variant": "lite", "since": "2026-11-29T00:00:00Z", **told}))
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.has, row.reason, row.since, row.expected_return) == ("lite", "", "2026-11-29T00:00:00Z", "")
+    assert row.message == "its override is over; the operator has yet to say why it has what it has"
+
+
+def test_a_word_is_not_told_of_a_tier_that_has_no_part_in_the_feature() -> None:
+    never = {"spec.tiers": [{"tierRef": {"name": "free"}, "availability": "Never"}]}
+    seen = objects(policy({"tier": "free", "variant": "denied", "reason": "Plan"}, **never))
+    seen["FeatureOverride"] = [word(**{"spec.variant": "lite"})]
+    (row,) = model.overview(seen, now=NOW).features
+    assert (row.has, row.reason) == ("denied", "Plan")
+
+
 def test_overrides_in_force_are_shown_and_those_that_are_over_are_not() -> None:
     def word(name: str, ends: str) -> Any:
         body = example("FeatureOverride", "incident-4711", **{"metadata.name": name, "spec.expireTime": ends})
@@ -148,3 +186,30 @@ def test_the_live_page_says_when_it_is_not_up_to_date() -> None:
     console.print(headed(model.overview(objects(policy()), now=NOW), at=at, where="media", lost="usertiers: 503"))
     printed = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert printed[:2] == ["00:53:20 UTC, media; Ctrl-C ends", "not up to date: usertiers: 503"]
+
+
+def test_what_is_not_known_is_no_zero_for_people_and_null_for_scripts() -> None:
+    seen = objects(example("GPUPool", "h100"), example("InferenceScaler", "image-xl"))
+    rows = model.overview(seen, now=NOW)
+    pool, scaler = (line.split() for line in (page(rows, wide=True).splitlines()[n] for n in (1, 4)))
+    assert pool == ["h100", "-", "-", "-", "unknown", "-", "-"]
+    assert scaler == ["media/image-xl", "-", "-", "-", "-", "unknown", "-", "-", "-"]
+    told = to_builtins(rows)
+    for row, names in (
+        (told["pools"][0], ("gpus", "granted", "held", "free", "saturationPercent", "saturationUnknown")),
+        (told["scalers"][0], ("ready", "coming", "desired", "demanded", "saturationPercent", "offered", "capacity")),
+    ):
+        assert {name: row[name] for name in names} == dict.fromkeys(names)
+
+
+def test_a_measured_zero_stays() -> None:
+    pool = example("GPUPool", "h100", **{"status.saturation": {"percent": 0, "unknown": 0}})
+    zeros = {"status.replicas": {"ready": 0, "coming": 0, "desired": 0, "demanded": 0}, "status.saturationPercent": 0}
+    lines = overview(objects(pool, example("InferenceScaler", "image-xl", **zeros))).splitlines()
+    assert "0 %" in lines[1]
+    assert lines[4].split() == ["media/image-xl", "0", "0", "0", "0", "0", "%"]
+
+
+def test_a_pool_says_how_many_of_its_workloads_are_not_in_the_figure() -> None:
+    pool = example("GPUPool", "h100", **{"status.saturation": {"percent": 40, "unknown": 2}})
+    assert "40 %, 2 unknown" in overview(objects(pool))

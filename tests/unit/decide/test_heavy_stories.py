@@ -252,7 +252,8 @@ def test_what_cannot_be_seen_is_not_restored_and_costs_nobody_else_anything() ->
 
     assert cell_of(decided, "image", "free@ana").level == Level(2)
     assert has(decided, "free") == "full"
-    assert decided.scalers[named("image")].saturation_percent < 100
+    assert not decided.scalers[named("image")].saturated
+    assert decided.scalers[named("image")].saturation_percent is None  # what the one user asks for is not in it
 
 
 def test_a_restart_holds_the_same_user_back() -> None:

@@ -55,6 +55,12 @@ def steady(_: float) -> float:
     return 5.0
 
 
+def test_a_cost_is_called_learned_once_anything_was_seen_of_it() -> None:
+    assert run(steady, seconds=900).cost_learned  # also where it is just as declared
+    assert not run(steady, seconds=900, full=True).cost_learned
+    assert not run(steady, seconds=30).cost_learned
+
+
 @pytest.mark.parametrize("cost", [0.5, 1.0, 1.8])
 def test_the_factor_follows_what_requests_really_cost(cost: float) -> None:
     assert run(steady, seconds=900, cost=cost).cost_factor == pytest.approx(cost, rel=0.02)

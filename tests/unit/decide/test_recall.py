@@ -7,11 +7,12 @@ from msgspec import structs
 
 from brownout.api.policy import CellStatus
 from brownout.api.reasons import Reason
+from brownout.api.scaler import InferenceScalerStatus, Learned
 from brownout.decide.cells import FIRST
 from brownout.decide.learn import cold_start_seconds
 from brownout.decide.memory import Memory, PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.outcome import Level
-from brownout.decide.recall import deadline, moment, recall, recall_cell, rfc3339
+from brownout.decide.recall import deadline, moment, recall, recall_cell, recall_scaler, rfc3339
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan
 from brownout.simulate.ours import with_status
@@ -62,6 +63,7 @@ def test_what_must_outlive_a_restart_comes_back_from_status() -> None:
                 closed_until=NOW + 500,
                 cost_factor=1.37,
                 cost_error=0.04,
+                cost_learned=True,
                 cold_starts=(*(100.0 for _ in range(18)), 160.0, 160.0),
                 decisions=(
                     ScaleDecided(at=NOW - 60, from_replicas=4, to_replicas=6, rule=Reason.DEMAND, message="6 GPUs"),
@@ -296,3 +298,19 @@ def test_the_place_that_it_took_comes_back_from_status() -> None:
     found = recall(written(seen, remembered(REST.shed(asked=5.0, ago=10))), NOW)
 
     assert found.cells[NEW.key].reason is Reason.RECOVERED_MEMORY
+
+
+def test_what_status_does_not_say_was_learned_is_not_learned_to_be_nothing() -> None:
+    memory = recall_scaler(InferenceScalerStatus(), now=NOW)
+
+    assert (memory.cost_factor, memory.cost_learned, memory.cold_starts) == (1.0, False, ())
+    assert cold_start_seconds(memory, expected=120.0) == 120.0
+
+
+def test_a_restart_does_not_call_learned_what_was_declared() -> None:
+    seen = snapshot(pool(10), scaler(replicas=2), policy(offered={"pro": 1.0}))
+
+    again = written(seen, Memory())
+
+    assert again.scalers[named("image")].stored.status.learned == Learned()
+    assert not recall(again, NOW).scalers[named("image")].cost_learned

@@ -319,7 +319,8 @@ def test_gpus_that_cannot_be_read_are_a_condition_of_the_pool() -> None:
 def test_a_pool_without_scalers_is_calm() -> None:
     found = tick(snapshot(pool(10)))[0].pools[POOL]
 
-    assert (found.granted, found.saturation_percent, found.saturated_by) == (0, 0, "")
+    assert (found.granted, found.saturation_percent, found.saturated_by) == (0, None, "")
+    assert verdict(found.verdicts, Condition.SATURATED).status is False
 
 
 def test_a_tier_says_when_it_is_tried() -> None:
@@ -379,3 +380,89 @@ def test_nothing_new_is_no_note() -> None:
 
     assert [note.kind for note in decided.notes] == ["GPUPool"]  # it is calm again, and that is all
     assert tick(seen, tick(seen, memory, now=NOW + 2)[1], now=NOW + 4)[0].notes == ()
+
+
+# --- what is not known
+
+
+def test_what_is_not_known_of_a_scaler_is_no_figure_and_it_is_not_said_to_be_calm() -> None:
+    seen = snapshot(pool(10), scaler(replicas=4, backlog=GONE), policy(offered=GONE))
+    found = tick(seen)[0].scalers[named("image")]
+
+    unknown = (
+        found.saturation_percent,
+        found.demanded,
+        found.floor,
+        found.forecast,
+        found.flow.offered,
+        found.flow.backlog,
+    )
+    assert unknown == (None,) * 6
+    assert (found.current, found.ready, found.flow.capacity) == (4, 4, 4.0)
+    said = verdict(found.verdicts, Condition.SATURATED)
+    assert (said.status, said.reason) == (None, Reason.MISSING)
+    assert "Prometheus does not answer" in said.message
+
+
+def test_of_a_part_of_the_demand_no_figure_is_told() -> None:
+    seen = snapshot(
+        pool(10), scaler(replicas=10, backlog=GONE), policy(offered={"pro": 4.0}), policy("video", offered=GONE)
+    )
+    found = tick(seen)[0].scalers[named("image")]
+
+    assert (found.saturation_percent, found.flow.offered, found.flow.admitted) == (None, None, None)
+
+
+def test_what_nothing_measures_is_not_said_to_be_calm() -> None:
+    said = verdict(
+        tick(snapshot(pool(10), scaler(replicas=4)))[0].scalers[named("image")].verdicts, Condition.SATURATED
+    )
+
+    assert said.status is None
+    assert said.message.startswith("nothing measures its load")
+
+
+def test_what_only_costs_are_learned_from_may_be_missing_without_doubt_about_the_load() -> None:
+    seen = snapshot(pool(10), scaler(replicas=4, busy=GONE), policy(offered={"pro": 1.0}))
+    found = tick(seen)[0].scalers[named("image")]
+
+    assert found.saturation_percent is not None
+    assert verdict(found.verdicts, Condition.SATURATED).status is False
+    assert verdict(found.verdicts, Condition.METRICS_AVAILABLE).status is False
+
+
+def test_a_measured_nothing_is_zero() -> None:
+    found = tick(snapshot(pool(10), scaler(replicas=4, backlog=0.0), policy(offered={"pro": 0.0})))[0]
+
+    image = found.scalers[named("image")]
+    assert (image.saturation_percent, image.flow.offered, image.flow.backlog) == (0, 0.0, 0.0)
+    assert verdict(image.verdicts, Condition.SATURATED).status is False
+    assert (found.pools[POOL].saturation_percent, found.pools[POOL].saturation_unknown) == (0, 0)
+
+
+def test_what_was_saturated_is_so_until_it_is_seen_not_to_be() -> None:
+    seen = snapshot(pool(10), scaler(replicas=4, backlog=GONE), policy(offered=GONE))
+    found = tick(seen, remembered(scalers={"image": FULL}))[0]
+
+    assert verdict(found.scalers[named("image")].verdicts, Condition.SATURATED).status is True
+    assert verdict(found.pools[POOL].verdicts, Condition.SATURATED).status is True
+    assert (found.pools[POOL].saturated_by, found.pools[POOL].saturation_percent) == ("image", None)
+
+
+def test_a_pool_is_as_full_as_the_fullest_that_is_known_and_counts_the_others() -> None:
+    chat = policy("chat", variants={"full": {"chat": 1.0}, "denied": {}}, offered={"pro": 1.0})
+    seen = snapshot(pool(20), scaler("chat", replicas=2), chat, scaler(replicas=4, backlog=GONE))
+    found = tick(seen)[0].pools[POOL]
+
+    percent = tick(seen)[0].scalers[named("chat")].saturation_percent
+    assert percent is not None
+    assert (found.saturation_percent, found.saturation_unknown) == (percent, 1)
+    said = verdict(found.verdicts, Condition.SATURATED)
+    assert said.status is None
+    assert said.message.startswith("media/image: metric")
+
+
+def test_a_workload_that_cannot_be_read_keeps_the_counts_that_it_had() -> None:
+    found = tick(snapshot(pool(10), scaler(workload=Missing("no LIST of deployments yet"))))[0].scalers[named("image")]
+
+    assert (found.unread, found.ready, found.demanded, found.flow.capacity) == (True, None, None, None)

@@ -3,12 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from brownout.api.scaler import InferenceScalerSpec, QueueSettings, ScaleTargetRef
 from brownout.api.schema import Ref
 from brownout.decide.demand import Demand, Flow
 from brownout.decide.memory import ScalerMemory
-from brownout.decide.saturation import follow, saturation_of
+from brownout.decide.saturation import follow, measured, saturation_of
 
 
 def demand(
@@ -141,3 +142,25 @@ def test_a_loop_that_was_away_counts_ten_seconds_of_it() -> None:
 
 def test_time_that_runs_backwards_adds_nothing() -> None:
     assert follow(ScalerMemory(excess=1.0), 2.0, whole=True, elapsed=-60.0, enter_excess=3.0, now=0.0).excess == 1.0
+
+
+# --- what may be told of it
+
+
+def test_a_part_of_what_it_rests_on_is_no_figure_unless_that_alone_is_too_much() -> None:
+    for part in ({"flow_whole": False}, {"backlog_whole": False}):
+        seen = structs.replace(demand(7.0, backlog=0.0), **part)
+        assert measured(ratio(seen), seen) is None
+        over = structs.replace(demand(13.0, backlog=0.0), **part)
+        assert measured(ratio(over), over) == pytest.approx(1.3)
+
+
+def test_an_objective_that_is_met_is_no_figure() -> None:
+    met = demand(objective=0.5)
+    assert ratio(met) == 0.0
+    assert measured(ratio(met), met) is None
+
+
+def test_a_measured_zero_is_a_figure() -> None:
+    assert measured(ratio(demand(0.0)), demand(0.0)) == 0.0
+    assert measured(ratio(demand(backlog=0.0)), demand(backlog=0.0)) == 0.0

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from brownout_demo.live import picture
 from brownout_demo.records import Record
 from brownout_demo.witness import Witness
 
@@ -62,3 +63,17 @@ async def test_a_decision_is_noted_once_with_whether_its_features_were_back() ->
     await seen.look()
 
     assert [(s.at, s.from_replicas, s.to_replicas, s.own_cells_shed) for s in record.scalings] == [(10.0, 5, 4, True)]
+
+
+async def test_what_the_operator_has_not_said_is_not_seen_as_zero() -> None:
+    shelf, record = Shelf(), Record(minutes=6.0)
+    shelf.objects["GPUPool"] = [{"metadata": {"name": "demo"}}]
+    shelf.objects["InferenceScaler"] = [{"metadata": {"name": "image"}}]
+
+    await witness(shelf, record).look()
+
+    (moment,) = record.moments
+    assert (moment.gpus, moment.held, moment.saturation_percent) == (None, None, None)
+    assert (moment.scalers[0].ready, moment.scalers[0].saturation_percent) == (None, None)
+    state = picture(record, 12.0)
+    assert (state["saturation"], state["scalers"][0]["demanded"]) == (None, None)

@@ -148,3 +148,20 @@ def test_a_pool_is_written_when_gpus_change_hands_and_not_when_its_saturation_tr
 
     assert writes(pool(), pool(held=3), since=0.1)
     assert not writes(pool(), pool(percent=60))
+
+
+def test_a_figure_that_is_no_longer_known_is_written_and_does_not_count_as_zero() -> None:
+    known = scaler(saturation=80)
+    unknown = {name: value for name, value in known.items() if name != "saturationPercent"}
+    assert writes(known, unknown)
+    assert writes(unknown, known)
+    assert not writes(known, unknown, since=1.0)
+    pool = {"gpus": {"capacity": 4}, "saturation": {"percent": 80}}
+    assert writes(pool, pool | {"saturation": {"unknown": 1}})
+    assert not writes(pool, pool | {"saturation": {"percent": 70}})
+
+
+def test_that_a_workload_no_longer_waits_for_its_features_is_written_in_calm_too() -> None:
+    assert writes(scaler(rule="OwnCellsShed"), scaler(rule="Demand"))
+    assert writes(scaler(rule="Demand"), scaler(rule="OwnCellsShed"))
+    assert not writes(scaler(rule="OwnCellsShed"), scaler(rule="Demand"), since=1.0)

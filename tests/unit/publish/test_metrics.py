@@ -1,9 +1,11 @@
 """The operator's own metrics."""
 
+from msgspec import structs
+
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.evidence import Evidence, Missing, Sample
-from brownout.decide.memory import Memory
+from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import CellKey, CellPlan, Level, Plan, PolicyPlan, ScalePlan
 from brownout.decide.snapshot import Audience, Scaler, Snapshot, Workload
 from brownout.publish.metrics import Metrics
@@ -77,3 +79,24 @@ def test_users_who_are_held_back_alone_are_counted_and_never_named() -> None:
     assert f"brownout_cell_users_held_back{at} 2.0" in page
     assert f"brownout_cell_variant{at} 1.0" in page
     assert "ana" not in page
+
+
+def test_what_is_not_known_has_no_series() -> None:
+    metrics, seen = Metrics(), plan()
+    blind = structs.replace(seen.scalers[KEY], saturation_percent=None)
+    memory = Memory(scalers={KEY: ScalerMemory()})
+    metrics.show(snapshot(), seen, Memory(scalers={KEY: ScalerMemory(cost_learned=True)}))
+    assert "brownout_scaler_cost_factor{" in metrics.page().decode()
+    metrics.show(snapshot(), structs.replace(seen, scalers={KEY: blind}), memory)
+    page = metrics.page().decode()
+    for name in ("saturation_ratio", "cost_factor", "demand_gpus", "backlog_gpu_seconds"):
+        assert f"brownout_scaler_{name}{{" not in page
+    assert 'state="demanded"' not in page
+    assert 'brownout_scaler_replicas{namespace="media",scaler="image",state="ready"} 1.0' in page
+
+
+def test_the_counts_of_a_workload_that_cannot_be_read_are_no_series() -> None:
+    metrics, seen = Metrics(), plan()
+    unread = structs.replace(seen.scalers[KEY], unread=True, ready=None, current=0, replicas=0)
+    metrics.show(snapshot(), structs.replace(seen, scalers={KEY: unread}), Memory())
+    assert "brownout_scaler_replicas{" not in metrics.page().decode()

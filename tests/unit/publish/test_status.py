@@ -1,5 +1,7 @@
 """Plans as status: what people read, and what a restart finds."""
 
+from typing import Any
+
 from msgspec import structs
 
 from brownout.api.pool import GPUPoolStatus, PoolGPUs
@@ -110,12 +112,12 @@ def test_a_cells_line_says_what_keeps_it_from_coming_back() -> None:
 def test_what_was_declared_is_not_called_learned() -> None:
     decided, _ = tick(snapshot(pool(), scaler(replicas=3)))
 
-    def learned(*starts: float) -> tuple[int, int]:
+    def learned(*starts: float) -> tuple[int | None, int | None]:
         memory = ScalerMemory(cold_starts=starts)
         found = scaler_status(decided.scalers[named("image")], memory, scaler().stored, NOW).learned
         return found.cold_start_p50_seconds, found.cold_start_p95_seconds
 
-    assert learned(40.0, 50.0) == (0, 0)
+    assert learned(40.0, 50.0) == (None, None)
     assert learned(40.0, 50.0, 90.0) == (50, 90)
 
 
@@ -128,7 +130,7 @@ def test_a_scalers_status_says_its_trend_and_who_gets_its_gpus() -> None:
         return scaler_status(plan, memory.scalers[named("image")], scaler().stored, NOW)
 
     assert (status(losing).replicas.forecast, status(losing).reclaim) == (7, Reclaim(to="media/chat", keeps=2))
-    assert (status(calm).replicas.forecast, status(calm).reclaim) == (0, Reclaim())
+    assert (status(calm).replicas.forecast, status(calm).reclaim) == (None, Reclaim())
 
 
 def test_a_pool_whose_gpus_cannot_be_read_keeps_the_number_that_it_had() -> None:
@@ -148,3 +150,40 @@ def test_a_tier_says_its_place_and_an_override_its_state() -> None:
     assert tier_status(decided.tiers[FREE.key], FREE, NOW).tried == 3
     found = override_status(decided.overrides[word.key], word, NOW)
     assert (found.state, found.cells) == ("Active", 2)
+
+
+def test_saturation_that_is_not_known_is_absent_and_a_measured_zero_is_there() -> None:
+    def written(offered: dict[str, float] | Missing) -> tuple[dict[str, Any], dict[str, Any]]:
+        seen = snapshot(pool(), scaler(replicas=2), policy(offered=offered))
+        decided, memory = tick(seen)
+        plan = decided.scalers[named("image")]
+        of_scaler = scaler_status(plan, memory.scalers[named("image")], scaler().stored, NOW)
+        return body(of_scaler), body(pool_status(decided.pools[pool().stored.key], pool().stored, NOW))
+
+    blind, its_pool = written(GONE)
+    assert "saturationPercent" not in blind
+    assert "demanded" not in blind["replicas"]
+    assert "learned" not in blind
+    assert its_pool["saturation"] == {"unknown": 1}
+    seen, its_pool = written({"pro": 0.0})
+    assert (seen["saturationPercent"], its_pool["saturation"]) == (0, {"percent": 0, "unknown": 0})
+
+
+def test_a_workload_that_was_never_read_has_no_counts() -> None:
+    unread = scaler(workload=Missing("no LIST of deployments yet"))
+    decided, _ = tick(snapshot(pool(), unread))
+
+    found = body(scaler_status(decided.scalers[named("image")], ScalerMemory(), unread.stored, NOW))
+
+    assert "replicas" not in found
+    assert "demand" not in found
+
+
+def test_a_pool_whose_gpus_were_never_read_has_no_number_of_them() -> None:
+    blind = pool(10, nodes=Missing("no LIST of nodes yet"))
+    decided, _ = tick(snapshot(blind, scaler(replicas=4)))
+
+    found = body(pool_status(decided.pools[blind.stored.key], blind.stored, NOW))
+
+    assert found["gpus"] == {"granted": 4, "held": 4}
+    assert found["ladder"] == {"taken": 0, "total": 0}  # no policy has a rung there: no position of none

@@ -44,7 +44,7 @@ def test_an_update_carries_what_is_stored_and_what_is_to_be() -> None:
 def test_a_scalers_update_says_what_was_learned_of_it() -> None:
     seen = everything()
     decided, memory = tick(seen)
-    learned = structs.replace(memory.scalers[named("image")], cost_factor=1.5)
+    learned = structs.replace(memory.scalers[named("image")], cost_factor=1.5, cost_learned=True)
     memory = structs.replace(memory, scalers={named("image"): learned})
 
     status: Any = next(u.status for u in other_updates(decided, memory, seen, now=NOW) if u.kind == "InferenceScaler")

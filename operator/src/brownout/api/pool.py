@@ -135,12 +135,15 @@ class GPUPoolSpec(Object, frozen=True, kw_only=True):
 
 
 class PoolGPUs(Object, frozen=True, kw_only=True):
-    """capacity: what may be had; granted: planned for scalers; held: by their pods; free: capacity less held."""
+    """capacity: what may be had; granted: planned for scalers; held: by their pods; free: capacity less held.
 
-    capacity: int = 0
-    granted: int = 0
-    held: int = 0
-    free: int = 0
+    What is not known is absent.
+    """
+
+    capacity: int | None = None
+    granted: int | None = None
+    held: int | None = None
+    free: int | None = None
     limited_by: str = ""
 
 
@@ -153,18 +156,21 @@ class Holder(Object, frozen=True, kw_only=True):
 
 
 class PoolSaturation(Object, frozen=True, kw_only=True):
-    percent: int = 0
+    """percent: the worst of those scalers whose saturation is known, absent where none is; unknown: how many others there are."""
+
+    percent: int | None = None
+    unknown: int | None = None
     scaler: str = ""
     message: str = ""
     since: Time = ""
 
 
 class LadderPosition(Object, frozen=True, kw_only=True):
-    """taken of total rungs; next is what would be shed next, last what was shed last."""
+    """taken of total rungs, once they were judged; next is what would be shed next, last what was shed last."""
 
-    taken: int = 0
-    total: int = 0
-    position: str = "0/0"
+    taken: int | None = None
+    total: int | None = None
+    position: Annotated[str, Meta(description="taken/total; absent where there is no rung")] = ""
     next: str = ""
     last: str = ""
 
@@ -190,7 +196,12 @@ GPU_POOL = Resource(
         Column("GPUs", ".status.gpus.capacity", "integer", "GPUs that may be had"),
         Column("Granted", ".status.gpus.granted", "integer", "GPUs planned for scalers"),
         Column("Free", ".status.gpus.free", "integer", "GPUs that no pod holds"),
-        Column("Saturation%", ".status.saturation.percent", "integer", "the worst scaler's; 100 is full"),
+        Column(
+            "Saturation%",
+            ".status.saturation.percent",
+            "integer",
+            "the worst scaler's; 100 is full, empty is not known",
+        ),
         Column("Saturated", '.status.conditions[?(@.type=="Saturated")].status'),
         Column("Ladder", ".status.ladder.position", "string", "rungs taken of all"),
         Column("Next", ".status.ladder.next", "string", "what would be shed next", 1),

@@ -201,17 +201,18 @@ class InferenceScalerSpec(Object, frozen=True, kw_only=True):
 class ReplicaCounts(Object, frozen=True, kw_only=True):
     """desired: this decision; current: the target's spec; demanded: for all offered demand; obtainable: what the pool allows.
 
-    floor: for what may never be taken; forecast: by the trend, by the time that a new replica is ready, 0 without a trend.
+    floor: for what may never be taken; forecast: by the trend, by the time that a new replica is ready. What is not known is
+    absent.
     """
 
-    desired: int = 0
-    current: int = 0
-    ready: int = 0
-    coming: int = 0
-    demanded: int = 0
-    obtainable: int = 0
-    floor: int = 0
-    forecast: int = 0
+    desired: int | None = None
+    current: int | None = None
+    ready: int | None = None
+    coming: int | None = None
+    demanded: int | None = None
+    obtainable: int | None = None
+    floor: int | None = None
+    forecast: int | None = None
 
 
 class DemandStatus(Object, frozen=True, kw_only=True):
@@ -226,12 +227,12 @@ class DemandStatus(Object, frozen=True, kw_only=True):
 
 
 class Learned(Object, frozen=True, kw_only=True):
-    """cost factor over what is declared, in percent; cold start from pod created to ready."""
+    """cost factor over what is declared, in percent; cold start from pod created to ready. Absent until it is learned."""
 
-    cost_percent: int = 100
-    cost_error_percent: int = 0
-    cold_start_p50_seconds: int = 0
-    cold_start_p95_seconds: int = 0
+    cost_percent: int | None = None
+    cost_error_percent: int | None = None
+    cold_start_p50_seconds: int | None = None
+    cold_start_p95_seconds: int | None = None
 
 
 class ScaleDecision(Object, frozen=True, kw_only=True):
@@ -260,7 +261,9 @@ class Reclaim(Object, frozen=True, kw_only=True):
 class InferenceScalerStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
     replicas: ReplicaCounts = ReplicaCounts()
-    saturation_percent: int = 0
+    saturation_percent: Annotated[
+        int | None, Meta(description="admitted demand over ready capacity; absent where it is not known")
+    ] = None
     limited_by: str = ""
     demand: DemandStatus = DemandStatus()
     learned: Learned = Learned()
@@ -286,7 +289,7 @@ INFERENCE_SCALER = Resource(
         Column("Coming", ".status.replicas.coming", "integer", "created and still loading"),
         Column("Desired", ".status.replicas.desired", "integer"),
         Column("Demanded", ".status.replicas.demanded", "integer", "what all offered demand would need"),
-        Column("Saturation%", ".status.saturationPercent", "integer"),
+        Column("Saturation%", ".status.saturationPercent", "integer", "100 is full, empty is not known"),
         Column("Limited-By", ".status.limitedBy"),
         Column("Why", ".status.summary", "string", "the rule that decided, on what numbers", 1),
         Column("Age", ".metadata.creationTimestamp", "date"),

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
@@ -16,7 +14,7 @@ from kubernetes.aio.config import ConfigException
 from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
 from brownout.api.schema import GROUP, VERSION, Resource
 from brownout.cli.failure import CommandError, failed
-from brownout.cli.options import Scope, Where
+from brownout.cli.options import Scope, Where, must_exist
 from brownout.cli.overview import Objects
 from brownout.observe.facts import created_at
 from brownout.run.credentials import load
@@ -84,7 +82,7 @@ def on_cluster(where: Where, work: Callable[[Cluster], Awaitable[T]]) -> T:
 @asynccontextmanager
 async def connected(where: Where) -> AsyncIterator[Cluster]:
     """A cluster for as long as the block lasts. Raises CommandError, also for what the block's calls are refused."""
-    _must_exist(where)
+    must_exist(where)
     try:
         credentials = await load(where.kubeconfig, where.context)
     except ConfigException as error:
@@ -103,17 +101,6 @@ async def connected(where: Where) -> AsyncIterator[Cluster]:
         raise failed(f"unable to connect to the server {host}: {words}") from None
     finally:
         await client.close()
-
-
-def _must_exist(where: Where) -> None:
-    """Refuse a kubeconfig that is not there: the client would only miss a field in it. KUBECONFIG may name several, of which one suffices."""
-    if where.kubeconfig is not None:
-        if not Path(where.kubeconfig).exists():
-            raise failed(f"--kubeconfig: {where.kubeconfig}: no such file")
-        return
-    named = os.environ.get("KUBECONFIG", "")
-    if named and not any(Path(one).exists() for one in named.split(os.pathsep) if one):
-        raise failed(f"KUBECONFIG: {named}: no such file; name one that exists, or write --kubeconfig")
 
 
 def refused(error: ApiException) -> CommandError:

@@ -28,7 +28,8 @@ def register(subparsers: "Subparsers") -> None:
         help="take a rung for two minutes, and measure what it saves",
         description="Measures, puts a short override on one rung, measures again, ends it, and reports the GPU-seconds a second "
         "that were saved beside what the plan says. Real users have less meanwhile. Ctrl-C ends it at once; if the command dies, the "
-        "override's expireTime ends it. Measures with a Prometheus where one is given, else by what status says. "
+        "override's expireTime ends it. Measures with a Prometheus where one is given, else by what status says; where neither "
+        "tells, it takes nothing, and what it has taken it gives back at once. "
         "Needs the ClusterRole brownout-override. Exit codes: 0 done, 1 it could not be, 130 interrupted.",
     )
     parser.add_argument("feature", metavar="FEATURE", help="a FeaturePolicy's name, or its flag key")
@@ -107,6 +108,9 @@ async def _run(arguments: argparse.Namespace, *, before: float, lasting: float, 
         print(document(report, arguments.output))
     else:
         print(text(report))
+    if drill.lost:
+        _say(f"error: the drill was {report.ended}")
+        return 1
     return INTERRUPTED if stop.is_set() else 0
 
 

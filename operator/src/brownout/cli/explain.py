@@ -16,7 +16,7 @@ from brownout.cli.saved import from_files
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
 
-READ = ("GPUPool", "InferenceScaler", "UserTier", "FeaturePolicy")
+READ = ("GPUPool", "InferenceScaler", "UserTier", "FeaturePolicy", "FeatureOverride")
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -79,7 +79,10 @@ def _nothing(seen: Seen) -> str:
 
 def _seen(arguments: argparse.Namespace) -> Seen:
     if arguments.filename:
-        return see(from_files(arguments.filename, READ, arguments.namespace))  # of all, where none is named
+        found = from_files(arguments.filename, READ, arguments.namespace)  # of all, where none is named
+        if not found["FeatureOverride"]:  # they may be in force, and not among the files
+            found = {kind: of_kind for kind, of_kind in found.items() if kind != "FeatureOverride"}
+        return see(found)
     from brownout.cli.cluster import from_cluster  # its client takes a second to import, which files need not wait for
 
     return see(from_cluster(READ, where(arguments), scope(arguments)), now=time.time())

@@ -3,16 +3,23 @@
 import argparse
 import asyncio
 import errno
+import importlib
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brownout.cli import flags_options
 from brownout.cli.flags_limits import add_limits, limits_of
+from brownout.cli.flags_options import HIGHEST_PORT, LONGEST_SPREAD_SECONDS, MOST_STREAMS
+from brownout.cli.options import Where, add_cluster_options, is_named, must_exist, where
 
 if TYPE_CHECKING:
+    from kubernetes.aio.client import ApiClient
+
     from brownout.cli.main import Subparsers
     from brownout.flags.settings import Settings
+    from brownout.flags.watch import Login
 
 
 def register(subparsers: "Subparsers") -> None:
@@ -23,7 +30,8 @@ def register(subparsers: "Subparsers") -> None:
         "serve",
         help="watch the policies and answer",
         description="Serves OFREP (HTTP) and flagd's sync protocol (gRPC) on the address in POD_IP, 127.0.0.1 without one. "
-        "Reads the cluster by KUBECONFIG, or as a pod; without the API server it serves what the snapshot has.",
+        "Reads the cluster by --kubeconfig, KUBECONFIG, a pod's service account, or ~/.kube/config; without the API server it "
+        "serves what the snapshot has.",
     )
     serve.add_argument("--http-port", type=int, default=8080, metavar="PORT", help="OFREP, health and metrics (8080)")
     serve.add_argument("--grpc-port", type=int, default=8015, metavar="PORT", help="flagd sync (8015)")
@@ -69,6 +77,7 @@ def register(subparsers: "Subparsers") -> None:
     _pages(serve)
     _callers(serve)
     add_limits(serve)
+    add_cluster_options(serve)
     serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
     serve.set_defaults(run=run)
 
@@ -163,23 +172,27 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal.
 
     Returns 1 where a port, the snapshot's folder or a file of keys cannot be had, 2 where no cluster is named or settings are wrong.
+    Raises CommandError where the kubeconfig that is named is not there.
     """
     from brownout.flags.jwks import UnreadableKeysError
     from brownout.flags.log import log_json_lines
     from brownout.flags.quota.storage import StorageUrlError
     from brownout.flags.server import serve
 
-    if not os.environ.get("KUBECONFIG") and not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        print("brownout flags serve: no cluster is named; set KUBECONFIG, or run it as a pod", file=sys.stderr)
-        return 2
     try:
         settings = settings_of(arguments)
     except ValueError as error:
         print(f"brownout flags serve: {error}", file=sys.stderr)
         return 2
+    cluster = where(arguments)
+    must_exist(cluster)
+    if not is_named(cluster):
+        sentence = "no cluster is named; write --kubeconfig, set KUBECONFIG, make ~/.kube/config, or run it as a pod"
+        print(f"brownout flags serve: {sentence}", file=sys.stderr)
+        return 2
     log_json_lines(arguments.log_level)
     try:
-        asyncio.run(serve(settings))
+        asyncio.run(serve(settings, _login(cluster)))
     except StorageUrlError as error:
         print(f"brownout flags serve: --quota-storage: {error}", file=sys.stderr)
         return 2
@@ -190,6 +203,21 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"brownout flags serve: {_sentence(error)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _login(cluster: Where) -> "Login":
+    """Makes clients of the cluster.
+
+    The client's library takes longer to import than everything else here together. It is imported when it is needed and in a
+    thread, so that a server that has a snapshot answers meanwhile.
+    """
+
+    async def login() -> "ApiClient":
+        credentials = await asyncio.to_thread(importlib.import_module, "brownout.run.credentials")
+        client: ApiClient = await credentials.client(cluster.kubeconfig, cluster.context)
+        return client
+
+    return login
 
 
 def _sentence(error: OSError) -> str:
@@ -228,17 +256,20 @@ def settings_of(arguments: argparse.Namespace) -> "Settings":
         raise ValueError("--require-credentials: say which count, by --api-keys or --jwt-jwks")
     return Settings(
         host=os.environ.get("POD_IP") or "127.0.0.1",
-        http_port=arguments.http_port,
-        grpc_port=arguments.grpc_port,
-        namespaces=tuple(arguments.namespace),
+        http_port=flags_options.count("--http-port", arguments.http_port, least=0, most=HIGHEST_PORT),
+        grpc_port=flags_options.count("--grpc-port", arguments.grpc_port, least=0, most=HIGHEST_PORT),
+        namespaces=flags_options.namespaces(arguments.namespace),
         snapshot_dir=arguments.snapshot_dir,
-        kubeconfig=os.environ.get("KUBECONFIG"),
-        empty_believed_after=arguments.believe_empty_after,
+        empty_believed_after=flags_options.seconds("--believe-empty-after", arguments.believe_empty_after),
         quota_storage=arguments.quota_storage,
         limits=limits_of(arguments),
-        public_url=arguments.public_url,
-        notice_spread_seconds=arguments.notice_spread,
-        most_event_streams=arguments.most_event_streams,
+        public_url=flags_options.public_url(arguments.public_url),
+        notice_spread_seconds=flags_options.seconds(
+            "--notice-spread", arguments.notice_spread, most=LONGEST_SPREAD_SECONDS
+        ),
+        most_event_streams=flags_options.count(
+            "--most-event-streams", arguments.most_event_streams, least=0, most=MOST_STREAMS
+        ),
         status_page=arguments.status_page,
         console_host=arguments.console_host,
         console_port=arguments.console_port,

@@ -11,7 +11,7 @@ from brownout.api.resources import BY_KIND, InvalidObject, Key, Stored
 from brownout.cli.options import Where
 from brownout.cli.overview import Objects
 from brownout.flags.watch import Part, watch
-from brownout.run.credentials import load
+from brownout.run.credentials import client
 
 Found = Stored[Any, Any] | InvalidObject
 
@@ -43,7 +43,10 @@ class Following:
     async def change(self, *, seconds: float) -> bool:
         """Wait for news, for so long at most. Whether there are any; they then count as seen."""
         try:
-            await asyncio.wait_for(self._news.wait(), seconds)
+            async with asyncio.timeout(
+                seconds
+            ):  # `wait_for` of Python 3.11 loses a Ctrl-C that comes together with news
+                await self._news.wait()
         except TimeoutError:
             return False
         self._news.clear()
@@ -81,13 +84,13 @@ class Following:
 async def following(kinds: Iterable[str], where: Where, namespace: str | None) -> AsyncIterator[Following]:
     """Follow these kinds in a namespace (None: in all) for as long as the block lasts; cluster-scoped kinds in whole."""
 
-    async def client() -> ApiClient:
-        return ApiClient((await load(where.kubeconfig, where.context)).configuration)
+    async def login() -> ApiClient:
+        return await client(where.kubeconfig, where.context)
 
     resources = [BY_KIND[kind] for kind in kinds]
     parts = [Part(resource, (namespace or "") if resource.namespaced else "") for resource in resources]
     followed = Following(parts)
-    tasks = [asyncio.create_task(watch(part, login=client, listener=followed)) for part in parts]
+    tasks = [asyncio.create_task(watch(part, login=login, listener=followed)) for part in parts]
     try:
         yield followed
     finally:

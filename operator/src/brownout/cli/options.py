@@ -1,8 +1,12 @@
 """Options that several commands share, under the names that kubectl gives them."""
 
 import argparse
+import os
 import textwrap
+from pathlib import Path
 from typing import NamedTuple
+
+from brownout.cli.failure import failed
 
 
 class Help(argparse.RawDescriptionHelpFormatter):
@@ -78,3 +82,23 @@ def where(arguments: argparse.Namespace) -> Where:
 def scope(arguments: argparse.Namespace) -> Scope:
     """Which namespaces are meant."""
     return Scope(arguments.namespace, getattr(arguments, "all_namespaces", False))
+
+
+def must_exist(where: Where) -> None:
+    """Refuse a kubeconfig that is not there: the client would only miss a field in it. KUBECONFIG may name several, of which one suffices.
+
+    Raises CommandError.
+    """
+    if where.kubeconfig is not None:
+        if not Path(where.kubeconfig).exists():
+            raise failed(f"--kubeconfig: {where.kubeconfig}: no such file")
+        return
+    named = os.environ.get("KUBECONFIG", "")
+    if named and not any(Path(one).exists() for one in named.split(os.pathsep) if one):
+        raise failed(f"KUBECONFIG: {named}: no such file; name one that exists, or write --kubeconfig")
+
+
+def is_named(where: Where) -> bool:
+    """Whether anything says which cluster is meant, as kubectl would look for it."""
+    variables = ("KUBECONFIG", "KUBERNETES_SERVICE_HOST")
+    return bool(where.kubeconfig or any(map(os.environ.get, variables)) or Path("~/.kube/config").expanduser().exists())

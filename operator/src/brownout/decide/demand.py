@@ -77,7 +77,8 @@ class Demand(Struct, frozen=True, kw_only=True, gc=False):
 
     `offered`, `admitted`, `floor`: flows (floor: of what may never be taken), None without any flow evidence.
     `backlog`: GPU-seconds waiting. `load_replicas`: what Load metrics ask for, by the HPA's formula. `missing`: sentences
-    of all that could not be read. `objective_ratio`: the worst objective over its target.
+    of all that could not be read. `objective_ratio`: the worst objective over its target. `flow_whole`, `backlog_whole`: no
+    part of it could not be read; else it is a lower bound.
     """
 
     offered: Flow | None = None
@@ -91,6 +92,8 @@ class Demand(Struct, frozen=True, kw_only=True, gc=False):
     busy: float | None = None
     dearest: float = 0.0
     missing: tuple[str, ...] = ()
+    flow_whole: bool = True
+    backlog_whole: bool = True
 
     def excess_backlog(self, capacity: float, spec: InferenceScalerSpec) -> float:
         """GPU-seconds waiting beyond what a healthy queue holds: a fifth of its objective's worth, at least a second's."""
@@ -158,7 +161,7 @@ def measure(
     blind = [p.offered.message for p in policies if isinstance(p.offered, Missing)]
     dark = [unseen[c.key] for c in cells if c.key in unseen] if unseen else []
     missing = list(dict.fromkeys([*unreadable, *blind, *dark]))
-    known = None
+    flow_whole, backlog_whole, known = not missing, True, None
     if len(blind) < len(policies) and not (cells and len(dark) == len(cells)):
         known = flows()
 
@@ -170,6 +173,7 @@ def measure(
         if isinstance(evidence, Missing):
             of = unmet if metric.role == "Objective" else missing
             of.append(f"metric {metric.name}: {evidence.message}")
+            backlog_whole = backlog_whole and metric.role != "Backlog"
             continue
         match metric.role:
             case "Backlog":
@@ -196,6 +200,8 @@ def measure(
         objective_ratio=objective,
         busy=busy,
         missing=tuple(missing),
+        flow_whole=flow_whole,
+        backlog_whole=backlog_whole,
     )
 
 

@@ -49,6 +49,7 @@ def learn_cost(
         admitted=admitted,
         cost_factor=min(high, max(low, memory.cost_factor + weight * off)),
         cost_error=memory.cost_error + weight * (abs(off) - memory.cost_error),
+        cost_learned=memory.cost_learned or weight > 0,
     )
 
 

@@ -60,7 +60,7 @@ class ScaleDecided(Struct, frozen=True, kw_only=True, gc=False):
 class ScalerMemory(Struct, frozen=True, kw_only=True):
     """`excess` is the integral of saturation beyond full, in seconds; `closed_until` bars reclaiming from this scaler.
 
-    `replicas` were there at the last tick. `trend` holds offered flow, `tier_trends` that of tier priorities, `admitted` the
+    `cost_factor` is 1 as declared until `cost_learned`. `replicas` were there at the last tick. `trend` holds offered flow, `tier_trends` that of tier priorities, `admitted` the
     declared cost of what was let through.
     """
 
@@ -76,6 +76,7 @@ class ScalerMemory(Struct, frozen=True, kw_only=True):
     blind_since: float | None = None
     cost_factor: float = 1.0
     cost_error: float = 0.0
+    cost_learned: bool = False
     cold_starts: tuple[float, ...] = ()
     seen_ready: tuple[str, ...] = ()
     trend: History = History()

@@ -51,14 +51,15 @@ class FlowView(Struct, frozen=True, kw_only=True, gc=False):
     offered: float | None = None
     admitted: float | None = None
     backlog: float | None = None
-    capacity: float = 0.0
+    capacity: float | None = None
     leading_metric: str = ""
 
 
 class ScalePlan(Struct, frozen=True, kw_only=True, gc=False):
     """A scaler's decision. `current` is what the target's spec says; `write` whether /scale is to be patched to `replicas`.
 
-    `forecast`: replicas by the trend, 0 without one. `goes_to`: who is short of its share, and gets what is beyond `keeps`.
+    `forecast`: replicas by the trend. `goes_to`: who is short of its share, and gets what is beyond `keeps`. What is not known is
+    None. `unread`: the workload cannot be read, and the counts are those that were last said.
     """
 
     key: Key
@@ -67,17 +68,18 @@ class ScalePlan(Struct, frozen=True, kw_only=True, gc=False):
     write: bool
     rule: Reason
     message: str
-    ready: int = 0
-    coming: int = 0
-    demanded: int = 0
-    obtainable: int = 0
-    floor: int = 0
+    ready: int | None = None
+    coming: int | None = None
+    demanded: int | None = None
+    obtainable: int | None = None
+    floor: int | None = None
     limited_by: str = ""
     flow: FlowView = FlowView()
-    saturation_percent: int = 0
+    saturation_percent: int | None = None
     saturated: bool = False
     coming_ready_at: float | None = None
-    forecast: int = 0
+    forecast: int | None = None
+    unread: bool = False
     goes_to: Key | None = None
     keeps: int = 0
     verdicts: tuple[Verdict, ...] = ()
@@ -124,7 +126,10 @@ class HolderView(Struct, frozen=True, kw_only=True, gc=False):
 
 
 class PoolPlan(Struct, frozen=True, kw_only=True):
-    """GPUs: `capacity` to be had (None: unknown), `granted` to scalers by this plan, `held` by their pods now."""
+    """GPUs: `capacity` to be had (None: unknown), `granted` to scalers by this plan, `held` by their pods now.
+
+    `saturation_percent` is the worst of its scalers' that are known (None: none is), `saturation_unknown` counts the others.
+    """
 
     key: Key
     capacity: int | None
@@ -132,7 +137,8 @@ class PoolPlan(Struct, frozen=True, kw_only=True):
     granted: int
     held: int
     holders: tuple[HolderView, ...] = ()
-    saturation_percent: int = 0
+    saturation_percent: int | None = None
+    saturation_unknown: int = 0
     saturated_by: str = ""
     saturated_since: float | None = None
     saturation_message: str = ""

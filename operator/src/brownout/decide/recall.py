@@ -95,14 +95,15 @@ def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
     """
     since = moment(status.memory.saturated_since, now=now)
     learned = status.learned
-    usual, slow = float(learned.cold_start_p50_seconds), float(learned.cold_start_p95_seconds)
+    usual, slow = float(learned.cold_start_p50_seconds or 0), float(learned.cold_start_p95_seconds or 0)
     return ScalerMemory(
         saturated=since is not None,
         saturated_since=since,
         deficit_since=moment(status.memory.deficit_since, now=now),
         closed_until=min(now + LONGEST_HOLD_SECONDS, deadline(status.memory.closed_until) or 0.0),
         cost_factor=learned.cost_percent / 100 if learned.cost_percent else 1.0,
-        cost_error=learned.cost_error_percent / 100,
+        cost_error=(learned.cost_error_percent or 0) / 100,
+        cost_learned=bool(learned.cost_percent),
         cold_starts=(usual, usual, max(usual, slow)) if usual else (),
         decisions=tuple(
             ScaleDecided(

@@ -12,6 +12,7 @@ from brownout.decide.cells import FIRST, Cell, Rung, ladder, rungs_taken, taken
 from brownout.decide.compiled import ladders, pools_of
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding
+from brownout.decide.fullness import percent, pool_saturated, saturated
 from brownout.decide.memory import PoolMemory
 from brownout.decide.outcome import (
     CellKey,
@@ -84,7 +85,6 @@ def _verdict(kind: Condition, status: bool | None, reason: Reason, message: str 
 EVIDENCE_IS_THERE = _verdict(Condition.METRICS_AVAILABLE, True, Reason.AVAILABLE)
 NOT_HELD = _verdict(Condition.HELD, False, Reason.AVAILABLE)
 NOT_LIMITED = _verdict(Condition.SCALING_LIMITED, False, Reason.STEADY)
-NOT_SATURATED = _verdict(Condition.SATURATED, False, Reason.NOT_SATURATED)
 NOT_SHEDDING = _verdict(Condition.SHEDDING, False, Reason.SERVED)
 NOT_OVERRIDDEN = _verdict(Condition.OVERRIDDEN, False, Reason.SERVED)
 """What is true of nearly everything nearly always."""
@@ -117,21 +117,21 @@ def _scaler(r: Report, d: Decided) -> ScalePlan:
         message=message,
         ready=supply.ready,
         coming=supply.coming,
-        demanded=d.demanded,
+        demanded=None if view.blind else d.demanded,
         obtainable=d.obtainable,
-        floor=d.floor,
+        floor=None if demand.floor is None else d.floor,
         limited_by=d.limited_by,
         flow=FlowView(
-            offered=demand.offered.mean if demand.offered else None,
-            admitted=demand.admitted.mean if demand.admitted else None,
-            backlog=demand.backlog,
+            offered=demand.offered.mean if demand.offered and demand.flow_whole else None,
+            admitted=demand.admitted.mean if demand.admitted and demand.flow_whole else None,
+            backlog=demand.backlog if demand.backlog_whole else None,
             capacity=supply.capacity,
             leading_metric=demand.load_metric if demand.offered is None else "flow",
         ),
-        saturation_percent=round(100 * (view.saturation or 0.0)),
+        saturation_percent=percent(view),
         saturated=view.saturated,
         coming_ready_at=supply.coming_ready_at,
-        forecast=view.forecast or 0,
+        forecast=view.forecast,
         goes_to=None if d.falls_to is None else d.falls_for,
         keeps=d.falls_to or 0,
         verdicts=_scaler_verdicts(r, d),
@@ -156,7 +156,7 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
         ready,
         _evidence("; ".join(missing)),
         limits,
-        _verdict(Condition.SATURATED, True, Reason.SATURATED) if view.saturated else NOT_SATURATED,
+        saturated(view),
         _verdict(Condition.HELD, True, Reason.HELD, d.message) if d.rule is Reason.HELD else NOT_HELD,
     )
 
@@ -164,7 +164,8 @@ def _scaler_verdicts(r: Report, d: Decided) -> tuple[Verdict, ...]:
 def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
     """A scaler that leads nowhere: nothing is written, and a workload that cannot be read has what it was last said to have."""
     key, stored = scaler.stored.key, scaler.stored.status.replicas
-    current = stored.current if isinstance(scaler.workload, Missing) else scaler.workload.replicas
+    unread = isinstance(scaler.workload, Missing)
+    current = (stored.current or 0) if isinstance(scaler.workload, Missing) else scaler.workload.replicas
     ready = r.scene.compiled.links.ready["InferenceScaler", key]
     return ScalePlan(
         key=key,
@@ -175,6 +176,7 @@ def _unusable_scaler(r: Report, scaler: Scaler) -> ScalePlan:
         message=ready.message,
         ready=stored.ready,
         coming=stored.coming,
+        unread=unread,
         verdicts=(ready,),
     )
 
@@ -263,8 +265,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
     """A pool's line: of its `rungs`, `down` are taken."""
     key = deal.pool.stored.key
     upcoming = next((rung for rung in rungs if not taken(rung, r.scene.memory[rung.cell.key].level)), None)
-    worst = max(deal.decided, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
-    saturated = worst is not None and worst.view.saturated
+    known = [d for d in deal.decided if percent(d.view) is not None]
+    worst = max(known, key=lambda d: (d.view.saturated, d.view.saturation or 0.0), default=None)
+    short = next((d for d in (worst, *deal.decided) if d is not None and d.view.saturated), None)
     unreadable = deal.gpus.message if isinstance(deal.gpus, Missing) else ""
     holders = tuple(
         HolderView(
@@ -275,7 +278,8 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         )
         for d in deal.decided
     )
-    words = next((s.message for s in r.shedding.shortages.get(key, ()) if worst and s.scaler == worst.view.key), "")
+    blamed = short or worst
+    words = next((s.message for s in r.shedding.shortages.get(key, ()) if blamed and s.scaler == blamed.view.key), "")
     return PoolPlan(
         key=key,
         capacity=None if isinstance(deal.gpus, Missing) else deal.gpus.total,
@@ -283,8 +287,9 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         granted=sum(scalers[d.view.key].replicas * d.view.supply.gpus for d in deal.decided),
         held=sum(h.gpus for h in holders),
         holders=holders,
-        saturation_percent=round(100 * (worst.view.saturation or 0.0)) if worst else 0,
-        saturated_by=worst.view.key.name if worst and saturated else "",
+        saturation_percent=percent(worst.view) if worst else None,
+        saturation_unknown=len(deal.decided) - len(known),
+        saturated_by=short.view.key.name if short else "",
         saturated_since=r.pools[key].saturated_since,
         saturation_message=words,
         rungs_taken=down,
@@ -293,12 +298,7 @@ def _pool(r: Report, deal: Deal, scalers: Mapping[Key, ScalePlan], rungs: Sequen
         last_rung=r.pools[key].last_rung,
         verdicts=(
             r.scene.compiled.links.ready["GPUPool", key],
-            _verdict(
-                Condition.SATURATED,
-                saturated,
-                Reason.SATURATED if saturated else Reason.NOT_SATURATED,
-                f"{worst.view.key} is saturated" if worst and saturated else "",
-            ),
+            pool_saturated([d.view for d in deal.decided], short.view if short else None),
             _verdict(Condition.SHEDDING, down > 0, Reason.CAPACITY if down else Reason.SERVED),
             _held(unreadable),
         ),

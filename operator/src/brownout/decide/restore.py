@@ -13,6 +13,7 @@ from brownout.api.policy import Restore
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, raised
+from brownout.decide.fullness import how_full
 from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import Level
 from brownout.decide.view import ScalerView
@@ -88,7 +89,7 @@ def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
         if view.saturated:
             return Refusal(
                 reason=Reason.STILL_SATURATED,
-                message=f"{view.key.name} is {100 * (view.saturation or 0):.0f} % full",
+                message=how_full(view),
                 until=view.supply.coming_ready_at,
             )
     return None

@@ -46,6 +46,26 @@ def saturation_of(demand: Demand, *, capacity: float, spec: InferenceScalerSpec)
     return min(MOST, ratio)
 
 
+def measured(ratio: float | None, demand: Demand) -> float | None:
+    """The saturation as a figure to be told; None where it is not known.
+
+    A part of the flow or of the queue is a lower bound: it tells a figure only beyond full. Nor is an objective that is met
+    one: it says that nobody waits, and not how full the workload is.
+    """
+    if ratio is None or ratio > FULL:
+        return ratio
+    counted = demand.admitted is not None or demand.backlog is not None
+    return ratio if counted and demand.flow_whole and demand.backlog_whole else None
+
+
+def tells(ratio: float | None, *, whole: bool) -> bool:
+    """Whether a saturation says if there is too much. A part of the evidence can show that there is, never that there is not.
+
+    `whole`: nothing is missing.
+    """
+    return ratio is not None and (whole or ratio > FULL)
+
+
 def breached(demand: Demand) -> bool:
     """Whether an objective is missed."""
     return demand.objective_ratio is not None and demand.objective_ratio > 1
@@ -56,9 +76,9 @@ def follow(
 ) -> ScalerMemory:
     """Advance the integral by `elapsed` seconds. Without evidence nothing changes: saturation is neither entered nor left.
 
-    `whole`: nothing is missing. A part of the evidence can show that there is too much, and never that there is not.
+    `whole`: nothing is missing.
     """
-    if ratio is None or (not whole and ratio <= FULL):
+    if ratio is None or not tells(ratio, whole=whole):
         return memory
     step = min(LONGEST_STEP_SECONDS, max(0.0, elapsed))
     excess = max(0.0, memory.excess + (ratio - FULL) * step)

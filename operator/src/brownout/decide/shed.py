@@ -15,6 +15,7 @@ from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.cells import FIRST, LEAST_PART_PERCENT, Cell, Rung, lower
 from brownout.decide.demand import Flow
+from brownout.decide.fullness import how_full
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.saturation import CALM, OBJECTIVE_COUNTS_FROM, breached, patience_seconds
 from brownout.decide.view import ScalerView
@@ -60,7 +61,7 @@ def saturated_shortage(view: ScalerView) -> Shortage | None:
     While an objective is missed the flow is to go below where objectives count, else nothing would relieve them.
     """
     capacity, admitted = view.supply.capacity, view.demand.admitted
-    full = f"{view.key.name} is {100 * (view.saturation or 0.0):.0f} % full"
+    full = how_full(view)
     if admitted is None:
         if view.saturation is None or view.saturation <= CALM:
             return None
@@ -120,7 +121,7 @@ def leaving_shortage(view: ScalerView, *, keeps: int, to: ScalerView) -> Shortag
         scaler=view.key,
         excess=admitted.mean - TARGET * left,
         reason=Reason.MAKES_ROOM,
-        message=f"{to.key.name} is {100 * (to.saturation or 0.0):.0f} % full and comes first: {gone} GPUs of {view.key.name} go to it",
+        message=f"{how_full(to)} and comes first: {gone} GPUs of {view.key.name} go to it",
     )
 
 

@@ -14,6 +14,8 @@ Override = Stored[FeatureOverrideSpec, FeatureOverrideStatus]
 CAPACITY, PLAN, OVERRIDE = "capacity", "plan", "override"
 """Why somebody is denied, as it stands in the name of the denial; a denied cohort is named itself."""
 
+NOT_SAID_YET = "its override is over; the operator has yet to say why it has what it has"
+"""Of a cell whose line in status still speaks of an override that is no more."""
 
 TURN_SECONDS, TURN_STRIDE = 20, 7
 """A part of one user is a part of the seconds: so many of every 20. The n-th second of 20 counts as the 7 n-th, modulo 20, and those

@@ -18,6 +18,7 @@ from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.cors import Cors
 from brownout.flags.events import Events
 from brownout.flags.fast_path import FastPath
+from brownout.flags.front import front
 from brownout.flags.health import health
 from brownout.flags.metrics import Metrics
 from brownout.flags.notices import Notices
@@ -67,6 +68,7 @@ def application(
         Quotas(board, metrics, ledger, resolve=resolve).routes(),
         openapi(settings),
         pages.routes() if pages else [],
+        front(settings, board),
     )
     for routes in parts:
         app.add_routes(routes)

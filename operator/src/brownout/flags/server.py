@@ -21,7 +21,7 @@ from brownout.flags.pages.site import StatusPages
 from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 from brownout.flags.sync import OPTIONS, FlagSync
-from brownout.flags.watch import watch
+from brownout.flags.watch import Login, watch
 
 GRPC_STOP_SECONDS = 0.5
 """Calls are answered at once, and streams would not end by themselves however long one waits."""
@@ -32,8 +32,11 @@ MOST_OPERATORS = 256
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT. Raises OSError where a port cannot be had, StorageUrlError where quotas cannot be counted."""
+async def serve(settings: Settings, login: Login) -> None:
+    """Serve until SIGTERM or SIGINT; `login` makes a client of the API server whenever one is needed.
+
+    Raises OSError where a port cannot be had, StorageUrlError where quotas cannot be counted.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -59,7 +62,7 @@ async def serve(settings: Settings) -> None:
         serve_http(settings, app, registry=metrics.registry),
         _grpc(settings, board, metrics),
         _console(settings, console),
-        _background(settings, service, *(part.seen for part in watching)),
+        _background(login, service, *(part.seen for part in watching)),
     ):
         await stop.wait()
         log.info("stopping")
@@ -96,12 +99,12 @@ async def _console(settings: Settings, console: Console | None) -> AsyncIterator
 
 
 @contextlib.asynccontextmanager
-async def _background(settings: Settings, service: Service, *seen: Seen) -> AsyncIterator[None]:
+async def _background(login: Login, service: Service, *seen: Seen) -> AsyncIterator[None]:
     """The watches, the renderer and the snapshot's writer."""
     jobs = [freeze_what_stays(service.board), service.run()]
     listeners: list[Service | Seen] = [service, *seen]
     for listener in listeners:
-        jobs += [watch(part, kubeconfig=settings.kubeconfig, listener=listener) for part in listener.parts]
+        jobs += [watch(part, login=login, listener=listener) for part in listener.parts]
     if service.writer is not None:
         jobs.append(service.writer.run())
     tasks = [asyncio.create_task(job) for job in jobs]

@@ -21,7 +21,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grpc_port: int = 8015
     namespaces: Sequence[str] = ()
     snapshot_dir: Path | None = None
-    kubeconfig: str | None = None
     empty_believed_after: float = 600.0
     limits: Limits = Limits()
     public_url: str = ""

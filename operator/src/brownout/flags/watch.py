@@ -6,13 +6,12 @@ step with the other replicas, and to go on. The client is made anew after a fail
 """
 
 import asyncio
-import importlib
 import logging
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 import aiohttp
 import msgspec
@@ -53,6 +52,10 @@ class Listener(Protocol):
     def lost(self, part: Part, reason: str) -> None: ...
 
 
+Login: TypeAlias = "Callable[[], Awaitable[client.ApiClient]]"
+"""Makes a client of the API server. Raises whatever keeps it from that."""
+
+
 class RefusedError(Exception):
     """The API server answered, and not with what was asked for."""
 
@@ -68,40 +71,21 @@ class ExpiredError(Exception):
     """The API server no longer has this resourceVersion."""
 
 
-async def connect(kubeconfig: str | None) -> "client.ApiClient":
-    """A client from a kubeconfig, or from inside the cluster where none is given.
-
-    The client's library takes longer to import than everything else here together. It is imported when it is needed and in a
-    thread, so that a server that has a snapshot answers meanwhile.
-
-    Raises kubernetes.aio.config.ConfigException where there is neither, or what is there cannot be read.
-    """
-    library = await asyncio.to_thread(importlib.import_module, "kubernetes.aio")
-    client, config = library.client, library.config
-    configuration = client.Configuration()
-    if kubeconfig:
-        await config.load_kube_config(config_file=kubeconfig, client_configuration=configuration, persist_config=False)
-    else:
-        config.load_incluster_config(client_configuration=configuration)
-    return client.ApiClient(configuration)
-
-
 async def watch(
     part: Part,
     *,
-    kubeconfig: str | None = None,
-    login: "Callable[[], Awaitable[client.ApiClient]] | None" = None,
+    login: Login,
     listener: Listener,
     jitter: Callable[[], float] = random.random,
 ) -> None:
     """Tell `listener` of one part for ever. Ends only by being cancelled.
 
-    login: makes the client; without it one is made from the kubeconfig.
+    login: makes the client, anew after each failure.
     """
     pause = FIRST_PAUSE_SECONDS
     while True:
         try:
-            async with await (connect(kubeconfig) if login is None else login()) as api:
+            async with await login() as api:
                 async for _ in _follow(part, api, listener):
                     pause = FIRST_PAUSE_SECONDS
         except Exception as error:  # whatever it is, serving goes on and so does trying

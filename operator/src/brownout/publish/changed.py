@@ -21,6 +21,14 @@ MOVED_FAR_POINTS = 25
 MOVED_RETURN_SECONDS = 20.0
 """A cell's expected return is worth a write when it is off by this much."""
 
+FIGURES = ("saturationPercent", "percent", "demanded", "offered", "admitted", "backlog")
+"""What may come to be known, and not to be known any more."""
+
+NOISY = frozenset(
+    {"", "Demand", "Forecast", "Steady", "Stabilization", "Behavior", "MinReplicas", "SurvivorsCannotCarry"}
+)
+"""Rules among which a scaler's last one changes with noise; any other says how something is that people look for."""
+
 Body = dict[str, Any]
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z?")
@@ -77,9 +85,17 @@ def _explained(status: Body) -> Body:
             for c in _cell_list(status)
         ],
         "limitedBy": status.get("limitedBy"),
+        "rule": "" if _rule(status) in NOISY else _rule(status),
+        "known": _known(status),
         "reclaim": status.get("reclaim", {}).get("to"),
         "summary": None if "replicas" in status else _words(status.get("summary", "")),
     }
+
+
+def _known(status: Body) -> list[tuple[str, str]]:
+    """Which figures are there: one that is no longer known is not to stand for one that is."""
+    parts = [("", status), *((name, status.get(name, {})) for name in ("replicas", "demand", "saturation"))]
+    return [(name, figure) for name, part in parts for figure in FIGURES if figure in part]
 
 
 def _refusal(cell: Body) -> tuple[str, str]:
@@ -116,13 +132,15 @@ def _happening(status: Body) -> bool:
 
 
 def _moved(old: Body, new: Body) -> int:
-    """By how many percentage points the saturation moved."""
-    return abs(_saturation(new) - _saturation(old))
+    """By how many percentage points the saturation moved; 0 where it is not known of both."""
+    before, now = _saturation(old), _saturation(new)
+    return 0 if before is None or now is None else abs(now - before)
 
 
-def _saturation(status: Body) -> int:
+def _saturation(status: Body) -> int | None:
     """In percent: a scaler's own, or that of a pool's worst."""
-    return int(status.get("saturationPercent") or status.get("saturation", {}).get("percent") or 0)
+    found = status.get("saturationPercent", status.get("saturation", {}).get("percent"))
+    return None if found is None else int(found)
 
 
 def _return_moved(old: Body, new: Body) -> bool:

@@ -83,7 +83,7 @@ class Metrics:
             self.feature_flag.labels(namespace, state).set(1)
 
     def show(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
-        """Set every gauge anew from one tick; objects that are gone show no more."""
+        """Set every gauge anew from one tick; objects that are gone show no more, and what is not known has no series."""
         self._show_evidence(snapshot)
         if snapshot.unseen:
             return
@@ -113,15 +113,17 @@ class Metrics:
         for key, scaler in plan.scalers.items():
             at = (key.namespace, key.name)
             for state, count in (
-                ("desired", scaler.replicas),
-                ("current", scaler.current),
+                ("desired", None if scaler.unread else scaler.replicas),
+                ("current", None if scaler.unread else scaler.current),
                 ("ready", scaler.ready),
                 ("coming", scaler.coming),
                 ("demanded", scaler.demanded),
                 ("obtainable", scaler.obtainable),
             ):
-                self.replicas.labels(*at, state).set(count)
-            self.saturation.labels(*at).set(scaler.saturation_percent / 100)
+                if count is not None:
+                    self.replicas.labels(*at, state).set(count)
+            if scaler.saturation_percent is not None:
+                self.saturation.labels(*at).set(scaler.saturation_percent / 100)
             for which, value in (
                 ("offered", scaler.flow.offered),
                 ("admitted", scaler.flow.admitted),
@@ -131,7 +133,7 @@ class Metrics:
                     self.flow.labels(*at, which).set(value)
             if scaler.flow.backlog is not None:
                 self.backlog.labels(*at).set(scaler.flow.backlog)
-            if remembered := memory.scalers.get(key):
+            if (remembered := memory.scalers.get(key)) and remembered.cost_learned:
                 self.cost_factor.labels(*at).set(remembered.cost_factor)
 
     def _show_pools(self, plan: Plan) -> None:

@@ -85,10 +85,14 @@ def scaler_status(
     """A scaler's status: counts, demand, what was learned, the last decisions."""
     flow, expected = plan.flow, stored.spec.cold_start.expected_seconds
     learned = len(memory.cold_starts) >= LEAST_STARTS
-    shortfall = None if flow.admitted is None else max(0.0, flow.admitted - flow.capacity)
+    shortfall = None
+    if flow.admitted is not None and flow.capacity is not None:
+        shortfall = max(0.0, flow.admitted - flow.capacity)
     return InferenceScalerStatus(
         observed_generation=stored.generation,
-        replicas=ReplicaCounts(
+        replicas=stored.status.replicas
+        if plan.unread
+        else ReplicaCounts(
             desired=plan.replicas,
             current=plan.current,
             ready=plan.ready,
@@ -109,12 +113,12 @@ def scaler_status(
             leading_metric=flow.leading_metric,
         ),
         learned=Learned(
-            cost_percent=round(100 * memory.cost_factor),
-            cost_error_percent=round(100 * memory.cost_error),
-            cold_start_p50_seconds=round(cold_start_seconds(memory, expected=expected)) if learned else 0,
+            cost_percent=round(100 * memory.cost_factor) if memory.cost_learned else None,
+            cost_error_percent=round(100 * memory.cost_error) if memory.cost_learned else None,
+            cold_start_p50_seconds=round(cold_start_seconds(memory, expected=expected)) if learned else None,
             cold_start_p95_seconds=round(cold_start_seconds(memory, expected=expected, quantile=0.95))
             if learned
-            else 0,
+            else None,
         ),
         coming_ready_at=_time(plan.coming_ready_at),
         reclaim=Reclaim() if plan.goes_to is None else Reclaim(to=str(plan.goes_to), keeps=plan.keeps),
@@ -181,7 +185,7 @@ def pool_status(plan: PoolPlan, stored: StoredPool, now: float) -> GPUPoolStatus
             capacity=capacity,
             granted=plan.granted,
             held=plan.held,
-            free=max(0, capacity - plan.held),
+            free=None if capacity is None else max(0, capacity - plan.held),
             limited_by=plan.limited_by,
         ),
         holders=tuple(
@@ -190,6 +194,7 @@ def pool_status(plan: PoolPlan, stored: StoredPool, now: float) -> GPUPoolStatus
         ),
         saturation=PoolSaturation(
             percent=plan.saturation_percent,
+            unknown=plan.saturation_unknown,
             scaler=plan.saturated_by,
             message=plan.saturation_message,
             since=_time(plan.saturated_since),
@@ -197,7 +202,7 @@ def pool_status(plan: PoolPlan, stored: StoredPool, now: float) -> GPUPoolStatus
         ladder=LadderPosition(
             taken=plan.rungs_taken,
             total=plan.rungs_total,
-            position=f"{plan.rungs_taken}/{plan.rungs_total}",
+            position=f"{plan.rungs_taken}/{plan.rungs_total}" if plan.rungs_total else "",
             next=plan.next_rung,
             last=plan.last_rung,
         ),

@@ -4,7 +4,7 @@ import os
 
 import yaml
 from kubernetes.aio import config
-from kubernetes.aio.client import Configuration
+from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException
 from msgspec import Struct
 
@@ -14,6 +14,11 @@ class Credentials(Struct, frozen=True):
 
     configuration: Configuration
     namespace: str = ""
+
+
+async def client(kubeconfig: str | None = None, context: str | None = None) -> ApiClient:
+    """A client with these credentials. Raises as `load` does."""
+    return ApiClient((await load(kubeconfig, context)).configuration)
 
 
 async def load(kubeconfig: str | None = None, context: str | None = None) -> Credentials:

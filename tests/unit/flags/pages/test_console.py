@@ -6,14 +6,17 @@ import msgspec
 
 from brownout.api.override import FEATURE_OVERRIDE
 from brownout.api.policy import FEATURE_POLICY, Cost, Variant
+from brownout.api.pool import Capacity, GPUPoolSpec, GPUPoolStatus
 from brownout.api.resources import Key, Stored
 from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus, ScaleDecision, ScaleTargetRef
 from brownout.api.schema import Condition, Ref
 from brownout.api.tier import USER_TIER
-from brownout.flags.cells import Policy
+from brownout.flags.cells import NOT_SAID_YET, Policy
+from brownout.flags.pages.console import POOL_COLUMNS, SCALER_COLUMNS, pool_numbers, scaler_numbers
 from brownout.flags.pages.console_cells import CellRow, cell_rows
 from brownout.flags.pages.console_decisions import Flips, StoredScaler, decisions
-from brownout.flags.pages.console_state import state
+from brownout.flags.pages.console_state import StoredPool, state
+from brownout.flags.pages.history import Ring
 from flags.builders import NAMESPACE, TIERS, always, auto, cell, never, override, policy
 
 NOON = 1_795_780_800.0  # 2026-11-27T12:00:00Z
@@ -87,6 +90,14 @@ def test_an_override_stands_above_what_the_loop_decided() -> None:
     assert [(row.step, row.overridden_to, row.override, row.message) for row in found] == [
         (1, "denied", "incident", "a test")
     ]
+    (row,) = found
+    assert (row.since, row.expected_return) == ("2026-11-27T11:59:00Z", "2026-11-27T13:00:00Z")
+
+
+def test_of_an_override_that_is_over_nothing_is_told_though_status_still_does() -> None:
+    line = msgspec.structs.replace(cell("plus", "lite"), overridden_to="denied", reason="Override", message="x: y")
+    (row,) = rows(images(tiers=[auto("plus")], cells=[line]))
+    assert (row.overridden_to, row.reason, row.message) == ("", "", NOT_SAID_YET)
 
 
 # Decisions
@@ -142,6 +153,26 @@ def test_decisions_are_told_newest_first() -> None:
         ("FeaturePolicy", "lite"),
         ("InferenceScaler", "2 → 4 replicas"),
     ]
+
+
+# Figures
+
+
+def pool_without_status() -> StoredPool:
+    spec = GPUPoolSpec(capacity=Capacity(gpus=4))
+    return Stored(key=Key("", "gpus"), uid="pool", generation=1, created_at=0.0, spec=spec, status=GPUPoolStatus())
+
+
+def test_what_is_not_known_is_a_gap_in_a_plot_and_null_in_the_state() -> None:
+    of_pool, of_scaler = pool_numbers(pool_without_status()), scaler_numbers(scaler())
+    for columns, numbers in ((POOL_COLUMNS, of_pool), (SCALER_COLUMNS, of_scaler)):
+        ring = Ring(columns)
+        ring.add(NOON, numbers)
+        assert ring.after(0.0) == {"t": [NOON]} | {name: [None] for name in columns}
+    found = msgspec.to_builtins(state({}, [pool_without_status()], [scaler()], [], now=NOON))
+    assert found["scalers"][0]["saturationPercent"] is None
+    assert found["pools"][0]["saturation"]["percent"] is None
+    assert found["pools"][0]["ladder"]["total"] is None
 
 
 # The whole

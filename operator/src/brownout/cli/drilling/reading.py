@@ -1,16 +1,18 @@
 """One reading of what a feature's workloads do: from Prometheus where one is given, else from what status says."""
 
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
 from brownout.api.resources import Key, Stored
 from brownout.cli.drilling.rung import By
+from brownout.cli.explanation.cells import cost_factor
 from brownout.cli.explanation.seen import assumed
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.recall import recall
 from brownout.decide.scene import Scene, look
-from brownout.decide.snapshot import Rates
+from brownout.decide.snapshot import Audience, Rates
 from brownout.observe.prometheus import Prometheus
 from brownout.observe.queries import Asker, Evidences, Questions
 from brownout.observe.sources import Source
@@ -28,24 +30,32 @@ class Load(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Reading(Struct, frozen=True, kw_only=True):
-    """All workloads at a moment, and what users asked for: requests a second of the feature, None where it is not known."""
+    """All workloads at a moment, and what users asked for: requests a second of the feature, None where it is not known.
+
+    `asked`: what those ask for whom a drill is about, in any unit; None where nobody has asked yet. `missing`: sentences of
+    what could not be read.
+    """
 
     at: float
     loads: dict[Key, Load]
     offered: float | None = None
+    asked: float | None = None
+    missing: tuple[str, ...] = ()
 
 
 def from_status(objects: By, scalers: tuple[Key, ...], *, now: float) -> Reading:
-    """What the operator last wrote."""
-    loads = {}
+    """What the operator last wrote. It does not tell apart who asks: `asked` is what all workloads together are asked for."""
+    loads, offered = {}, []
     for key in scalers:
         scaler = objects["InferenceScaler"].get(key)
         if scaler is not None:
             loads[key] = Load(
                 admitted=_number(scaler.status.demand.admitted),
-                saturation_percent=float(scaler.status.saturation_percent),
+                saturation_percent=scaler.status.saturation_percent,
             )
-    return Reading(at=now, loads=loads)
+            offered.append(_number(scaler.status.demand.offered))
+    known = [value for value in offered if value is not None]
+    return Reading(at=now, loads=loads, asked=sum(known) if known else None)
 
 
 async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) -> Evidences:
@@ -55,8 +65,16 @@ async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) ->
     return questions.read(await prometheus.ask_all(questions.asks), at=now)
 
 
-def from_evidence(objects: By, evidence: Evidences, policy: Key, scalers: tuple[Key, ...], *, now: float) -> Reading:
-    """What Prometheus says."""
+def from_evidence(
+    objects: By,
+    evidence: Evidences,
+    policy: Key,
+    scalers: tuple[Key, ...],
+    *,
+    now: float,
+    whom: Callable[[Audience], bool] = lambda _: True,
+) -> Reading:
+    """What Prometheus says; `whom`: those whom a drill is about."""
     scene = scene_of(objects, evidence, now=now)
     loads = {}
     for key in scalers:
@@ -64,8 +82,11 @@ def from_evidence(objects: By, evidence: Evidences, policy: Key, scalers: tuple[
         if scaler is not None:
             loads[key] = Load(busy=_busy(scaler, evidence), admitted=_admitted(scene, evidence, key))
     offered = evidence.offered.get(policy, {})
-    total = None if isinstance(offered, Missing) else sum(sample.value for sample in offered.values())
-    return Reading(at=now, loads=loads, offered=total)
+    if isinstance(offered, Missing):
+        return Reading(at=now, loads=loads, missing=(offered.message,))
+    own = [sample.value for audience, sample in offered.items() if whom(audience)]
+    total = sum(sample.value for sample in offered.values())
+    return Reading(at=now, loads=loads, offered=total, asked=sum(own) if own else None)
 
 
 def scene_of(objects: By, evidence: Evidences, *, now: float) -> Scene:
@@ -101,7 +122,7 @@ def predicted(
 
 def _factor(objects: By, scaler: Key) -> float:
     found = objects["InferenceScaler"].get(scaler)
-    return 1.0 if found is None else found.status.learned.cost_percent / 100
+    return 1.0 if found is None else cost_factor(found.status)
 
 
 def _busy(scaler: Stored[Any, Any], evidence: Evidences) -> float | None:
@@ -120,8 +141,7 @@ def _admitted(scene: Scene, evidence: Evidences, scaler: Key) -> float | None:
             return None
         if (sample := rates.get(cell.key.audience)) is not None:
             total += sample.value * cell.admitted_cost(scene.served[cell.key], scaler)
-    memory = scene.snapshot.scalers[scaler].stored.status.learned.cost_percent / 100
-    return total * memory
+    return total * cost_factor(scene.snapshot.scalers[scaler].stored.status)
 
 
 def with_override(objects: By, word: Stored[Any, Any]) -> By:

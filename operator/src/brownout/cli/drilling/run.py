@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from kubernetes.aio.client.exceptions import ApiException
@@ -11,6 +11,7 @@ from msgspec import structs
 from brownout.api.override import FEATURE_OVERRIDE, ends_at
 from brownout.api.resources import Key, Stored
 from brownout.cli.cluster import Cluster, read, refused
+from brownout.cli.drilling.measurable import lost, unasked, unmeasured, unseen
 from brownout.cli.drilling.reading import Reading, asked, from_evidence, from_status, predicted, with_override
 from brownout.cli.drilling.report import Report, notes, saved
 from brownout.cli.drilling.rung import By, Drilled, choose
@@ -31,7 +32,10 @@ TRIES, PAUSE_SECONDS = 5, 1.0
 
 
 class Drill:
-    """One drill. `choose` first, then `run`; `stop` ends it at once; `say` is told how it goes, a line each."""
+    """One drill. `choose` first, then `run`; `stop` ends it at once; `say` is told how it goes, a line each.
+
+    `lost`: what could not be read any more in mid-drill, which ended it; empty where all could.
+    """
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Drill:
         self._policy: Policy
         self._drilled: Drilled
         self._body: dict[str, Any]
+        self.lost = ""
 
     async def choose(
         self, name: str, *, tier: str, cohort: str | None, variant: str, reason: str, now: float, lasting: float
@@ -76,7 +81,10 @@ class Drill:
                 raise failed(f"{other.key.name} stands above the loop there: end it first, or drill another rung")
 
     async def run(self, *, before: float, settle: float, lasting: float) -> Report | None:
-        """Measure, override, measure, end. None where it was stopped before anything was changed."""
+        """Measure, override, measure, end. None where it was stopped before anything was changed.
+
+        Raises CommandError, before anything is changed, where nothing can be measured.
+        """
         try:
             async with following(KINDS, self._where, self._namespace) as followed:
                 return await self._run(followed, before=before, settle=settle, lasting=lasting)
@@ -88,6 +96,8 @@ class Drill:
         while not followed.complete and not self._stop.is_set():
             await followed.change(seconds=1.0)
         earlier = await self._readings(followed, seconds=before)
+        if self.lost:
+            raise failed(f"nothing can be measured, so nothing was taken from anybody: {self.lost}{self._hint()}")
         if self._stop.is_set():
             return None
         began = time.time()
@@ -102,8 +112,10 @@ class Drill:
                 f"{rfc3339(ends_at(word.spec, created_at=began))}, and with Ctrl-C at once"
             )
             said = await self._predicted(followed, word)
-            await _first_of(self._stop, seconds=settle)
-            later = await self._readings(followed, seconds=began + lasting - time.time(), word=word)
+            await self._readings(followed, seconds=settle, word=word, earlier=earlier)
+            if not self.lost:
+                rest = began + lasting - time.time()
+                later = await self._readings(followed, seconds=rest, word=word, earlier=earlier)
         finally:
             ended = await self._end(word)
         found = saved(earlier, later, self._drilled.scalers, said)
@@ -122,13 +134,19 @@ class Drill:
             notes=(*notes(earlier, later), *self._doubts(followed, scalers)),
         )
 
-    async def _readings(self, followed: Following, *, seconds: float, word: Override | None = None) -> list[Reading]:
-        """Readings for so long, one at least where it is not stopped."""
+    async def _readings(
+        self, followed: Following, *, seconds: float, word: Override | None = None, earlier: Sequence[Reading] = ()
+    ) -> list[Reading]:
+        """Readings for so long, one at least where it is not stopped. Ends at once where there is nothing to be read."""
         found: list[Reading] = []
         until = time.monotonic() + seconds
         while not self._stop.is_set() and (not found or time.monotonic() < until):
             objects = _by_key(followed.objects)
-            found.append(await self._reading(objects if word is None else with_override(objects, word)))
+            one = await self._reading(objects if word is None else with_override(objects, word))
+            self.lost = next(self._gaps(objects, one, earlier, followed.unheard), "")
+            if self.lost:
+                break
+            found.append(one)
             await _first_of(self._stop, seconds=min(EVERY_SECONDS, max(0.0, until - time.monotonic())))
         return found
 
@@ -137,7 +155,23 @@ class Drill:
         if not self._url:
             return from_status(objects, self._drilled.scalers, now=now)
         evidence = await asked(objects, self._prometheus, self._url, now=now)
-        return from_evidence(objects, evidence, self._policy.key, self._drilled.scalers, now=now)
+        drilled = self._drilled
+        return from_evidence(objects, evidence, self._policy.key, drilled.scalers, now=now, whom=drilled.covers)
+
+    def _gaps(self, objects: By, one: Reading, earlier: Sequence[Reading], unheard: str) -> Iterator[str]:
+        """What keeps this reading from telling anything; once the override stands (`earlier`), also from being compared."""
+        key, scalers = self._policy.key, self._drilled.scalers
+        yield from unmeasured(one, scalers)
+        yield from unseen(objects, key, scalers)
+        if unheard and not self._url:
+            yield f"status is not heard: {unheard}"
+        if earlier:
+            yield from lost(earlier[-1], one)
+        else:
+            yield from unasked(one, self._drilled.audience)
+
+    def _hint(self) -> str:
+        return "" if self._url else "; measured by status alone: a Prometheus is named by --prometheus-url"
 
     async def _predicted(self, followed: Following, word: Override) -> dict[Key, float]:
         """By what users ask for just when the override begins."""
@@ -153,6 +187,8 @@ class Drill:
         for _ in range(TRIES):
             try:
                 await self._cluster.delete(FEATURE_OVERRIDE, word.key)
+                if self.lost:
+                    return f"ended early, because it could not be measured any more: {self.lost}"
                 return "stopped" if self._stop.is_set() else "ended"
             except ApiException as error:
                 if error.status == 404:

@@ -12,6 +12,7 @@ from brownout.decide.cells import FIRST, build_cells, ladder, taken
 from brownout.decide.links import link
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.recall import recall
+from brownout.decide.snapshot import Audience
 
 By = Mapping[str, dict[Key, Stored[Any, Any]]]
 """Typed objects by kind and place."""
@@ -24,6 +25,10 @@ class Drilled(Struct, frozen=True, kw_only=True):
     cohort: str | None
     variant: str
     scalers: tuple[Key, ...]
+
+    def covers(self, audience: Audience) -> bool:
+        """Whether it is about this tier and cohort."""
+        return audience.tier == self.tier and self.cohort in (None, audience.cohort)
 
     @property
     def audience(self) -> str:

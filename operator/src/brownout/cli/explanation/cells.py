@@ -5,9 +5,11 @@ stands in the line itself.
 """
 
 from collections.abc import Iterator, Sequence
+from math import inf
 
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
+from brownout.api.scaler import InferenceScalerStatus
 from brownout.cli.explanation.model import Explanation, Need
 from brownout.cli.explanation.seen import CellSeen, Seen, StoredPolicy, StoredScaler, condition, troubles
 from brownout.decide.cells import FIRST, Cell
@@ -30,7 +32,7 @@ def explain_policy(seen: Seen, policy: StoredPolicy) -> Explanation:
     shedding, words, since = condition(status.conditions, Condition.SHEDDING)
     return Explanation(
         subject=f"FeaturePolicy {policy.key}",
-        has=status.summary if less else has,
+        has="; ".join(f"{one.audience}: {one.line.overridden_to or _loop(one)}" for one in own if not one.whole) or has,
         rule="Shedding" if shedding == "True" else "",
         because=words if shedding == "True" else "",
         since=since if shedding == "True" else "",
@@ -72,14 +74,19 @@ def _who(one: CellSeen) -> str:
 
 
 def _has(one: CellSeen) -> str:
-    line, names = one.line, [variant.name for variant in one.policy.spec.variants]
-    loop = line.variant
-    if line.percent != 100 and line.variant in names[:-1]:
-        share = f"{line.percent} % of the time" if line.user else f"{line.percent} %"
-        loop += f" for {share}, {names[names.index(line.variant) + 1]} for the rest"
+    line, loop = one.line, _loop(one)
     if line.overridden_to:
         return f"{line.overridden_to}, by a person's word; without it {loop}"
-    return loop if one.whole else f"{loop}, instead of {names[0]}"
+    return loop if one.whole else f"{loop}, instead of {one.policy.spec.variants[0].name}"
+
+
+def _loop(one: CellSeen) -> str:
+    """What the loop gives it."""
+    line, names = one.line, [variant.name for variant in one.policy.spec.variants]
+    if line.percent == 100 or line.variant not in names[:-1]:
+        return line.variant
+    share = f"{line.percent} % of the time" if line.user else f"{line.percent} %"
+    return f"{line.variant} for {share}, {names[names.index(line.variant) + 1]} for the rest"
 
 
 def _numbers(seen: Seen, one: CellSeen) -> Iterator[tuple[str, str]]:
@@ -121,6 +128,10 @@ def _needs(seen: Seen, one: CellSeen) -> Iterator[Need]:
         yield _judged(rule.__name__.replace("_", " "), rule(candidate, seen.now), holds=holds)
     if absent:
         return
+    unseen = sorted(key.name for key, view in candidate.views.items() if view.demand.admitted is None)
+    if unseen:
+        yield Need(what="a part of it fits", found=f"what {', '.join(unseen)} carries now is not known")
+        return
     outcome = step_that_fits(candidate)
     if line.refused_by == Reason.DOES_NOT_FIT:  # the operator knows more of demand than status holds
         yield Need(what="a part of it fits", met=False, found=line.refusal, at=line.expected_return)
@@ -161,7 +172,7 @@ def _candidate(seen: Seen, one: CellSeen, cell: Cell) -> Candidate:
         ),
         stale=held[1] if held[0] == "True" else "",
         views=views,
-        load={key: view.demand.admitted.mean if view.demand.admitted else 0.0 for key, view in views.items()},
+        load={key: inf if (admitted := view.demand.admitted) is None else admitted.mean for key, view in views.items()},
         waiting=dict.fromkeys(views, waits) if waits else {},
     )
 
@@ -175,12 +186,12 @@ def view_of(stored: StoredScaler) -> ScalerView:
     available, words, _ = condition(status.conditions, Condition.METRICS_AVAILABLE)
     admitted = _number(demand.admitted)
     return ScalerView(
-        scaler=Scaler(stored=stored, workload=Workload(replicas=counts.current, gpus_per_replica=gpus)),
+        scaler=Scaler(stored=stored, workload=Workload(replicas=counts.current or 0, gpus_per_replica=gpus)),
         supply=Supply(
-            replicas=counts.current,
+            replicas=counts.current or 0,
             gpus=gpus,
-            ready=counts.ready,
-            coming=counts.coming,
+            ready=counts.ready or 0,
+            coming=counts.coming or 0,
             dead=0,
             coming_ready_at=deadline(status.coming_ready_at),
             by_node={},
@@ -190,10 +201,16 @@ def view_of(stored: StoredScaler) -> ScalerView:
             backlog=_number(demand.backlog),
             missing=(words,) if available == "False" else (),
         ),
-        memory=ScalerMemory(cost_factor=status.learned.cost_percent / 100),
-        saturation=status.saturation_percent / 100,
+        memory=ScalerMemory(cost_factor=cost_factor(status)),
+        saturation=None if status.saturation_percent is None else status.saturation_percent / 100,
         saturated=condition(status.conditions, Condition.SATURATED)[0] == "True",
     )
+
+
+def cost_factor(status: InferenceScalerStatus) -> float:
+    """What a workload's requests cost over what is declared; 1, as declared, until it is learned."""
+    percent = status.learned.cost_percent
+    return 1.0 if percent is None else percent / 100
 
 
 def _number(text: str) -> float | None:

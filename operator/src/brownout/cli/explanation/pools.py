@@ -7,6 +7,7 @@ from brownout.cli.explanation.cells import explain_cell
 from brownout.cli.explanation.model import Explanation, Need
 from brownout.cli.explanation.scalers import explain_scaler
 from brownout.cli.explanation.seen import Seen, StoredPool, StoredScaler, condition, troubles
+from brownout.cli.figures import counted, percent
 
 
 def explain_pool(seen: Seen, pool: StoredPool) -> Explanation:
@@ -19,8 +20,11 @@ def explain_pool(seen: Seen, pool: StoredPool) -> Explanation:
     coming = [scaler.status.coming_ready_at for scaler in scalers if scaler.status.coming_ready_at]
     return Explanation(
         subject=f"GPUPool {pool.key}",
-        has=f"{gpus.held} of {gpus.capacity} GPUs held, {gpus.granted} granted, {gpus.free} free{limit}",
-        rule={"True": "Saturated", "False": "NotSaturated"}.get(saturated, ""),
+        has=f"{counted(gpus.held)} of {counted(gpus.capacity)} GPUs held, {counted(gpus.granted)} granted, "
+        f"{counted(gpus.free)} free{limit}"
+        if gpus.granted is not None
+        else "no decision has been made yet",
+        rule={"True": "Saturated", "False": "NotSaturated", "Unknown": "Missing"}.get(saturated, ""),
         because=_because(pool, saturated),
         since=status.saturation.since,
         numbers=dict(_numbers(pool)),
@@ -46,8 +50,11 @@ def is_short(seen: Seen, pool: StoredPool) -> bool:
 
 
 def _because(pool: StoredPool, saturated: str) -> str:
-    if saturated == "False" and pool.status.saturation.percent > 100:
+    if saturated == "False" and (pool.status.saturation.percent or 0) > 100:
         return "the worst scaler is more than full, and has not been for long enough to act on"
+    if saturated == "Unknown":
+        words = condition(pool.status.conditions, Condition.SATURATED)[1]
+        return f"nobody can tell whether every scaler carries what it admits: {words}"
     if saturated != "True":
         return "every scaler carries what it admits" if saturated == "False" else ""
     return pool.status.saturation.message or condition(pool.status.conditions, Condition.SATURATED)[1]
@@ -56,11 +63,18 @@ def _because(pool: StoredPool, saturated: str) -> str:
 def _numbers(pool: StoredPool) -> Iterator[tuple[str, str]]:
     status = pool.status
     worst = f", the worst is {status.saturation.scaler}" if status.saturation.scaler else ""
+    unseen = status.saturation.unknown if status.saturation.percent is not None else None
+    others = f", that of {unseen} scalers is not known" if unseen else ""
     yield (
         "saturation",
-        f"{status.saturation.percent} %{worst}; a cell comes back below {pool.spec.saturation.restore_percent} %",
+        f"{percent(status.saturation.percent)}{worst}{others}; a cell comes back below {pool.spec.saturation.restore_percent} %",
     )
-    yield "ladder", f"{status.ladder.taken} of {status.ladder.total} rungs taken"
+    if status.ladder.position:
+        yield "ladder", f"{status.ladder.taken} of {status.ladder.total} rungs taken"
+    elif status.ladder.total == 0:
+        yield "ladder", "it has no rungs: no policy's costs name a scaler of this pool"
+    else:
+        yield "ladder", "not judged yet"
     if status.ladder.last:
         yield "last taken", status.ladder.last
     if status.ladder.next:
@@ -75,7 +89,7 @@ def _needs(scalers: list[StoredScaler]) -> Iterator[Need]:
         if counts.coming:
             what = f"{counts.coming} replicas of {where} become ready"
             yield Need(what=what, met=False, at=scaler.status.coming_ready_at)
-        if counts.demanded > counts.obtainable:
+        if counts.demanded is not None and counts.obtainable is not None and counts.demanded > counts.obtainable:
             found = f"it demands {counts.demanded} replicas and may have {counts.obtainable}"
             limit = f", limited by {scaler.status.limited_by}" if scaler.status.limited_by else ""
             yield Need(what=f"there are GPUs for all of {where}, or fewer are needed", met=False, found=found + limit)

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 
 from brownout.api.reasons import Condition, Reason
+from brownout.api.scaler import ReplicaCounts
 from brownout.cli.explanation.model import Explanation, Need
 from brownout.cli.explanation.seen import Seen, StoredScaler, condition, troubles
+from brownout.cli.figures import counted, percent
 from brownout.decide.recall import deadline
 
 
@@ -15,17 +17,18 @@ def explain_scaler(seen: Seen, scaler: StoredScaler) -> Explanation:
     limited, _, limited_since = condition(status.conditions, Condition.SCALING_LIMITED)
     changed = status.decisions[-1].at if status.decisions else ""
     needs = tuple(_needs(seen, scaler, rule))
-    coming = f"{counts.ready} ready, {counts.coming} coming" if counts.coming else f"{counts.ready} ready"
+    ready = f"{counted(counts.ready)} ready"
+    coming = f"{ready}, {counts.coming} coming" if counts.coming else ready
     return Explanation(
         subject=f"InferenceScaler {scaler.key}",
-        has=f"{coming}; {counts.desired} decided, {counts.demanded} demanded"
+        has=f"{coming}; {counted(counts.desired)} decided, {_demanded(counts.demanded)}"
         if rule
         else "no decision has been made yet",
         rule=rule,
         because=because,
         since=limited_since if limited == "True" else changed,
         numbers=dict(_numbers(scaler, seen.now)),
-        goal="to have what is demanded" if counts.demanded > counts.ready else "to have fewer",
+        goal=_goal(counts),
         needs=needs,
         expected=status.coming_ready_at,
         history=tuple(
@@ -33,6 +36,16 @@ def explain_scaler(seen: Seen, scaler: StoredScaler) -> Explanation:
         ),
         troubles=troubles(status.conditions),
     )
+
+
+def _demanded(count: int | None) -> str:
+    return "what is demanded is not known" if count is None else f"{count} demanded"
+
+
+def _goal(counts: ReplicaCounts) -> str:
+    if counts.demanded is None or counts.ready is None:
+        return "to have another number"
+    return "to have what is demanded" if counts.demanded > counts.ready else "to have fewer"
 
 
 def _numbers(scaler: StoredScaler, now: float) -> Iterator[tuple[str, str]]:
@@ -45,23 +58,26 @@ def _numbers(scaler: StoredScaler, now: float) -> Iterator[tuple[str, str]]:
         "GPUs short": demand.shortfall if demand.shortfall.strip("0.") else "",
         "GPU-seconds wait": demand.backlog if demand.backlog.strip("0.") else "",
     }
-    said = ", ".join(f"{value} {name}" for name, value in flows.items() if value)
-    if said:
-        yield "load", said
+    said = [f"{value} {name}" for name, value in flows.items() if value]
+    if not demand.offered and not demand.backlog and not demand.leading_metric:
+        said.insert(0, "what is asked for is not known")
+    yield "load", ", ".join(said)
     if demand.leading_metric:
         yield (
             "decided by",
             f"metric {demand.leading_metric}" if demand.leading_metric != "flow" else "rates times costs",
         )
     since = f", saturated since {memory.saturated_since}" if memory.saturated_since else ""
-    yield "saturation", f"{status.saturation_percent} %{since}"
-    yield (
-        "replicas",
-        f"{counts.obtainable} obtainable, {counts.floor} protected, {spec.min_replicas} to {spec.max_replicas} allowed",
-    )
+    yield "saturation", f"{percent(status.saturation_percent)}{since}"
+    bounds = {"obtainable": counts.obtainable, "protected": counts.floor}
+    told = "".join(f"{count} {name}, " for name, count in bounds.items() if count is not None)
+    yield "replicas", f"{told}{spec.min_replicas} to {spec.max_replicas} allowed"
     if counts.forecast:
         yield "forecast", f"{counts.forecast} replicas' worth by the time that a new one is ready"
-    yield "cost", f"{learned.cost_percent} % of what is declared, off by {learned.cost_error_percent} %"
+    if learned.cost_percent is None:
+        yield "cost", "as declared; not learned yet"
+    else:
+        yield "cost", f"{learned.cost_percent} % of what is declared, off by {learned.cost_error_percent or 0} %"
     if learned.cold_start_p50_seconds:
         slow = (
             f", {learned.cold_start_p95_seconds} s for the slowest of twenty" if learned.cold_start_p95_seconds else ""
@@ -87,9 +103,10 @@ def _needs(seen: Seen, scaler: StoredScaler, rule: str) -> Iterator[Need]:
     if status.limited_by == "maxReplicas":
         yield Need(what="spec.maxReplicas is raised", met=False, found=f"it is {spec.max_replicas}")
     pool = seen.pool_of(scaler.key)
-    if counts.demanded > counts.obtainable:
+    if counts.demanded is not None and counts.obtainable is not None and counts.demanded > counts.obtainable:
         more = (counts.demanded - counts.obtainable) * (spec.gpus_per_replica or 1)
-        gpus = "" if pool is None else f"{pool.status.gpus.free} of {pool.status.gpus.capacity} are free"
+        had = None if pool is None else pool.status.gpus
+        gpus = "" if had is None or had.capacity is None else f"{had.free} of {had.capacity} are free"
         limit = f", limited by {status.limited_by}" if status.limited_by and gpus else ""
         yield Need(what=f"the pool {spec.pool_ref.name} has {more} more GPUs for it", met=False, found=gpus + limit)
     if what := WAITS_FOR.get(rule):

@@ -1,6 +1,6 @@
 """The stored objects tied together as the operator ties them: cells, their place on the ladder, and the workloads they load."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
@@ -11,6 +11,7 @@ from brownout.api.resources import InvalidObject, Key, Stored
 from brownout.api.scaler import InferenceScalerSpec, InferenceScalerStatus
 from brownout.api.schema import Conditions
 from brownout.cli.overview import Objects
+from brownout.cli.standing import as_it_stands
 from brownout.decide.cells import Cell, build_cells, ladder, taken
 from brownout.decide.evidence import Missing
 from brownout.decide.links import link
@@ -18,6 +19,7 @@ from brownout.decide.memory import CellMemory
 from brownout.decide.outcome import CellKey
 from brownout.decide.recall import moment, recall_cell
 from brownout.decide.snapshot import Audience, Policy, Pool, Rates, Scaler, Snapshot, Workload
+from brownout.flags.cells import Override, in_force
 
 StoredPool = Stored[GPUPoolSpec, GPUPoolStatus]
 StoredScaler = Stored[InferenceScalerSpec, InferenceScalerStatus]
@@ -25,7 +27,8 @@ StoredPolicy = Stored[FeaturePolicySpec, FeaturePolicyStatus]
 
 
 class CellSeen(Struct, frozen=True, kw_only=True):
-    """A line of a policy's status, the cell that it speaks of, and what the operator would recall from it.
+    """A line of a policy's status as it stands under the overrides, the cell that it speaks of, and what the operator would
+    recall from what it wrote.
 
     `cell` is None where the line speaks of a tier or cohort that is no more. `place` is that of the cell's last rung taken on
     the ladder of all cells, cheapest first.
@@ -79,6 +82,7 @@ def see(objects: Objects, *, now: float | None = None) -> Seen:
     stored = {kind: {o.key: o for o in found if isinstance(o, Stored)} for kind, found in objects.items()}
     policies: dict[Key, StoredPolicy] = stored.get("FeaturePolicy", {})
     at = _last_moment(stored) if now is None else now
+    words = in_force(stored["FeatureOverride"].values(), at) if "FeatureOverride" in stored else None
     cells = _with_users(build_cells(link(assumed(stored))), policies.values())
     places = {(rung.cell.key, rung.step): place for place, rung in enumerate(ladder(cells.values()), start=1)}
     return Seen(
@@ -86,7 +90,9 @@ def see(objects: Objects, *, now: float | None = None) -> Seen:
         scalers=stored.get("InferenceScaler", {}),
         policies=policies,
         cells=tuple(
-            _cell(policy, line, cells, places, at) for policy in policies.values() for line in policy.status.cells
+            _cell(policy, line, cells, places, words, at)
+            for policy in policies.values()
+            for line in policy.status.cells
         ),
         unreadable=tuple(o.message for found in objects.values() for o in found if isinstance(o, InvalidObject)),
         now=at,
@@ -101,7 +107,7 @@ def condition(conditions: Conditions, kind: str) -> tuple[str, str, str]:
 
 def troubles(conditions: Conditions) -> tuple[str, ...]:
     """What somebody has to look at: the object is not in use, or evidence about it is missing."""
-    wrong = {("Ready", "False"), ("MetricsAvailable", "False"), ("Held", "True")}
+    wrong = {("Ready", "False"), ("MetricsAvailable", "False"), ("Held", "True"), ("Saturated", "Unknown")}
     found = [c.message or c.reason for c in conditions if (c.type, c.status) in wrong]
     return tuple(dict.fromkeys(found))
 
@@ -158,9 +164,11 @@ def _cell(
     line: CellStatus,
     cells: Mapping[CellKey, Cell],
     places: Mapping[tuple[CellKey, int], int],
+    words: Sequence[Override] | None,
     now: float,
 ) -> CellSeen:
     memory = recall_cell(line, [variant.name for variant in policy.spec.variants], now=now)
+    line = as_it_stands(policy, line, words)
     cell = cells.get(CellKey(policy.key, Audience(line.tier, line.cohort, line.user)))
     if cell is None:
         return CellSeen(policy=policy, line=line, memory=memory, cell=None)

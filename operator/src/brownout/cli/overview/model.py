@@ -10,7 +10,8 @@ from brownout.api.override import ends_at
 from brownout.api.policy import CellStatus, FeaturePolicySpec
 from brownout.api.resources import InvalidObject, Stored
 from brownout.cli.overview import Objects
-from brownout.flags.cells import Override, in_force, word_for
+from brownout.cli.standing import as_it_stands
+from brownout.flags.cells import Override, in_force
 
 
 class Row(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -18,14 +19,18 @@ class Row(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class PoolRow(Row, frozen=True, kw_only=True):
-    """GPUs of a pool. `position`: rungs taken of all; `next` goes next, `last` went last."""
+    """GPUs of a pool. `position`: rungs taken of all; `next` goes next, `last` went last. What is not known is null.
+
+    `saturation_percent` is the worst of its scalers', of which `saturation_unknown` are left out, because theirs is not known.
+    """
 
     name: str
-    gpus: int
-    granted: int
-    held: int
-    free: int
-    saturation_percent: int
+    gpus: int | None
+    granted: int | None
+    held: int | None
+    free: int | None
+    saturation_percent: int | None
+    saturation_unknown: int | None
     saturated: bool
     position: str
     next: str
@@ -66,19 +71,19 @@ class OverrideRow(Row, frozen=True, kw_only=True):
 
 
 class ScalerRow(Row, frozen=True, kw_only=True):
-    """A workload. Demand in GPU-seconds a second, as status has it: text with two decimals."""
+    """A workload. Demand in GPU-seconds a second, as status has it: text with two decimals. What is not known is null."""
 
     namespace: str
     name: str
-    ready: int
-    coming: int
-    desired: int
-    demanded: int
-    saturation_percent: int
+    ready: int | None
+    coming: int | None
+    desired: int | None
+    demanded: int | None
+    saturation_percent: int | None
     limited_by: str
-    offered: str
-    admitted: str
-    capacity: str
+    offered: str | None
+    admitted: str | None
+    capacity: str | None
     summary: str
 
 
@@ -117,6 +122,7 @@ def _pool(pool: Stored[Any, Any]) -> PoolRow:
         held=status.gpus.held,
         free=status.gpus.free,
         saturation_percent=status.saturation.percent,
+        saturation_unknown=status.saturation.unknown,
         saturated=bool(status.saturation.since),
         position=status.ladder.position,
         next=status.ladder.next,
@@ -125,27 +131,18 @@ def _pool(pool: Stored[Any, Any]) -> PoolRow:
 
 
 def _policy(policy: Stored[Any, Any], words: Sequence[Override]) -> Iterator[FeatureRow]:
-    spec, cells = policy.spec, policy.status.cells
+    spec = policy.spec
+    cells = [as_it_stands(policy, cell, words) for cell in policy.status.cells]
     first = spec.variants[0].name
     taken = [cell for cell in cells if cell.overridden_to or (cell.variant, cell.percent) != (first, 100)]
     if not taken:
         nobody = CellStatus(tier="", variant=first if cells else "")
-        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made", nobody.since)
+        yield _cell(policy, nobody, first if cells else "nobody yet: no decision has been made")
     for cell in taken:
-        yield _cell(policy, cell, _has(spec, cell), _since(policy, cell, words))
+        yield _cell(policy, cell, _has(spec, cell))
 
 
-def _since(policy: Stored[Any, Any], cell: CellStatus, words: Sequence[Override]) -> str:
-    """Since when they have it: under a person's word since its creation, for status tells since when the loop would give what it gives."""
-    if not cell.overridden_to:
-        return cell.since
-    name, namespace = policy.key.name, policy.key.namespace
-    own = (word for word in words if word.spec.policy_ref.name == name and word.key.namespace == namespace)
-    word = word_for(policy, cell.tier, cell.cohort, own)
-    return _rfc3339(word.created_at) if word is not None else cell.since
-
-
-def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str, since: str) -> FeatureRow:
+def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str) -> FeatureRow:
     return FeatureRow(
         namespace=policy.key.namespace,
         feature=policy.key.name,
@@ -157,7 +154,7 @@ def _cell(policy: Stored[Any, Any], cell: CellStatus, has: str, since: str) -> F
         percent=cell.percent,
         overridden_to=cell.overridden_to,
         reason=cell.reason,
-        since=since,
+        since=cell.since,
         message=cell.message,
         expected_return=cell.expected_return,
         refused_by=cell.refused_by,
@@ -207,9 +204,9 @@ def _scaler(scaler: Stored[Any, Any]) -> ScalerRow:
         demanded=replicas.demanded,
         saturation_percent=status.saturation_percent,
         limited_by=status.limited_by,
-        offered=demand.offered,
-        admitted=demand.admitted,
-        capacity=demand.capacity,
+        offered=demand.offered or None,
+        admitted=demand.admitted or None,
+        capacity=demand.capacity or None,
         summary=status.summary,
     )
 

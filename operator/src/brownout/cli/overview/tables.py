@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from brownout.cli.figures import figure, percent
 from brownout.cli.overview.model import FeatureRow, OverrideRow, Overview, PoolRow, ScalerRow
 
 WORDS = frozenset({"WHY", "NEXT TO GO", "LAST TAKEN", "NOT BACK YET", "REASON GIVEN"})
@@ -24,7 +25,7 @@ def tables(seen: Overview, *, wide: bool = False) -> list[Table]:
             _table(
                 ("POOL", "GPUS", "GRANTED", "FREE", "SATURATION", "LADDER", "NEXT TO GO"),
                 ("HELD", "LAST TAKEN"),
-                [(_pool(row), (str(row.held), row.last)) for row in seen.pools],
+                [(_pool(row), (figure(row.held), row.last)) for row in seen.pools],
                 wide,
             ),
             _table(
@@ -45,7 +46,10 @@ def tables(seen: Overview, *, wide: bool = False) -> list[Table]:
             _table(
                 ("SCALER", "READY", "COMING", "DESIRED", "DEMANDED", "SATURATION", "WHY"),
                 ("LIMITED BY", "OFFERED", "ADMITTED", "CAPACITY"),
-                [(_scaler(row), (row.limited_by, row.offered, row.admitted, row.capacity)) for row in seen.scalers],
+                [
+                    (_scaler(row), (row.limited_by, *map(figure, (row.offered, row.admitted, row.capacity))))
+                    for row in seen.scalers
+                ],
                 wide,
             ),
         )
@@ -72,7 +76,10 @@ def _table(
 
 def _pool(row: PoolRow) -> tuple[str, ...]:
     counts = (row.gpus, row.granted, row.free)
-    return (row.name, *map(str, counts), f"{row.saturation_percent} %", row.position, row.next)
+    unseen = (
+        f", {row.saturation_unknown} unknown" if row.saturation_percent is not None and row.saturation_unknown else ""
+    )
+    return (row.name, *map(figure, counts), percent(row.saturation_percent) + unseen, figure(row.position), row.next)
 
 
 def _feature(row: FeatureRow) -> tuple[str, ...]:
@@ -91,7 +98,7 @@ def _override(row: OverrideRow) -> tuple[str, ...]:
 
 def _scaler(row: ScalerRow) -> tuple[str, ...]:
     counts = (row.ready, row.coming, row.desired, row.demanded)
-    return (f"{row.namespace}/{row.name}", *map(str, counts), f"{row.saturation_percent} %", row.summary)
+    return (f"{row.namespace}/{row.name}", *map(figure, counts), percent(row.saturation_percent), row.summary)
 
 
 def _text(table: Table) -> str:

@@ -104,7 +104,7 @@ class Console:
             self._rings.pop((kind.plural, key), None)
         else:
             columns, numbers = (
-                (POOL_COLUMNS, _pool_numbers(one)) if kind is GPU_POOL else (SCALER_COLUMNS, _scaler_numbers(one))
+                (POOL_COLUMNS, pool_numbers(one)) if kind is GPU_POOL else (SCALER_COLUMNS, scaler_numbers(one))
             )
             self._rings.setdefault((kind.plural, key), Ring(columns)).add(time.time(), numbers)
         self._wake()
@@ -171,7 +171,8 @@ class Console:
         return state(self._products, pools, scalers, self._flips.seen, now=time.time())
 
 
-def _pool_numbers(pool: StoredPool) -> dict[str, float | None]:
+def pool_numbers(pool: StoredPool) -> dict[str, float | None]:
+    """A pool's numbers by column; None is a gap in the plot, and 0 is a measured 0."""
     gpus, ladder = pool.status.gpus, pool.status.ladder
     return {
         "saturation": pool.status.saturation.percent,
@@ -183,7 +184,8 @@ def _pool_numbers(pool: StoredPool) -> dict[str, float | None]:
     }
 
 
-def _scaler_numbers(scaler: StoredScaler) -> dict[str, float | None]:
+def scaler_numbers(scaler: StoredScaler) -> dict[str, float | None]:
+    """A scaler's numbers by column, likewise."""
     replicas, demand = scaler.status.replicas, scaler.status.demand
     return {
         "saturation": scaler.status.saturation_percent,

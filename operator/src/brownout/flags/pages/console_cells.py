@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from brownout.api.ladder import Place
-from brownout.api.override import FEATURE_OVERRIDE
+from brownout.api.override import FEATURE_OVERRIDE, ends_at
 from brownout.api.policy import FEATURE_POLICY, CellStatus, TierEntry
 from brownout.api.resources import Key
 from brownout.api.tier import USER_TIER
 from brownout.flags.audience import REMAINDER, Tier
-from brownout.flags.cells import Override, Policy, in_force, word_for
+from brownout.flags.cells import NOT_SAID_YET, Override, Policy, in_force, word_for
+from brownout.flags.pages.status_feed import rfc3339
 from brownout.flags.snapshot import Objects
 
 
@@ -91,6 +92,11 @@ def _rows(policy: Policy, tiers: Mapping[str, Tier], words: list[Override]) -> I
             if (word := word_for(policy, tier.key.name, cohort, words)) is not None:
                 row.override, row.overridden_to = word.key.name, word.spec.variant
                 row.reason, row.message = "Override", word.spec.reason
+                row.since = rfc3339(word.created_at)
+                row.expected_return = rfc3339(ends_at(word.spec, created_at=word.created_at))
+                row.refused_by = row.refusal = ""
+            elif line is not None and line.overridden_to:
+                row.reason, row.message, row.expected_return = "", NOT_SAID_YET, ""
             place = Place(True, tier.spec.priority, spec.shed_order, 0, position, policy.key.name, "")
             yield row, place
             for alone in lines:

@@ -60,11 +60,13 @@ def _latest(policy: Policy, at: float, scalers: Scalers) -> float | None:
     whose replicas are expected then."""
     names = {cost.scaler for variant in policy.spec.variants for cost in variant.costs}
     late = [
-        at + learned.cold_start_p95_seconds - learned.cold_start_p50_seconds
+        at + slow - usual
         for name in sorted(names & scalers.keys())
         if moment(scalers[name].coming_ready_at) == at
-        for learned in [scalers[name].learned]
-        if 0 < learned.cold_start_p50_seconds <= learned.cold_start_p95_seconds
+        for usual, slow in [
+            (scalers[name].learned.cold_start_p50_seconds, scalers[name].learned.cold_start_p95_seconds)
+        ]
+        if usual and slow and usual <= slow
     ]
     return max(late, default=None)
 

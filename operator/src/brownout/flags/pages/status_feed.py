@@ -28,7 +28,7 @@ def _feature(feature: Feature) -> dict[str, Any]:
         "state": "limited" if feature.limits else "available",
     }
     if feature.since is not None:
-        written["since"] = _time(feature.since)
+        written["since"] = rfc3339(feature.since)
     if feature.limits:
         written |= {
             "notices": [_notice(notice) for notice in feature.notices],
@@ -49,11 +49,11 @@ def _limit(limit: Limit) -> dict[str, Any]:
         "cause": limit.cause,
     }
     if limit.since is not None:
-        written["since"] = _time(limit.since)
+        written["since"] = rfc3339(limit.since)
     if (back := limit.back) is not None:
-        written["expectedReturn"] = {"at": _time(back.at), "certainty": back.certainty}
+        written["expectedReturn"] = {"at": rfc3339(back.at), "certainty": back.certainty}
         if back.latest is not None:
-            written["expectedReturn"]["latest"] = _time(back.latest)
+            written["expectedReturn"]["latest"] = rfc3339(back.latest)
     return written
 
 
@@ -65,5 +65,6 @@ def _notice(notice: Notice) -> dict[str, str]:
     return {"locale": notice.locale, "when": notice.when, "text": notice.text}
 
 
-def _time(at: float) -> str:
+def rfc3339(at: float) -> str:
+    """Unix seconds as text, in UTC, to the second."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

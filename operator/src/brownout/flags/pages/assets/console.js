@@ -143,9 +143,11 @@ function showNamespaces(namespaces) {
 function showHeadline(pools, cells) {
   const taken = cells.filter(isTaken).length;
   const full = pools.filter((pool) => pool.saturated).map((pool) => pool.name);
-  const words = full.length ? `saturated: ${full.slice(0, 3).join(", ")}` : "nothing is saturated";
+  const unseen = pools.some(({ saturation: { percent, unknown } }) => unknown > 0 || (percent === null && unknown !== 0));
+  const calm = unseen ? "nothing is known to be saturated, and not everything can be seen" : "nothing is saturated";
+  const words = full.length ? `saturated: ${full.slice(0, 3).join(", ")}` : calm;
   write($("headline"), `${words}; ${taken ? `${taken} of ${cells.length} cells have less` : "nothing is taken from anybody"}`);
-  mark($("headline"), "data-state", full.length ? "denied" : taken ? "lite" : "full");
+  mark($("headline"), "data-state", full.length ? "denied" : taken || unseen ? "lite" : "full");
 }
 
 function showUnheard() {
@@ -186,10 +188,10 @@ function showPools(pools) {
     update: (card, pool) => {
       const [title, big, facts, ladder, next, troubles, command] = card.firstChild.children;
       write(title, pool.name);
-      write(big, `${pool.saturation.percent} %`);
-      mark(big, "data-state", pool.saturated ? "denied" : pool.saturation.percent > pool.restorePercent ? "lite" : "full");
+      showSaturation(big, pool.saturation.percent, pool.saturated, pool.restorePercent);
       describe(facts, [
-        ["GPUs", `${pool.gpus.held} of ${pool.gpus.capacity} held, ${pool.gpus.granted} granted, ${pool.gpus.free} free`],
+        ["Not seen", pool.saturation.percent !== null && pool.saturation.unknown ? `the saturation of ${pool.saturation.unknown} workloads` : ""],
+        ["GPUs", `${count(pool.gpus.held)} of ${count(pool.gpus.capacity)} held, ${count(pool.gpus.granted)} granted, ${count(pool.gpus.free)} free`],
         ["Bounded by", pool.gpus.limitedBy],
         ["Saturated", pool.saturated ? [pool.saturation.scaler, pool.saturation.since && `since ${at(seconds(pool.saturation.since), now)}`, pool.saturation.message].filter(Boolean).join(", ") : ""],
       ]);
@@ -209,15 +211,26 @@ function describe(parent, facts) {
   });
 }
 
+/** A number within a sentence; what is not known is null, and not 0. */
+const count = (number) => number ?? "unknown";
+
+function showSaturation(node, percent, saturated, high) {
+  write(node, percent === null ? "unknown" : `${percent} %`);
+  const state = percent === null ? "unknown" : percent > high ? "lite" : "full";
+  mark(node, "data-state", saturated ? "denied" : state);
+  mark(node, "title", percent === null && "its saturation is not known");
+}
+
 /** A bar of all rungs, those that are taken filled. */
 function showLadder(bar, pool) {
   const { taken, total } = pool.ladder;
   if (!bar.firstChild) bar.append(element("meter", { min: 0 }), element("span"));
   const [meter, words] = bar.children;
   mark(meter, "max", Math.max(1, total));
-  mark(meter, "value", taken);
+  mark(meter, "value", taken ?? 0);
+  mark(meter, "hidden", !total);
   mark(meter, "aria-label", `rungs of ${pool.name} that are taken`);
-  write(words, `ladder: ${taken} of ${total} rungs taken`);
+  write(words, total ? `ladder: ${taken} of ${total} rungs taken` : total === 0 ? "ladder: no rungs" : "ladder: not judged yet");
 }
 
 function showTroubles(parent, troubles) {
@@ -268,11 +281,10 @@ function showScalers(scalers) {
     update: (card, scaler) => {
       const [title, big, summary, troubles, command] = card.firstChild.children;
       write(title, $("namespace").value ? scaler.name : `${scaler.namespace}/${scaler.name}`);
-      write(big, `${scaler.saturationPercent} %`);
-      mark(big, "data-state", scaler.saturated ? "denied" : scaler.saturationPercent > 90 ? "lite" : "full");
+      showSaturation(big, scaler.saturationPercent, scaler.saturated, 90);
       const { ready, desired, coming } = scaler.replicas;
       const more = coming ? `, ${coming} coming${scaler.comingReadyAt ? ` at ${at(seconds(scaler.comingReadyAt), now)}` : ""}` : "";
-      write(summary, `${ready} of ${desired} replicas ready${more}. ${scaler.summary}`);
+      write(summary, desired === null ? "no decision has been made yet" : `${count(ready)} of ${desired} replicas ready${more}. ${scaler.summary}`);
       showTroubles(troubles, scaler.troubles);
       write(command, `kubectl describe inferencescaler ${scaler.name} -n ${scaler.namespace}`);
     },
