@@ -12,6 +12,7 @@ from brownout.flags.board import Board
 from brownout.flags.ofrep import BULK
 from brownout.flags.openapi import PATH as OPENAPI
 from brownout.flags.pages import answers
+from brownout.flags.pages.content import Content
 from brownout.flags.pages.markup import Markup, join, tag
 from brownout.flags.settings import Settings
 
@@ -101,9 +102,10 @@ def front(settings: Settings, board: Board) -> list[web.RouteDef]:
 
     async def show(request: web.Request) -> web.Response:
         found = described(settings, board.namespaces())
-        more = {"Vary": "Accept, Accept-Encoding"}
         if "text/html" in request.headers.get(hdrs.ACCEPT, ""):
-            return answers.page(request, page(found).encode(), "text/html", more)
-        return answers.page(request, msgspec.json.encode(found), "application/json", more)
+            content = Content(page(found).encode(), "text/html")
+        else:
+            content = Content(msgspec.json.encode(found), "application/json")
+        return answers.page(request, content, vary="Accept")
 
     return [web.get("/", show)]
