@@ -5,7 +5,7 @@ a header, which the page has to have.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aiohttp import hdrs, web
 
@@ -33,6 +33,28 @@ class Cors:
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._origins = frozenset(checked(origins))
+        self._lines = {origin: _encoded(self.headers(origin)) for origin in self._origins}
+        self._others = _encoded(self.headers(None))
+
+    def headers(self, origin: str | None) -> dict[str, str]:
+        """What a response to a page of an origin, or to nobody's page, has to say."""
+        if not self._origins:
+            return {}
+        if ANY in self._origins:
+            return {hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: ANY, hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: EXPOSED}
+        if origin is None or origin not in self._origins:
+            return {hdrs.VARY: hdrs.ORIGIN}
+        return {
+            hdrs.VARY: hdrs.ORIGIN,
+            hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: origin,
+            hdrs.ACCESS_CONTROL_EXPOSE_HEADERS: EXPOSED,
+        }
+
+    def lines(self, request: web.BaseRequest) -> bytes:
+        """The same for a request, as lines of a response's head."""
+        if not self._origins:
+            return b""
+        return self._lines.get(request.headers.get(hdrs.ORIGIN, ""), self._others)
 
     def attach(self, app: web.Application, paths: Iterable[str]) -> None:
         """Answer preflights on these paths, and let pages of the origins read every answer. Nothing without origins."""
@@ -43,15 +65,15 @@ class Cors:
             app.router.add_route(hdrs.METH_OPTIONS, path, _preflight)
 
     async def _allow(self, request: web.Request, response: web.StreamResponse) -> None:
-        if ANY in self._origins:
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = ANY
-        else:
-            response.headers.add(hdrs.VARY, hdrs.ORIGIN)
-            origin = request.headers.get(hdrs.ORIGIN)
-            if origin not in self._origins:
-                return
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = origin
-        response.headers[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = EXPOSED
+        for name, value in self.headers(request.headers.get(hdrs.ORIGIN)).items():
+            if name == hdrs.VARY:
+                response.headers.add(name, value)
+            else:
+                response.headers[name] = value
+
+
+def _encoded(headers: Mapping[str, str]) -> bytes:
+    return "".join(f"{name}: {value}\r\n" for name, value in headers.items()).encode()
 
 
 async def _preflight(request: web.Request) -> web.Response:

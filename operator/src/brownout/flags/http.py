@@ -1,7 +1,7 @@
 """The HTTP side, put together: each part brings its routes, and all share one application.
 
-There is no middleware: an evaluation passes nothing that it does not need. What a part needs of its own (who may call, which
-origins may read) it asks for in its handlers.
+There is no middleware: an evaluation passes nothing that it does not need, and as a rule not even the router (`fast_path`). What a
+part needs of its own (who may call, which origins may read) it asks for in its handlers.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ from brownout.flags.callers import Callers
 from brownout.flags.context import MAX_BODY_BYTES
 from brownout.flags.cors import Cors
 from brownout.flags.events import Events
+from brownout.flags.fast_path import FastPath
 from brownout.flags.health import health
 from brownout.flags.metrics import Metrics
 from brownout.flags.notices import Notices
@@ -28,6 +29,9 @@ from brownout.flags.service import Service
 from brownout.flags.settings import Settings
 
 STOP_SECONDS = 3.0
+
+FAST_PATH = web.AppKey("fast_path", FastPath)
+"""What stands before the application wherever it listens."""
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +53,9 @@ def application(
     ledger = ledger_of(settings.quota_storage, on_change=metrics.quota_available.set)
     resolve = as_sent if callers.anybody else by_callers(callers, board)
     app.cleanup_ctx.append(callers.background)
+    ofrep = Ofrep(board, metrics, notices, callers, public_url=settings.public_url)
     parts = (
-        Ofrep(board, metrics, notices, callers, public_url=settings.public_url).routes(),
+        ofrep.routes(),
         health(board, metrics, service),
         events.routes(),
         Quotas(board, metrics, ledger, resolve=resolve).routes(),
@@ -59,7 +64,9 @@ def application(
     )
     for routes in parts:
         app.add_routes(routes)
-    Cors(settings.cors_origins).attach(app, (route.path for routes in parts for route in routes))
+    cors = Cors(settings.cors_origins)
+    cors.attach(app, (route.path for routes in parts for route in routes))
+    app[FAST_PATH] = FastPath(ofrep, cors)
     app.on_cleanup.append(lambda _: ledger.close())
     return app
 
@@ -81,6 +88,8 @@ async def listening(app: web.Application, *, host: str, port: int, protocol: str
         app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True, auto_decompress=False
     )
     await runner.setup()
+    if runner.server is not None and (fast_path := app.get(FAST_PATH)) is not None:
+        runner.server.request_handler = fast_path.before(runner.server.request_handler)
     try:
         site = web.TCPSite(runner, host, port)
         await site.start()

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -42,11 +42,20 @@ CLOCK_SKEW_SECONDS = 5
 SEPARATOR = b"\0"
 
 
-class Answer(NamedTuple):
-    """A response, and the word under which it is counted."""
+class Address(NamedTuple):
+    """What a path asks for: one flag or, without its key, all of them; of a namespace, or of the only one."""
 
-    response: web.Response
+    namespace: str | None
+    key: str | None
+
+
+class Answer(NamedTuple):
+    """What is answered, in JSON, and the word under which it is counted."""
+
+    status: int
+    content: bytes
     outcome: str
+    headers: Mapping[str, str] = {}
 
 
 class Ofrep:
@@ -56,94 +65,92 @@ class Ofrep:
         self, board: Board, metrics: Metrics, notices: Notices, callers: Callers, *, public_url: str = ""
     ) -> None:
         self._board = board
-        self._metrics = metrics
+        self._count = metrics.evaluations.count
         self._notices = notices
         self._callers = None if callers.anybody else callers
         self._public_url = public_url.rstrip("/")
 
     def routes(self) -> list[web.RouteDef]:
-        return [
-            web.post(prefix + path, handler)
-            for prefix in ("", "/{namespace}")
-            for path, handler in (
-                (SINGLE, self._guarded("single", self._single)),
-                (BULK, self._guarded("bulk", self._bulk)),
+        return [web.post(prefix + path, self._by_route) for prefix in ("", "/{namespace}") for path in (SINGLE, BULK)]
+
+    async def _by_route(self, request: web.Request) -> web.Response:
+        asked = request.match_info
+        found = await self.answer(request, Address(asked.get("namespace"), asked.get("key")))
+        return web.Response(
+            status=found.status, body=found.content, content_type="application/json", headers=found.headers
+        )
+
+    async def answer(self, request: web.Request, asked: Address) -> Answer:
+        """The answer to a request, counted. Raises what aiohttp raises where the request cannot be read to its end."""
+        evaluate = self._bulk if asked.key is None else self._single
+        try:
+            caller = ANYBODY if self._callers is None else await self._tell(self._callers, request, asked)
+            body = await _body(request)
+            if TOLD_OF in request.raw_path:
+                await self._catch_up(request, asked)
+            answer = evaluate(request, asked, body, caller)
+        except web.HTTPRequestEntityTooLarge:
+            limit = request.client_max_size
+            answer = _refuse(asked, BadContextError("INVALID_CONTEXT", f"body: larger than {limit} bytes"))
+        except RefusedError as refused:
+            answer = _answer(
+                refused.status,
+                {"errorDetails": refused.sentence},
+                outcome=REFUSALS[refused.status],
+                headers=CHALLENGE if refused.status == 401 else {},
             )
-        ]
+        except BadContextError as bad:
+            answer = _refuse(asked, bad)
+        except (web.HTTPException, ConnectionError):
+            raise
+        except Exception:  # a stranger gets a sentence, the log gets the traceback
+            log.exception("evaluation failed")
+            details = {"errorDetails": "internal error; the server's log says more"}
+            answer = _answer(500, details, outcome="internal")
+        self._count("bulk" if asked.key is None else "single", answer.outcome)
+        return answer
 
-    def _guarded(self, endpoint: str, handler: Callable[[web.Request, bytes, Caller], Answer]) -> Any:
-        count = self._metrics.evaluations.count
+    async def _tell(self, callers: Callers, request: web.Request, asked: Address) -> Caller:
+        return await callers.tell(request.headers, asked.namespace or self._board.only() or "")
 
-        async def handle(request: web.Request) -> web.Response:
-            try:
-                caller = ANYBODY if self._callers is None else await self._tell(self._callers, request)
-                body = await _body(request)
-                if TOLD_OF in request.raw_path:
-                    await self._catch_up(request)
-                answer = handler(request, body, caller)
-            except web.HTTPRequestEntityTooLarge:
-                limit = request.client_max_size
-                answer = self._refuse(request, BadContextError("INVALID_CONTEXT", f"body: larger than {limit} bytes"))
-            except RefusedError as refused:
-                answer = _answer(
-                    refused.status,
-                    {"errorDetails": refused.sentence},
-                    outcome=REFUSALS[refused.status],
-                    headers=CHALLENGE if refused.status == 401 else None,
-                )
-            except BadContextError as bad:
-                answer = self._refuse(request, bad)
-            except (web.HTTPException, ConnectionError):
-                raise
-            except Exception:  # a stranger gets a sentence, the log gets the traceback
-                log.exception("evaluation failed")
-                details = {"errorDetails": "internal error; the server's log says more"}
-                answer = _answer(500, details, outcome="internal")
-            count(endpoint, answer.outcome)
-            return answer.response
-
-        return handle
-
-    async def _tell(self, callers: Callers, request: web.Request) -> Caller:
-        return await callers.tell(request.headers, request.match_info.get("namespace") or self._board.only() or "")
-
-    def _single(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
-        key = request.match_info["key"]
+    def _single(self, request: web.Request, asked: Address, body: bytes, caller: Caller) -> Answer:
+        assert asked.key is not None
         context = caller.context(parse(body))
-        evaluator = self._evaluator(request)
+        evaluator = self._evaluator(asked)
         if isinstance(evaluator, Answer):
             return evaluator
-        found = evaluator.evaluate(key, context)
+        found = evaluator.evaluate(asked.key, context)
         if isinstance(found, Failure):
             return _answer(404 if found.error_code == NOT_FOUND else 400, found, outcome=found.error_code)
-        return _answer(200, found.content)
+        return Answer(200, found.content, "ok")
 
-    def _bulk(self, request: web.Request, body: bytes, caller: Caller) -> Answer:
+    def _bulk(self, request: web.Request, asked: Address, body: bytes, caller: Caller) -> Answer:
         sent = parse(body)
         context = caller.context(sent)
-        evaluator = self._evaluator(request)
+        evaluator = self._evaluator(asked)
         if isinstance(evaluator, Answer):
             return evaluator
         version = evaluator.flag_set.version
         answers = evaluator.evaluate_all(context)
-        asked = body if context is sent else msgspec.json.encode(context)
+        context_sent = body if context is sent else msgspec.json.encode(context)
         streams = NO_STREAMS
         if not self._notices.full:
-            streams = event_streams(request.path.removesuffix(BULK), version, public_url=self._public_url)
-        told = SEPARATOR.join((version.encode(), answers.identity, streams, asked))
+            prefix = f"/{asked.namespace}" if asked.namespace else ""
+            streams = event_streams(prefix, version, public_url=self._public_url)
+        told = SEPARATOR.join((version.encode(), answers.identity, streams, context_sent))
         etag = f'"{hashlib.sha256(told).hexdigest()[:32]}"'
         told_of = _version(request) if TOLD_OF in request.raw_path else ""
         if told_of in ("", version) and _matches(request.headers.get("If-None-Match", ""), etag):
-            return _answer(304, b"", outcome="not_modified", headers={"ETag": etag})
-        return _answer(200, b'{"eventStreams":%b,%b' % (streams, answers.content[1:]), headers={"ETag": etag})
+            return Answer(304, b"", "not_modified", {"ETag": etag})
+        return Answer(200, b'{"eventStreams":%b,%b' % (streams, answers.content[1:]), "ok", {"ETag": etag})
 
-    async def _catch_up(self, request: web.Request) -> None:
+    async def _catch_up(self, request: web.Request, asked: Address) -> None:
         """Wait, though not for long, for the version that the client was told of, if this server has never had it.
 
         The client was told by another replica, which was faster. Without this it would be answered with what it has, and would
         keep that: nobody tells it twice.
         """
-        namespace = request.match_info.get("namespace") or self._board.only() or ""
+        namespace = asked.namespace or self._board.only() or ""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CATCH_UP_SECONDS):
                 while True:
@@ -155,33 +162,32 @@ class Ofrep:
                         return
                     await change.wait()
 
-    def _evaluator(self, request: web.Request) -> Evaluator | Answer:
-        """The evaluator of the request's namespace, or the refusal."""
-        namespace = request.match_info.get("namespace") or self._board.only()
+    def _evaluator(self, asked: Address) -> Evaluator | Answer:
+        """The evaluator of the namespace that is asked for, or the refusal."""
+        namespace = asked.namespace or self._board.only()
         evaluator = self._board.get(namespace) if namespace else None
         if evaluator is not None:
             return evaluator
         if namespace is None and self._board.namespaces():
-            return self._refuse(request, BadContextError("GENERAL", "name a namespace: the base URL is /{namespace}/"))
+            return _refuse(asked, BadContextError("GENERAL", "name a namespace: the base URL is /{namespace}/"))
         if not self._board.complete:
             details = {"errorDetails": "no flag set yet: the API server has not been heard"}
             return _answer(500, details, outcome="not_ready")
         sentence = f"no flags are served for namespace {namespace!r}" if namespace else "no flags are served yet"
-        if key := request.match_info.get("key"):
-            return _answer(404, Failure(key=key, error_code=NOT_FOUND, error_details=sentence), outcome=NOT_FOUND)
-        return self._refuse(request, BadContextError("GENERAL", sentence))
-
-    def _refuse(self, request: web.Request, bad: BadContextError) -> Answer:
-        body = {"errorCode": bad.code, "errorDetails": bad.sentence}
-        if key := request.match_info.get("key"):
-            body["key"] = key
-        return _answer(400, body, outcome=bad.code)
+        if asked.key:
+            return _answer(404, Failure(key=asked.key, error_code=NOT_FOUND, error_details=sentence), outcome=NOT_FOUND)
+        return _refuse(asked, BadContextError("GENERAL", sentence))
 
 
-def _answer(status: int, body: Any, *, outcome: str = "ok", headers: dict[str, str] | None = None) -> Answer:
-    content = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    response = web.Response(status=status, body=content, content_type="application/json", headers=headers)
-    return Answer(response, outcome.lower())
+def _refuse(asked: Address, bad: BadContextError) -> Answer:
+    body = {"errorCode": bad.code, "errorDetails": bad.sentence}
+    if asked.key:
+        body["key"] = asked.key
+    return _answer(400, body, outcome=bad.code)
+
+
+def _answer(status: int, body: Any, *, outcome: str, headers: Mapping[str, str] = {}) -> Answer:
+    return Answer(status, msgspec.json.encode(body), outcome.lower(), headers)
 
 
 async def _body(request: web.Request) -> bytes:
