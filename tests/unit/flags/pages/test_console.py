@@ -99,9 +99,9 @@ def flipped(variant: str, percent: int = 100, *, reason: str = "Capacity", since
 
 def test_a_flip_is_told_from_what_to_what() -> None:
     flips = Flips()
-    flips.look([flipped("full", reason="Served")], now=NOON)
-    flips.look([flipped("lite", 65, since="2026-11-27T12:01:00Z")], now=NOON + 61)
-    flips.look([flipped("full", 50, reason="Restoring")], now=NOON + 120)
+    flips.look(NAMESPACE, [flipped("full", reason="Served")], now=NOON)
+    flips.look(NAMESPACE, [flipped("lite", 65, since="2026-11-27T12:01:00Z")], now=NOON + 61)
+    flips.look(NAMESPACE, [flipped("full", 50, reason="Restoring")], now=NOON + 120)
     assert [(flip.at, flip.what, flip.rule, flip.worse) for flip in flips.seen] == [
         (NOON + 60, "full → lite 65 %", "Capacity", True),
         (NOON + 120, "lite 65 % → full 50 %", "Restoring", False),
@@ -110,14 +110,30 @@ def test_a_flip_is_told_from_what_to_what() -> None:
 
 def test_what_was_decided_before_this_replica_began_is_told_once() -> None:
     flips = Flips()
-    flips.look([flipped("lite"), images(name="calm", cells=[cell("free", "full")])], now=NOON)
-    flips.look([flipped("lite")], now=NOON + 1)
+    flips.look(NAMESPACE, [flipped("lite"), images(name="calm", cells=[cell("free", "full")])], now=NOON)
+    flips.look(NAMESPACE, [flipped("lite")], now=NOON + 1)
     assert [flip.what for flip in flips.seen] == ["lite"]
+
+
+def test_a_policy_that_comes_again_is_another_one() -> None:
+    flips = Flips()
+    flips.look(NAMESPACE, [flipped("lite")], now=NOON)
+    flips.look(NAMESPACE, [], now=NOON + 1)
+    flips.look(NAMESPACE, [flipped("full", reason="Served")], now=NOON + 2)
+    assert [flip.what for flip in flips.seen] == ["lite"]
+
+
+def test_a_namespace_is_compared_with_itself_alone() -> None:
+    flips = Flips()
+    flips.look(NAMESPACE, [flipped("full")], now=NOON)
+    flips.look("elsewhere", [], now=NOON + 1)
+    flips.look(NAMESPACE, [flipped("lite")], now=NOON + 2)
+    assert [flip.what for flip in flips.seen] == ["full", "full → lite"]
 
 
 def test_decisions_are_told_newest_first() -> None:
     flips = Flips()
-    flips.look([flipped("lite", since="2026-11-27T12:01:00Z")], now=NOON)
+    flips.look(NAMESPACE, [flipped("lite", since="2026-11-27T12:01:00Z")], now=NOON)
     older = ScaleDecision(at="2026-11-27T12:00:30Z", from_replicas=2, to_replicas=4, rule="Demand", message="more")
     newer = ScaleDecision(at="2026-11-27T12:02:00Z", from_replicas=4, to_replicas=3, rule="Demand", message="less")
     found = decisions([scaler(older, newer)], flips.seen)

@@ -64,7 +64,7 @@ class Console:
     def believe(self, namespace: str, objects: Objects) -> None:
         """The objects of a namespace are these from now on."""
         self._products[namespace] = objects
-        self._flips.look(objects.get(FEATURE_POLICY.plural, ()), now=time.time())
+        self._flips.look(namespace, objects.get(FEATURE_POLICY.plural, ()), now=time.time())
         self._wake()
 
     def application(self) -> web.Application:

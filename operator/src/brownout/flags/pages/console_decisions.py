@@ -39,22 +39,29 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_d
 
 
 class Flips:
-    """The flips of cells: those that statuses tell of at first sight, then each one that is seen."""
+    """The flips of cells: those that statuses tell of at first sight, then each one that is seen. A policy that goes is forgotten."""
 
     def __init__(self) -> None:
         self.seen: deque[Decision] = deque(maxlen=MOST_FLIPS)
-        self._levels: dict[Key, dict[Cell, CellStatus]] = {}
+        self._policies: dict[str, dict[Key, Policy]] = {}
 
-    def look(self, policies: Iterable[Policy], *, now: float) -> None:
-        """Compare policies with what they said before."""
-        for policy in policies:
-            lines = {(line.tier, line.cohort, line.user): line for line in policy.status.cells}
-            before = self._levels.get(policy.key)
-            self._levels[policy.key] = lines
+    def look(self, namespace: str, policies: Iterable[Policy], *, now: float) -> None:
+        """Compare all policies of a namespace with what they said before."""
+        before = self._policies.get(namespace, {})
+        self._policies[namespace] = {policy.key: policy for policy in policies}
+        for key, policy in self._policies[namespace].items():
+            known = before.get(key)
+            if known is policy:
+                continue
+            lines = {} if known is None else _lines(known)
             names = [variant.name for variant in policy.spec.variants]
-            for cell, line in lines.items():
-                if (flip := _flip(policy, names, cell, line, (before or {}).get(cell), now)) is not None:
+            for cell, line in _lines(policy).items():
+                if (flip := _flip(policy, names, cell, line, lines.get(cell), now)) is not None:
                     self.seen.append(flip)
+
+
+def _lines(policy: Policy) -> dict[Cell, CellStatus]:
+    return {(line.tier, line.cohort, line.user): line for line in policy.status.cells}
 
 
 def _flip(
