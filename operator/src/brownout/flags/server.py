@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from brownout.flags.board import Board
+from brownout.flags.collector import freeze_what_stays
 from brownout.flags.http import application, listening, serve_http
 from brownout.flags.metrics import Heard, Metrics
 from brownout.flags.pages.console import Console
@@ -83,7 +84,7 @@ async def _console(settings: Settings, console: Console | None) -> AsyncIterator
 @contextlib.asynccontextmanager
 async def _background(settings: Settings, service: Service, *seen: Seen) -> AsyncIterator[None]:
     """The watches, the renderer and the snapshot's writer."""
-    jobs = [service.run()]
+    jobs = [freeze_what_stays(service.board), service.run()]
     listeners: list[Service | Seen] = [service, *seen]
     for listener in listeners:
         jobs += [watch(part, kubeconfig=settings.kubeconfig, listener=listener) for part in listener.parts]
