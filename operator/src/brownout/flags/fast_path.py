@@ -48,14 +48,18 @@ class FastPath:
     def before(self, application: Handler) -> Handler:
         """The handler of a server whose requests otherwise go to `application`."""
 
-        async def handle(request: web.Request) -> web.StreamResponse:
+        def handle(request: web.Request) -> Awaitable[web.StreamResponse]:
+            """Not a coroutine: a stream of events that is open for hours need not keep one more."""
             asked = address(request.raw_path)
             if asked is None or not _is_plain(request):
-                return await application(request)
-            answer = await self._ofrep.answer(request, asked)
-            return _Written(_page(answer, self._clock.lines(), self._cors.lines(request)))
+                return application(request)
+            return self._answer(request, asked)
 
         return handle
+
+    async def _answer(self, request: web.Request, asked: Address) -> web.StreamResponse:
+        answer = await self._ofrep.answer(request, asked)
+        return _Written(_page(answer, self._clock.lines(), self._cors.lines(request)))
 
 
 def _is_plain(request: web.Request) -> bool:
