@@ -1,0 +1,73 @@
+"""What the server and the engine's process say to each other: pickled values on a pair of sockets, a length before each.
+
+One round trip for each step carries who leaves, who joins and who takes part; everything else is said by the engine's process of its own accord. Only these two, one of
+which started the other, can write to the sockets, so nothing that is unpickled comes from elsewhere.
+"""
+
+import pickle
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from brownout_inference.engine.interface import Memory
+from brownout_inference.work import Work
+
+LENGTH = struct.Struct("!Q")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advance:
+    """One step. `keys` are who takes part, the most important first; who joins without being among them only takes its room."""
+
+    leaves: tuple[int, ...] = ()
+    joins: tuple[tuple[int, Work], ...] = ()
+    keys: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Advanced:
+    """What became of a step.
+
+    `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
+    of memory. `failed` says why, and has left. `broken` says why nothing can be computed any more.
+    """
+
+    stepped: tuple[int, ...] = ()
+    pieces: Mapping[int, Any] = field(default_factory=dict)
+    finished: Mapping[int, Any] = field(default_factory=dict)
+    failed: Mapping[int, str] = field(default_factory=dict)
+    no_room: tuple[int, ...] = ()
+    full: bool = False
+    broken: str = ""
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True)
+class Loading:
+    """What is being loaded, and which part of all loading is done, 0..1."""
+
+    what: str
+    part: float
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The engine has warmed up; `slots` fit into a step."""
+
+    slots: int
+    memory: Memory
+
+
+@dataclass(frozen=True)
+class NotLoaded:
+    """The engine could not be made. `final` where another try would end in the same way."""
+
+    message: str
+    final: bool
+
+
+def encode(message: Any) -> bytes:
+    """The bytes of a message, its length first."""
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return LENGTH.pack(len(body)) + body
