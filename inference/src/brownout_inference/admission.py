@@ -164,9 +164,7 @@ class Admission:
         except EngineError as error:
             self._meters.failed(*cell, "engine")
             raise RefusedError(
-                refusal.unavailable(
-                    "engine_failed", "The model failed on this request; try again.", feature=ticket.feature
-                )
+                refusal.engine_failed(ticket.feature, str(error), retry_after_seconds=error.retry_after_seconds)
             ) from error
         now = self._clock()
         self._meters.completed(*cell, ticket.verdict.variant, now - ticket.offered_at)

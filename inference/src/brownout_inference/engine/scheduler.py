@@ -1,62 +1,107 @@
-"""The loop between queue and batch: before each step it seats who is next, after it it hands out what is done.
+"""The loop between queue and engine: before each step it chooses who takes part, after it it hands out what is done.
 
-Tickets are seated in queue order while the batch has room, and only between steps. What runs is never cut, whatever the flags say; only a client that
-has gone gives up its place.
+Who is chosen is decided anew for every step (`seating`), within what the device can hold (`bound`). What runs is never cut, whatever the flags say: it may be paused for
+somebody more important, and only a client that has gone gives up its place. A step is sent off before the results of the one before are handed out, so the
+engine works while the server writes answers.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from brownout_inference.engine.bound import Bound
 from brownout_inference.engine.device import PacedDevice
-from brownout_inference.engine.interface import Engine, Memory, StepReport
+from brownout_inference.engine.interface import Memory
+from brownout_inference.engine.messages import Advance, Advanced
+from brownout_inference.engine.process import EngineGoneError
+from brownout_inference.engine.seating import Seat, Seating, seat
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
-from brownout_inference.tier_queue import TierQueue
+from brownout_inference.tier_queue import TierQueue, order
 
 log = logging.getLogger(__name__)
 
+DOES_NOT_FIT = "the device has no memory for it, not even alone"
+
 
 class EngineError(Exception):
-    """The model failed on this request, or on the batch that it was in."""
+    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense."""
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
-@dataclass(frozen=True)
-class _Advance:
-    report: StepReport = field(default_factory=StepReport)
-    failed: dict[int, Exception] = field(default_factory=dict)
+class Advancing(Protocol):
+    """An engine that makes one step at a time; in a process of its own, or in a test's."""
+
+    def advance(self, asked: Advance) -> "asyncio.Future[Advanced]":
+        """Begins a step at once. The future raises EngineGoneError where the engine is lost."""
+
+
+@dataclass
+class _Batch:
+    """What belongs to one life of the engine."""
+
+    seats: dict[int, Seat] = field(default_factory=dict)
+    leaving: list[int] = field(default_factory=list)
 
 
 class Scheduler:
-    """One engine with its queue."""
+    """One engine with its queue. `pause_slots` bounds the slots of requests that are paused."""
 
     def __init__(
-        self, *, device: PacedDevice, queue: TierQueue[Ticket], pace: Pace, max_batch: int, meters: Meters
+        self,
+        *,
+        device: PacedDevice,
+        queue: TierQueue[Ticket],
+        pace: Pace,
+        max_batch: int,
+        meters: Meters,
+        pause_slots: float | None = None,
     ) -> None:
         self.queue = queue
         self.pace = pace
-        self.max_batch = max_batch
+        self.preemptions = 0
+        self.losses = 0
         self.memory = Memory()
         """What the engine said it uses when it was last asked."""
+        self._pause_slots = max_batch if pause_slots is None else pause_slots
         self._device = device
         self._meters = meters
-        self._running: dict[int, Ticket] = {}
-        self._leaving: list[int] = []
+        self._batch = _Batch()
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._undelivered: list[tuple[Callable[[Any], None], Any]] = []
+        self.fits(max_batch)
+
+    def fits(self, max_batch: int, memory: Memory | None = None) -> None:
+        """What a new engine has measured: slots of a step, and memory."""
+        self.max_batch = max_batch
+        self.slots = Bound(max_batch)
+        """Slots of a step."""
+        self.places = Bound(max_batch + self._pause_slots)
+        """Slots of those whose state is held, running and paused."""
+        self.memory = memory or self.memory
 
     @property
     def running(self) -> int:
         """How many requests are in the batch."""
-        return len(self._running)
+        return sum(1 for _ in self._active())
+
+    @property
+    def paused(self) -> int:
+        """How many requests have begun and let others go first."""
+        return len(self._batch.seats) - self.running
 
     @property
     def slots_in_use(self) -> float:
-        """How many of the batch's places they take."""
-        return sum(ticket.work.slots for ticket in self._running.values())
+        """How many of the batch's slots they take."""
+        return sum(each.slots for each in self._active())
 
     def submit(self, ticket: Ticket) -> Ticket | None:
         """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out."""
@@ -67,96 +112,189 @@ class Scheduler:
         return loser
 
     def abandon(self, ticket: Ticket) -> None:
-        """Nobody waits for this one any more: its place is free, in the queue at once and in the batch before the next step."""
+        """Nobody waits for this one any more: its place is free, in the queue at once and in the engine before the next step."""
         self.queue.remove(ticket)
-        if self._running.pop(ticket.number, None):
-            self._leaving.append(ticket.number)
+        self._drop(ticket.number)
         self._wake.set()
         self._tell_if_quiet()
 
     def give_up(self, error: Exception) -> None:
         """Ends all that waits or runs with `error`."""
-        for ticket in [*self.queue, *self._running.values()]:
+        self._hand_out()
+        self.give_up_waiting(error)
+        for each in list(self._batch.seats.values()):
+            self.abandon(each.ticket)
+            each.ticket.end_with(error)
+
+    def give_up_waiting(self, error: Exception) -> None:
+        """Ends all that waits with `error`."""
+        for ticket in self.queue:
             self.abandon(ticket)
             ticket.end_with(error)
+
+    def lose(self, error: EngineError) -> None:
+        """The engine is gone, with the state of everything that it held; what waits goes on waiting."""
+        self.losses += 1
+        lost, self._batch = self._batch, _Batch()
+        self._hand_out()
+        for each in lost.seats.values():
+            each.ticket.end_with(error)
+        self._tell_if_quiet()
 
     async def until_quiet(self) -> None:
         """Returns once nothing waits and nothing runs."""
         await self._quiet.wait()
 
-    async def run(self, engine: Engine) -> None:
-        """Serves with this engine until cancelled."""
+    async def run(self, engine: Advancing) -> None:
+        """Serves with this engine until cancelled. Raises EngineGoneError; `lose` then answers those whom it held."""
         while True:
-            if not self._running and not self._leaving and not len(self.queue):
+            if not self._batch.seats and not self._batch.leaving and not len(self.queue):
+                self._hand_out()
                 self._device.rest()
                 self._wake.clear()
                 await self._wake.wait()
-            joining, leaving = self._seat(), self._leaving
-            self._leaving = []
-            await self._advance(engine, joining, leaving)
+            seating = self._seat()
+            if seating.stepping:
+                await self._step(engine, seating)
+            elif self._batch.leaving:
+                await engine.advance(self._ask(seating))
 
-    async def _advance(self, engine: Engine, joining: Sequence[Ticket], leaving: Sequence[int]) -> None:
-        in_batch = list(self._running)
+    async def _step(self, engine: Advancing, seating: Seating) -> None:
+        def begin() -> "asyncio.Future[Advanced]":
+            answer = engine.advance(self._ask(seating))
+            self._hand_out()
+            return answer
 
-        def change_and_step() -> _Advance:
-            _leave(engine, leaving)
-            failed: dict[int, Exception] = {}
-            for ticket in joining:
-                try:
-                    engine.join(ticket.number, ticket.work)
-                except Exception as error:
-                    failed[ticket.number] = error
-            return _Advance(engine.step([number for number in in_batch if number not in failed]), failed)
-
-        if not self._running:
-            await self._device.call(lambda: _leave(engine, leaving))
-            return
-        taking_part = list(self._running.values())
-        fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
+        fill, busy_before = min(1.0, self.slots_in_use / self.max_batch), self._device.busy_seconds
         try:
-            self._deliver(await self._device.step(change_and_step))
-        except Exception as error:
-            log.exception("the batch failed")
-            await self._device.call(lambda: _leave(engine, in_batch))
-            self._deliver(_Advance(failed=dict.fromkeys(in_batch, error)))
+            advanced = await self._device.step(begin)
         finally:
-            took = self._device.busy_seconds - busy_before
-            self._meters.gpu_busy(took, fill=fill)
-            self._meters.worked(took, taking_part, most=self.max_batch)
-            self.pace.stepped(took, fill=fill)
+            self._later(self._count, (seating, self._device.busy_seconds - busy_before, fill))
+        self._settle(advanced)
+        self._learn(seating, advanced)
+        if advanced.broken:
+            raise EngineGoneError(f"nothing can be computed any more: {advanced.broken}")
 
-    def _seat(self) -> list[Ticket]:
-        seated: list[Ticket] = []
-        free = self.max_batch - self.slots_in_use
-        while (head := self.queue.head(self._device.clock())) and head.work.slots <= free:
-            ticket = self.queue.take(head)
-            free -= ticket.work.slots
-            self._running[ticket.number] = ticket
-            self._meters.queue_wait(ticket.tier, self._device.clock() - ticket.offered_at)
-            seated.append(ticket)
-        return seated
+    def _count(self, step: tuple[Seating, float, float]) -> None:
+        seating, seconds, fill = step
+        self._meters.gpu_busy(seconds, fill=fill)
+        self._meters.worked(seconds, [each.ticket for each in seating.stepping], most=self.max_batch)
+        self.pace.stepped(seconds, fill=fill)
 
-    def _deliver(self, advance: _Advance) -> None:
-        for number, piece in advance.report.pieces.items():
-            if ticket := self._running.get(number):
-                if ticket.first_piece_at is None:
-                    ticket.first_piece_at = self._device.clock()
-                    self._meters.first_token(ticket.tier, ticket.first_piece_at - ticket.offered_at)
-                ticket.add(piece)
-        for number, result in advance.report.finished.items():
-            if ticket := self._running.pop(number, None):
-                ticket.answer(result)
-        for number, error in advance.failed.items():
-            if ticket := self._running.pop(number, None):
-                log.error("request %d failed: %s", number, error)
-                ticket.end_with(EngineError(str(error)))
+    def _seat(self) -> Seating:
+        now, seats = self._device.clock(), self._batch.seats
+        most = self.memory.kv_places_most or None
+        seating = seat(
+            list(seats.values()), self.queue, slots=self.slots.now, places=self.places.now, most=most, now=now
+        )
+        for each in seating.joining:
+            seats[each.ticket.number] = each
+            self._meters.queue_wait(each.ticket.tier, now - each.ticket.offered_at)
+        for each in seating.left_out:
+            if each.paused_at is None:
+                each.paused_at = now
+                self.preemptions += 1
+        for each in seating.stepping:
+            each.paused_at = None
+        return seating
+
+    def _ask(self, seating: Seating) -> Advance:
+        leaving, self._batch.leaving = tuple(self._batch.leaving), []
+        return Advance(
+            leaves=leaving,
+            joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
+            keys=tuple(each.ticket.number for each in seating.stepping),
+        )
+
+    def _settle(self, advanced: Advanced) -> None:
+        """Who holds a place after the step. Answers are handed out when the next step is under way."""
+        seats = self._batch.seats
+        self.memory = advanced.memory or self.memory
+        for number in advanced.stepped:
+            if each := seats.get(number):
+                each.left -= 1
+        now = self._device.clock()
+        for number, piece in advanced.pieces.items():
+            if each := seats.get(number):
+                if each.ticket.first_piece_at is None:
+                    each.ticket.first_piece_at = now
+                    self._meters.first_token(each.ticket.tier, now - each.ticket.offered_at)
+                self._later(each.ticket.add, piece)
+        for number, result in advanced.finished.items():
+            if each := seats.pop(number, None):
+                self._later(each.ticket.answer, result)
+        if advanced.broken:
+            return  # then nobody failed by a fault of theirs; `lose` answers
+        for number, why in advanced.failed.items():
+            if each := seats.pop(number, None):
+                log.error("request %d failed: %s", number, why)
+                self._later(each.ticket.end_with, EngineError(why))
+
+    def _learn(self, seating: Seating, advanced: Advanced) -> None:
+        """What the step has said about the device's memory."""
+        now = self._device.clock()
+        self._return(advanced.no_room, now)
+        if not advanced.full:
+            if self.slots.is_less:
+                self.slots.went_well(sum(each.slots for each in seating.stepping), at=now)
+            if self.places.is_less:
+                self.places.went_well(self._held_slots(), at=now)
+            return
+        made = {*advanced.stepped, *advanced.failed}
+        fitted = sum(each.slots for each in seating.stepping if each.ticket.number in made)
+        tried = sum(each.slots for each in seating.stepping)
+        self.slots.was_full(tried, fitted, at=now)
+        log.warning("the device was full with %g slots in a step; the bound is %g now", tried, self.slots.now)
+        if not made:
+            self._make_room(seating.stepping[0].ticket, now)
+
+    def _return(self, numbers: Iterable[int], now: float) -> None:
+        """These had no room to join: they wait on, unless nobody is there whose end would make room."""
+        for number in numbers:
+            if (each := self._batch.seats.pop(number, None)) is None:
+                continue
+            held = self._held_slots()
+            self.places.was_full(held + each.slots, held, at=now)
+            if self._batch.seats:
+                self.queue.put_back(each.ticket)
+            else:
+                self._later(each.ticket.end_with, EngineError(DOES_NOT_FIT))
+
+    def _make_room(self, first: Ticket, now: float) -> None:
+        """Not even the most important one fits beside the state of the others: the least important of them is to begin anew, later."""
+        others = [each.ticket for each in self._batch.seats.values() if each.ticket is not first]
+        loser = max(others, key=order, default=first)
+        held = self._held_slots()
+        self._drop(loser.number)
+        self.places.was_full(held, self._held_slots(), at=now)
+        if not others:
+            self._later(loser.end_with, EngineError(DOES_NOT_FIT))
+        elif loser.delivered:
+            self._later(
+                loser.end_with, EngineError("the device has no memory to go on with it", retry_after_seconds=1.0)
+            )
+        else:
+            self.queue.put_back(loser)
+
+    def _drop(self, number: int) -> None:
+        if self._batch.seats.pop(number, None):
+            self._batch.leaving.append(number)
+
+    def _held_slots(self) -> float:
+        return sum(each.slots for each in self._batch.seats.values())
+
+    def _active(self) -> Iterator[Seat]:
+        return (each for each in self._batch.seats.values() if each.paused_at is None)
+
+    def _later(self, hand_out: Callable[[Any], None], what: Any) -> None:
+        self._undelivered.append((hand_out, what))
+
+    def _hand_out(self) -> None:
+        undelivered, self._undelivered = self._undelivered, []
+        for hand_out, what in undelivered:
+            hand_out(what)
         self._tell_if_quiet()
 
     def _tell_if_quiet(self) -> None:
-        if not self._running and not len(self.queue):
+        if not self._batch.seats and not len(self.queue) and not self._undelivered:
             self._quiet.set()
-
-
-def _leave(engine: Engine, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        engine.leave(number)
