@@ -1,8 +1,9 @@
 """Tickets, verdicts, an engine that counts steps, and time that a test moves: as short as a test can say them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
@@ -71,7 +72,7 @@ class VirtualTime:
 class CountingEngine:
     """Every request is done after its steps. `batches` is who was in the batch at each step that was tried; some requests can be made to fail.
 
-    `unable` fail when they join, `poisoned` break every step that they are in. `holds` is how many requests' state fits, `fits` how many may step at once. It is its own process: an answer comes as soon as nothing else is to be done.
+    `unable` fail when they join, `poisoned` break every step that they are in. `holds` is how many requests' state fits, `fits` how many may step at once. It is its own process, which goes on by itself if it may, and a report comes as soon as nothing else is to be done.
     """
 
     batches: list[list[int]] = field(default_factory=list)
@@ -84,18 +85,37 @@ class CountingEngine:
     gone: Exception | None = None
     memory_now: Memory = field(default_factory=Memory)
     left: dict[int, int] = field(default_factory=dict)
+    told: int = 0
 
     def __post_init__(self) -> None:
         self._worker = Worker(self)
+        self._made: deque[Advanced] = deque()
+        self._asked = Advance()
 
-    def advance(self, asked: Advance) -> "asyncio.Future[Advanced]":
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Advanced] = loop.create_future()
+    def tell(self, asked: Advance) -> None:
+        self._asked = asked
+        self.told += 1
+        self._making(asked)
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        answer: asyncio.Future[Advanced] = asyncio.get_running_loop().create_future()
         if self.gone is not None:
             answer.set_exception(self.gone)
+        elif self._made:
+            asyncio.get_running_loop().call_soon(self._answer, answer)
         else:
-            loop.call_soon(answer.set_result, self._worker.advance(asked))
+            raise AssertionError("nothing was asked")
         return answer
+
+    def _answer(self, answer: "asyncio.Future[Advanced]") -> None:
+        advanced = self._made.popleft()
+        if not self._made and advanced.going_on:
+            self._making(replace(self._asked, leaves=(), joins=()))
+        if not answer.done():
+            answer.set_result(advanced)
+
+    def _making(self, asked: Advance) -> None:
+        self._made.append(self._worker.advance(asked))
 
     def warm_up(self, most: int) -> int:
         return most

@@ -49,6 +49,11 @@ async def loaded(
         await process.close()
 
 
+async def advance(process: EngineProcess, asked: Advance) -> Advanced:
+    process.tell(asked)
+    return await process.report()
+
+
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
@@ -66,19 +71,43 @@ async def test_it_tells_how_far_loading_is_and_what_fits() -> None:
 
 async def test_a_request_is_done_after_its_steps() -> None:
     async with loaded() as (process, _):
-        first = await process.advance(asked(steps=2))
-        second = await process.advance(Advance(keys=(1,)))
+        first = await advance(process, asked(steps=2))
+        second = await advance(process, Advance(keys=(1,)))
     assert (first.stepped, dict(first.finished)) == ((1,), {})
     assert second.finished[1][0].shape == (1, 8, 8)
+
+
+async def test_it_goes_on_by_itself_until_somebody_has_finished() -> None:
+    async with loaded() as (process, _):
+        two = (*asked(steps=3, key=1).joins, *asked(steps=5, key=2).joins)
+        process.tell(Advance(number=1, go_on=True, joins=two, keys=(1, 2)))
+        reports = [await process.report() for _ in range(3)]
+        assert [report.going_on for report in reports] == [True, True, False]
+        assert list(reports[-1].finished) == [1]
+        process.tell(Advance(number=2, go_on=True, past_ends=True, keys=(1, 2)))
+        reports = [await process.report() for _ in range(2)]
+        assert [report.stepped for report in reports] == [(2,), (2,)]
+        assert not reports[-1].going_on
+
+
+async def test_it_stops_going_on_when_something_else_is_asked_of_it() -> None:
+    async with loaded("IdleEngine") as (process, _):
+        process.tell(Advance(number=1, go_on=True, joins=asked(steps=10**9).joins, keys=(1,)))
+        for _ in range(100):
+            assert (await process.report()).number == 1
+        process.tell(Advance(number=2, leaves=(1,)))
+        while (report := await process.report()).number == 1:
+            pass
+        assert (report.stepped, report.going_on) == ((), False)
 
 
 @pytest.mark.parametrize("prompt", ["crash", "exit"])
 async def test_a_process_that_ends_in_a_step_is_noticed_at_once(prompt: str) -> None:
     async with loaded() as (process, _):
         with pytest.raises(EngineGoneError, match="has ended"):
-            await process.advance(asked(prompt))
+            await advance(process, asked(prompt))
         with pytest.raises(EngineGoneError):
-            await process.advance(Advance())
+            await advance(process, Advance())
 
 
 async def test_a_process_that_is_killed_while_nothing_is_asked_of_it_is_noticed_too() -> None:
@@ -92,7 +121,7 @@ async def test_a_process_that_is_killed_while_nothing_is_asked_of_it_is_noticed_
 async def test_a_step_that_never_ends_is_ended() -> None:
     async with loaded(step_timeout_seconds=0.3) as (process, _):
         with pytest.raises(EngineGoneError, match=r"a step took more than 0\.3 s"):
-            await process.advance(asked("hang"))
+            await advance(process, asked("hang"))
         await wait_for_async(lambda: _ended(process.pid), "the process has ended", seconds=5)
 
 
@@ -102,9 +131,9 @@ async def _ended(pid: int) -> bool:
 
 async def test_an_answer_that_cannot_be_sent_fails_alone() -> None:
     async with loaded("SecretiveEngine") as (process, _):
-        advanced = await process.advance(asked())
+        advanced = await advance(process, asked())
         assert "cannot be sent" in advanced.failed[1]
-        again = await process.advance(asked(key=2, steps=2))
+        again = await advance(process, asked(key=2, steps=2))
     assert isinstance(again, Advanced)
 
 
@@ -124,7 +153,7 @@ async def test_a_model_that_fails_to_load_may_be_tried_again() -> None:
 async def test_signals_for_the_whole_group_are_left_to_the_server(signum: int) -> None:
     async with loaded() as (process, _):
         os.kill(process.pid, signum)
-        assert (await process.advance(asked())).stepped == (1,)
+        assert (await advance(process, asked())).stepped == (1,)
 
 
 @pytest.mark.parametrize("prompt", ["grey", "hang"])
@@ -134,7 +163,7 @@ def test_it_dies_with_the_server_even_in_the_middle_of_a_step(prompt: str) -> No
         from inference.test_engine_process import asked, loaded
         async def main():
             async with loaded() as (process, _):
-                process.advance(asked({prompt!r}))
+                process.tell(asked({prompt!r}))
                 await asyncio.sleep(0.2)
                 print(process.pid, flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -17,8 +17,10 @@ from brownout_inference.tier_queue import AGE_SECONDS, TierQueue
 from inference.builders import CountingEngine, VirtualTime, is_running, ticket
 
 
-def scheduler(time: VirtualTime, *, max_batch: int, pause_slots: int | None = None) -> Scheduler:
-    device = PacedDevice(step_seconds=1.0, clock=time.clock, sleep=time.sleep)
+def scheduler(
+    time: VirtualTime, *, max_batch: int, pause_slots: int | None = None, step_seconds: float = 1.0
+) -> Scheduler:
+    device = PacedDevice(step_seconds=step_seconds, clock=time.clock, sleep=time.sleep)
     return Scheduler(
         device=device,
         queue=TierQueue[Ticket](places_per_tier=100),
@@ -353,6 +355,71 @@ async def test_an_engine_with_which_nobody_gets_on_is_lost() -> None:
         with pytest.raises(EngineGoneError, match="device lost"):
             await task
     assert not any(each.outcome.done() for each in held)  # it was not their fault: `lose` says what they are told
+
+
+async def test_without_a_pace_the_engine_is_told_once_and_goes_on_by_itself() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=2, step_seconds=0), CountingEngine()
+    short, long = ticket(steps=10), ticket(steps=30)
+    serving.submit(short)
+    serving.submit(long)
+    async with running(serving, engine):
+        await asyncio.gather(short.outcome, long.outcome)
+    assert len(engine.batches) == 30
+    assert engine.told == 1
+
+
+async def test_without_a_pace_a_place_that_gets_free_is_taken_in_the_very_next_step() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=2, step_seconds=0), CountingEngine()
+    tickets = [ticket(steps=steps) for steps in (5, 9, 4, 1, 7, 2, 6)]
+    for each in tickets:
+        serving.submit(each)
+    async with running(serving, engine):
+        await asyncio.gather(*(each.outcome for each in tickets))
+    assert [len(batch) for batch in engine.batches] == [2] * 16 + [1] * 2  # the last one is alone at the end
+
+
+async def test_without_a_pace_a_newcomer_and_who_is_more_important_are_let_in_at_once() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=1, step_seconds=0), CountingEngine()
+    free = ticket("free", steps=1000)
+    serving.submit(free)
+    async with running(serving, engine):
+        await is_running(free)
+        begun = len(engine.batches)
+        pro = ticket("pro", steps=3)
+        serving.submit(pro)
+        await pro.outcome
+        gone = len(engine.batches)
+        serving.abandon(free)
+        await serving.until_quiet()
+        last = ticket("free", steps=1)
+        serving.submit(last)
+        await last.outcome
+    assert first_and_last(engine, pro)[0] <= begun + 1
+    assert first_and_last(engine, free)[1] <= gone + 2
+    assert free.number not in engine.left
+
+
+async def test_without_a_pace_a_poisoned_request_fails_alone() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=4, step_seconds=0), CountingEngine()
+    good = [ticket(steps=20) for _ in range(3)]
+    bad = ticket(steps=20)
+    for each in (*good, bad):
+        serving.submit(each)
+    async with running(serving, engine):
+        await is_running(bad)
+        engine.poisoned.add(bad.number)
+        assert await asyncio.gather(*(each.outcome for each in good)) == ["done"] * 3
+        with pytest.raises(EngineError, match="poisoned"):
+            await bad.outcome
+
+
+async def test_with_a_pace_every_step_is_asked_for() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=2), CountingEngine()
+    each = ticket(steps=10)
+    serving.submit(each)
+    async with running(serving, engine):
+        await each.outcome
+    assert engine.told == 10
 
 
 async def test_busy_seconds_are_those_of_steps_and_idle_time_is_not_counted() -> None:

@@ -8,14 +8,16 @@ import ctypes
 import logging
 import os
 import pickle
+import select
 import signal
 import socket
 import sys
-from typing import IO, Any
+from dataclasses import replace
+from typing import Any
 
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.load import EngineSpec, LoadError, load_engine, without_garbage
-from brownout_inference.engine.messages import LENGTH, Advanced, Loaded, Loading, NotLoaded, encode
+from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode
 from brownout_inference.engine.worker import Worker
 
 log = logging.getLogger("brownout_inference.engine")
@@ -30,14 +32,31 @@ def main() -> int:
         signal.signal(signum, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     _die_with_parent()
-    with socket.socket(fileno=int(sys.argv[2])) as end, end.makefile("rb") as reading:
-        spec = _read(reading)
+    with socket.socket(fileno=int(sys.argv[2])) as end:
+        spec = _read(end)
         if spec is None or (engine := _load(end, spec)) is None:
             return 1
         worker = Worker(engine)
-        while (asked := _read(reading)) is not None:
-            _write(end, _sendable(worker.advance(asked)))
+        while (asked := _read(end)) is not None:
+            _advance(end, worker, asked)
     return 0
+
+
+def _advance(end: socket.socket, worker: Worker, asked: Advance) -> None:
+    """Makes the step, and further ones until another message waits."""
+    while True:
+        advanced = worker.advance(asked)
+        if advanced.going_on and _has_more(end):
+            advanced = replace(advanced, going_on=False)
+        sent = _sendable(advanced)
+        _write(end, sent)
+        if not advanced.going_on:
+            return
+        asked = replace(asked, leaves=(), joins=())
+
+
+def _has_more(end: socket.socket) -> bool:
+    return bool(select.select([end], [], [], 0)[0])
 
 
 def _load(end: socket.socket, spec: EngineSpec) -> Engine | None:
@@ -60,7 +79,7 @@ def _load(end: socket.socket, spec: EngineSpec) -> Engine | None:
     return engine
 
 
-def _sendable(advanced: Advanced) -> bytes | Advanced:
+def _sendable(advanced: Advanced) -> bytes:
     """What an engine of somebody's own answers may not go through a socket; then those who would have got it fail, and the others go on."""
     try:
         return encode(advanced)
@@ -68,15 +87,20 @@ def _sendable(advanced: Advanced) -> bytes | Advanced:
         log.exception("an answer cannot be sent to the server")
         lost = dict.fromkeys(advanced.finished, f"what the engine answered cannot be sent: {error}")
         stepped = tuple(key for key in advanced.stepped if key not in lost)
-        return Advanced(stepped=stepped, failed={**advanced.failed, **lost}, no_room=advanced.no_room)
+        return encode(replace(advanced, stepped=stepped, pieces={}, finished={}, failed={**advanced.failed, **lost}))
 
 
-def _read(reading: IO[bytes]) -> Any:
+def _read(end: socket.socket) -> Any:
     """The next message; None where the server has closed the socket."""
-    head = reading.read(LENGTH.size)
-    if len(head) < LENGTH.size:
+    try:
+        head = end.recv(LENGTH.size, socket.MSG_WAITALL)
+        if len(head) < LENGTH.size:
+            return None
+        (length,) = LENGTH.unpack(head)
+        body = end.recv(length, socket.MSG_WAITALL)
+        return pickle.loads(body) if len(body) == length else None
+    except ConnectionResetError:
         return None
-    return pickle.loads(reading.read(*LENGTH.unpack(head)))
 
 
 def _write(end: socket.socket, message: Any) -> None:

@@ -26,6 +26,8 @@ class PacedDevice:
         self.clock = clock
         self.busy_seconds = 0.0
         """Wall seconds in which steps ran; never more than have passed."""
+        self.sets_the_pace = step_seconds > 0
+        """Steps take longer than the model needs."""
         self._step_seconds = step_seconds
         self._sleep = sleep
         self._previous_end: float | None = None

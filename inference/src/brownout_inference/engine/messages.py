@@ -1,7 +1,8 @@
 """What the server and the engine's process say to each other: pickled values on a pair of sockets, a length before each.
 
-One round trip for each step carries who leaves, who joins and who takes part; everything else is said by the engine's process of its own accord. Only these two, one of
-which started the other, can write to the sockets, so nothing that is unpickled comes from elsewhere.
+One message says who leaves, who joins and who takes part in the next step, and is answered when that is made. Where the device sets no pace the engine may go on by itself
+until something changes: it looks for a message between two steps, and nothing waits for the way there and back. Only these two, one of which started
+the other, can write to the sockets, so nothing that is unpickled comes from elsewhere.
 """
 
 import pickle
@@ -18,8 +19,15 @@ LENGTH = struct.Struct("!Q")
 
 @dataclass(frozen=True, kw_only=True)
 class Advance:
-    """One step. `keys` are who takes part, the most important first; who joins without being among them only takes its room."""
+    """One step. `keys` are who takes part, the most important first; those who have left meanwhile are passed over.
 
+    With `go_on` the engine makes further steps of the same until another message comes, or somebody has finished: their place is for whoever waits. With `past_ends`, when
+    nobody waits, the others go on then too.
+    """
+
+    number: int = 0
+    go_on: bool = False
+    past_ends: bool = False
     leaves: tuple[int, ...] = ()
     joins: tuple[tuple[int, Work], ...] = ()
     keys: tuple[int, ...] = ()
@@ -27,12 +35,14 @@ class Advance:
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """What became of a step.
+    """What became of a step of message `number`. `going_on` says that the next one is under way already.
 
     `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
     of memory. `failed` says why, and has left. `broken` says why nothing can be computed any more.
     """
 
+    number: int = 0
+    going_on: bool = False
     stepped: tuple[int, ...] = ()
     pieces: Mapping[int, Any] = field(default_factory=dict)
     finished: Mapping[int, Any] = field(default_factory=dict)

@@ -9,6 +9,7 @@ import pickle
 import socket
 import subprocess
 import sys
+from collections import deque
 from typing import Any
 
 from brownout_inference.engine.interface import Progress
@@ -44,6 +45,7 @@ class EngineProcess(asyncio.Protocol):
         self._ours.sendall(encode(spec))  # fits into the socket's buffer
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
+        self._reports: deque[Any] = deque()
         self._answer: asyncio.Future[Any] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._progress: Progress = lambda what, part: None
@@ -66,12 +68,14 @@ class EngineProcess(asyncio.Protocol):
         assert isinstance(loaded, Loaded)
         return loaded
 
-    def advance(self, asked: Advance) -> "asyncio.Future[Advanced]":
-        """Begins a step at once. The future raises EngineGoneError."""
-        answer = self._expect(self._step_timeout_seconds, "a step")
+    def tell(self, asked: Advance) -> None:
+        """Asks for a step, or for something else than the engine is about to do by itself."""
         if self._transport is not None:
             self._transport.write(encode(asked))
-        return answer
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        """What comes of the step under way. The future raises EngineGoneError."""
+        return self._expect(self._step_timeout_seconds, "a step")
 
     async def until_gone(self) -> None:
         """Raises EngineGoneError once the process has ended."""
@@ -122,16 +126,21 @@ class EngineProcess(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if self._watch is not None:
             self._watch.cancel()
-        if answer is not None and not answer.done():
+        if answer is None or answer.done():
+            self._reports.append(message)
+        else:
             answer.set_result(message)
 
     def _expect(self, seconds: float, what: str) -> "asyncio.Future[Any]":
-        self._answer = asyncio.get_running_loop().create_future()
-        if self._gone:
-            self._answer.set_exception(EngineGoneError(self._gone))
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._reports:
+            answer.set_result(self._reports.popleft())
+        elif self._gone:
+            answer.set_exception(EngineGoneError(self._gone))
         else:
+            self._answer = answer
             self._rearm(seconds, what)
-        return self._answer
+        return answer
 
     def _rearm(self, seconds: float, what: str) -> None:
         if self._watch is not None:

@@ -38,16 +38,34 @@ class EngineError(Exception):
 class Advancing(Protocol):
     """An engine that makes one step at a time; in a process of its own, or in a test's."""
 
-    def advance(self, asked: Advance) -> "asyncio.Future[Advanced]":
-        """Begins a step at once. The future raises EngineGoneError where the engine is lost."""
+    def tell(self, asked: Advance) -> None:
+        """Asks for a step, or for something else than the engine is about to do by itself."""
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        """What comes of the step under way. The future raises EngineGoneError where the engine is lost."""
 
 
 @dataclass
 class _Batch:
-    """What belongs to one life of the engine."""
+    """What belongs to one life of the engine.
+
+    `told` is the last message, `under_way` whether a report will come without another one, `seatings` who took part by the number of the message.
+    """
 
     seats: dict[int, Seat] = field(default_factory=dict)
     leaving: list[int] = field(default_factory=list)
+    told: Advance = field(default_factory=Advance)
+    under_way: bool = False
+    seatings: dict[int, Seating] = field(default_factory=dict)
+
+    def is_told(self, seating: Seating, *, past_ends: bool) -> bool:
+        """Whether the engine does by itself what is wanted now."""
+        if self.leaving or seating.joining or (self.told.past_ends and not past_ends):
+            return False
+        remaining = [number for number in self.told.keys if number in self.seats]
+        return len(remaining) == len(seating.stepping) and {each.ticket.number for each in seating.stepping}.issuperset(
+            remaining
+        )
 
 
 class Scheduler:
@@ -148,37 +166,68 @@ class Scheduler:
     async def run(self, engine: Advancing) -> None:
         """Serves with this engine until cancelled. Raises EngineGoneError; `lose` then answers those whom it held."""
         while True:
-            if not self._batch.seats and not self._batch.leaving and not len(self.queue):
+            batch = self._batch
+            if not batch.seats and not batch.leaving and not batch.under_way and not len(self.queue):
                 self._hand_out()
                 self._device.rest()
                 self._wake.clear()
                 await self._wake.wait()
-            seating = self._seat()
-            if seating.stepping:
-                await self._step(engine, seating)
-            elif self._batch.leaving:
-                await engine.advance(self._ask(seating))
+            self._tell(engine)
+            if batch.under_way:
+                await self._step(engine)
 
-    async def _step(self, engine: Advancing, seating: Seating) -> None:
-        def begin() -> "asyncio.Future[Advanced]":
-            answer = engine.advance(self._ask(seating))
-            self._hand_out()
-            return answer
-
-        fill, busy_before = min(1.0, self.slots_in_use / self.max_batch), self._device.busy_seconds
-        try:
-            advanced = await self._device.step(begin)
-        finally:
-            self._later(self._count, (seating, self._device.busy_seconds - busy_before, fill))
+    async def _step(self, engine: Advancing) -> None:
+        busy_before = self._device.busy_seconds
+        advanced = await self._device.step(lambda: self._report(engine))
+        seating = self._batch.seatings[advanced.number]
+        self._later(self._count, (seating, advanced, self._device.busy_seconds - busy_before))
         self._settle(advanced)
         self._learn(seating, advanced)
         if advanced.broken:
             raise EngineGoneError(f"nothing can be computed any more: {advanced.broken}")
 
-    def _count(self, step: tuple[Seating, float, float]) -> None:
-        seating, seconds, fill = step
+    async def _report(self, engine: Advancing) -> Advanced:
+        """The engine's next report. Where it goes on by itself it is told at once what changes meanwhile."""
+        report = engine.report()
+        self._hand_out()
+        if self._batch.told.go_on and not report.done():
+            report.add_done_callback(lambda _: self._wake.set())
+            while True:
+                self._wake.clear()
+                await self._wake.wait()
+                if report.done():
+                    break
+                self._tell(engine)
+        return await report
+
+    def _tell(self, engine: Advancing) -> None:
+        """Chooses who takes part in the next step, and says so where the engine would do something else."""
+        batch, seating = self._batch, self._seat()
+        past_ends = not len(self.queue)
+        if batch.under_way and batch.is_told(seating, past_ends=past_ends):
+            return
+        if not seating.stepping and not batch.leaving:
+            return
+        leaving, batch.leaving = tuple(batch.leaving), []
+        batch.told = Advance(
+            number=batch.told.number + 1,
+            go_on=not self._device.sets_the_pace,
+            past_ends=past_ends,
+            leaves=leaving,
+            joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
+            keys=tuple(each.ticket.number for each in seating.stepping),
+        )
+        batch.seatings[batch.told.number] = seating
+        batch.under_way = True
+        engine.tell(batch.told)
+
+    def _count(self, step: tuple[Seating, Advanced, float]) -> None:
+        seating, advanced, seconds = step
+        made = {*advanced.stepped, *advanced.failed}
+        took_part = [each for each in seating.stepping if each.ticket.number in made]
+        fill = min(1.0, sum([each.slots for each in took_part]) / self.max_batch)
         self._meters.gpu_busy(seconds, fill=fill)
-        self._meters.worked(seconds, [each.ticket for each in seating.stepping], most=self.max_batch)
+        self._meters.worked(seconds, [each.ticket for each in took_part], most=self.max_batch)
         self.pace.stepped(seconds, fill=fill)
 
     def _seat(self) -> Seating:
@@ -198,17 +247,12 @@ class Scheduler:
             each.paused_at = None
         return seating
 
-    def _ask(self, seating: Seating) -> Advance:
-        leaving, self._batch.leaving = tuple(self._batch.leaving), []
-        return Advance(
-            leaves=leaving,
-            joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
-            keys=tuple(each.ticket.number for each in seating.stepping),
-        )
-
     def _settle(self, advanced: Advanced) -> None:
         """Who holds a place after the step. Answers are handed out when the next step is under way."""
-        seats = self._batch.seats
+        batch, seats = self._batch, self._batch.seats
+        batch.under_way = advanced.going_on or advanced.number < batch.told.number
+        for number in [number for number in batch.seatings if number < advanced.number]:
+            del batch.seatings[number]
         self.memory = advanced.memory or self.memory
         for number in advanced.stepped:
             if each := seats.get(number):

@@ -49,14 +49,15 @@ def seat(
         return Seating(sorted(held, key=_importance), (), ())  # as below, and what most steps are like
     choice = _Choice(slots, places - held_slots, None if most is None else most - len(held))
     rest = sorted(held, key=_importance, reverse=True)
+    head = queue.head(now)
     while True:
-        head = None if choice.closed else queue.head(now)
         following = rest[-1] if rest else None
         if head is not None and (following is None or _displaces(queue, head, following.ticket)):
             if choice.has_room(head, nobody=not held):
                 choice.add_new(Seat(queue.take(head), head.work.steps, head.work.slots))
+                head = queue.head(now)
             else:
-                choice.closed = True  # letting smaller ones overtake would starve it
+                head = None  # letting smaller ones overtake would starve it
         elif following is not None:
             choice.add_held(rest.pop())
         else:
@@ -68,7 +69,6 @@ class _Choice:
         self.stepping: list[Seat] = []
         self.joining: list[Seat] = []
         self.left_out: list[Seat] = []
-        self.closed = False
         self._slots = slots
         self._places = places
         self._most = most

@@ -7,7 +7,7 @@ again. The others have then made their step and notice nothing but the time that
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brownout_inference.engine.interface import DeviceFullError, Engine
@@ -60,7 +60,7 @@ class Worker:
                     no_room.append(key)
                 else:
                     self._fail(step, key, error)
-        keys = [key for key in asked.keys if key not in no_room and key not in step.failed]
+        keys = [key for key in asked.keys if key in self._works]
         if keys:
             self._step(step, keys)
         if step.stepped:
@@ -68,7 +68,8 @@ class Worker:
         broken = self._judge(step)
         for key in (*step.finished, *step.failed):
             self._works.pop(key, None)
-        return Advanced(
+        advanced = Advanced(
+            number=asked.number,
             stepped=tuple(step.stepped),
             pieces=step.pieces,
             finished=step.finished,
@@ -78,6 +79,14 @@ class Worker:
             broken=broken,
             memory=self._memory(),
         )
+        return replace(advanced, going_on=True) if self._may_go_on(asked, advanced) else advanced
+
+    def _may_go_on(self, asked: Advance, advanced: Advanced) -> bool:
+        if not asked.go_on or advanced.full or advanced.failed or advanced.no_room:
+            return False
+        if not advanced.finished:
+            return bool(advanced.stepped)
+        return asked.past_ends and any(key in self._works for key in advanced.stepped)
 
     def _step(self, step: _Step, keys: Sequence[int]) -> None:
         half = (len(keys) + 1) // 2
