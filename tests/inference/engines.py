@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport
+from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport, UnsuitableError
 from brownout_inference.engine.load import EngineSpec
 from brownout_inference.work import ImageWork, Work
 
@@ -32,6 +32,8 @@ class ObedientEngine:
     def join(self, key: int, work: Work) -> None:
         if not isinstance(work, ImageWork):
             raise TypeError("only pictures")
+        if work.prompt == "long":
+            raise UnsuitableError("the prompt has 9 tokens; write 8 at most")
         self._left[key], self._works[key] = work.steps, work
 
     def leave(self, key: int) -> None:

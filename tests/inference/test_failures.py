@@ -101,6 +101,16 @@ async def test_a_poisoned_request_fails_alone(start: Start, prompt: str) -> None
     assert poisoned.seconds < 1
 
 
+async def test_a_request_that_the_model_cannot_do_says_what_to_write_instead(start: Start) -> None:
+    client = await start()
+    for _ in range(4):  # more in a row than an engine may fail
+        answer = await client.image(prompt="long")
+        assert (answer.status, answer.body["reason"]) == (400, "invalid_request")
+        assert "write 8 at most" in answer.body["error"]["message"]
+    assert (await client.image()).status == 200
+    assert await client.metric("brownout_inference_engine_losses_total") == 0
+
+
 async def test_an_engine_that_hangs_is_replaced(start: Start) -> None:
     client = await start("--step-timeout-seconds", "0.5")
     hung, waiting = asking(client, 2, "hang"), []

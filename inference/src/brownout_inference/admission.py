@@ -163,6 +163,8 @@ class Admission:
             raise
         except EngineError as error:
             self._meters.failed(*cell, "engine")
+            if error.unsuitable:
+                raise RefusedError(refusal.bad_request(f"{error}.")) from error
             raise RefusedError(
                 refusal.engine_failed(ticket.feature, str(error), retry_after_seconds=error.retry_after_seconds)
             ) from error

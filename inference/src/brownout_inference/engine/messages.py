@@ -38,7 +38,7 @@ class Advanced:
     """What became of a step of message `number`. `going_on` says that the next one is under way already.
 
     `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
-    of memory. `failed` says why, and has left. `broken` says why nothing can be computed any more.
+    of memory. `failed` says why, and has left; of `unsuitable` ones whoever asked is told it. `broken` says why nothing can be computed any more.
     """
 
     number: int = 0
@@ -47,6 +47,7 @@ class Advanced:
     pieces: Mapping[int, Any] = field(default_factory=dict)
     finished: Mapping[int, Any] = field(default_factory=dict)
     failed: Mapping[int, str] = field(default_factory=dict)
+    unsuitable: tuple[int, ...] = ()
     no_room: tuple[int, ...] = ()
     full: bool = False
     broken: str = ""

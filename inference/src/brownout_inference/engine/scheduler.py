@@ -28,10 +28,14 @@ DOES_NOT_FIT = "the device has no memory for it, not even alone"
 
 
 class EngineError(Exception):
-    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense."""
+    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense.
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    Of an `unsuitable` request the message tells whoever asked what to write instead.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, unsuitable: bool = False) -> None:
         super().__init__(message)
+        self.unsuitable = unsuitable
         self.retry_after_seconds = retry_after_seconds
 
 
@@ -257,6 +261,7 @@ class Scheduler:
         for number in advanced.stepped:
             if each := seats.get(number):
                 each.left -= 1
+                each.ticket.steps_done += 1
         now = self._device.clock()
         for number, piece in advanced.pieces.items():
             if each := seats.get(number):
@@ -271,8 +276,8 @@ class Scheduler:
             return  # then nobody failed by a fault of theirs; `lose` answers
         for number, why in advanced.failed.items():
             if each := seats.pop(number, None):
-                log.error("request %d failed: %s", number, why)
-                self._later(each.ticket.end_with, EngineError(why))
+                log.warning("request %d failed: %s", number, why)
+                self._later(each.ticket.end_with, EngineError(why, unsuitable=number in advanced.unsuitable))
 
     def _learn(self, seating: Seating, advanced: Advanced) -> None:
         """What the step has said about the device's memory."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from brownout_inference.engine.interface import DeviceFullError, Engine
+from brownout_inference.engine.interface import DeviceFullError, Engine, UnsuitableError
 from brownout_inference.engine.messages import Advance, Advanced
 from brownout_inference.work import Work
 
@@ -32,6 +32,7 @@ class _Step:
     pieces: dict[int, Any] = field(default_factory=dict)
     finished: dict[int, Any] = field(default_factory=dict)
     failed: dict[int, str] = field(default_factory=dict)
+    unsuitable: list[int] = field(default_factory=list)
     full: bool = False
 
 
@@ -56,7 +57,10 @@ class Worker:
                 self._engine.join(key, work)
                 self._works[key] = work
             except Exception as error:
-                if _is_full(error):
+                if isinstance(error, UnsuitableError):
+                    step.unsuitable.append(key)
+                    step.failed[key] = str(error)
+                elif _is_full(error):
                     no_room.append(key)
                 else:
                     self._fail(step, key, error)
@@ -74,6 +78,7 @@ class Worker:
             pieces=step.pieces,
             finished=step.finished,
             failed=step.failed,
+            unsuitable=tuple(step.unsuitable),
             no_room=tuple(no_room),
             full=step.full,
             broken=broken,
@@ -124,7 +129,7 @@ class Worker:
 
     def _judge(self, step: _Step) -> str:
         """Where everybody failed, it may be the engine: it is tried with a request that has worked before."""
-        if step.stepped or not step.failed:
+        if step.stepped or len(step.failed) == len(step.unsuitable):
             return ""
         self._failures_in_a_row += len(step.failed)
         if self._good is None:
