@@ -16,6 +16,8 @@ from support.waiting import wait_for_async
 NO_FLAGS = 1
 """A port on which nobody listens: everybody is served as unknown."""
 
+STEP_SECONDS = 0.03
+
 Start = Callable[..., Awaitable[Client]]
 
 
@@ -25,6 +27,7 @@ async def start(tmp_path: Path, session: aiohttp.ClientSession) -> AsyncIterator
 
     async def start(*arguments: str, engine: str = "ObedientEngine", ready: bool = True) -> Client:
         words = ["--workload", "own", "--model", f"python:inference.engines.{engine}", "--features", "image-generation"]
+        words += ["--step-seconds", str(STEP_SECONDS)]
         server = ServerProcess(tmp_path / f"{len(servers)}.log", *words, *arguments, flags_port=NO_FLAGS)
         servers.append(server)
         client = Client(server, session)
@@ -101,6 +104,16 @@ async def test_a_poisoned_request_fails_alone(start: Start, prompt: str) -> None
     assert poisoned.seconds < 1
 
 
+async def test_a_request_that_ends_engines_is_not_let_near_a_fourth_one(start: Start) -> None:
+    client = await start()
+    for _ in range(3):
+        assert said([await client.image(prompt="crash")]) == {(503, "engine_failed"): 1}
+        await client.until_ready()
+    assert said([await client.image(prompt="crash")]) == {(500, "request_failed"): 1}
+    assert await client.metric("brownout_inference_engine_losses_total") == 3
+    assert (await client.image()).status == 200
+
+
 async def test_a_request_that_the_model_cannot_do_says_what_to_write_instead(start: Start) -> None:
     client = await start()
     for _ in range(4):  # more in a row than an engine may fail
@@ -148,7 +161,7 @@ async def test_a_client_that_goes_frees_what_the_engine_held_for_it(start: Start
     for task in gone:
         task.cancel()
     await client.until_metric("brownout_inference_running", 0)
-    assert (await client.image()).seconds < 20 * 0.05
+    assert (await client.image()).seconds < 20 * STEP_SECONDS
 
 
 async def test_under_load_sigterm_loses_nobody_and_a_second_one_changes_nothing(start: Start) -> None:

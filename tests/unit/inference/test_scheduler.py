@@ -10,6 +10,7 @@ from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.process import EngineGoneError
 from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.engine.suspects import SUSPECT_SECONDS
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
@@ -342,6 +343,49 @@ async def test_what_a_lost_engine_held_is_told_to_try_again_and_what_waits_is_se
     assert caught.value.retry_after_seconds == 5.0
     async with running(serving, CountingEngine()):
         assert await waiting.outcome == "done"
+
+
+async def test_who_was_there_when_three_engines_were_lost_is_kept_from_the_next_for_a_while() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=2)
+
+    async def lose_one() -> None:
+        engine, bad = CountingEngine(), ticket(steps=9)
+        serving.submit(bad)
+        async with running(serving, engine) as task:
+            await is_running(bad)
+            engine.gone = EngineGoneError("killed")
+            with pytest.raises(EngineGoneError):
+                await task
+        serving.lose(EngineError("lost", retry_after_seconds=5.0))
+
+    for _ in range(3):
+        await lose_one()
+    again, other = ticket(steps=9), ticket(steps=9)
+    other.user = "somebody else"
+    serving.submit(again)
+    serving.submit(other)
+    assert (again.outcome.done(), other.outcome.done()) == (True, False)
+    time.now += SUSPECT_SECONDS
+    much_later = ticket(steps=9)
+    serving.submit(much_later)
+    assert not much_later.outcome.done()
+
+
+async def test_what_has_succeeded_meanwhile_was_not_what_ended_engines() -> None:
+    serving = scheduler(VirtualTime(), max_batch=2)
+    for _ in range(5):
+        engine, unlucky = CountingEngine(), ticket(steps=9)
+        serving.submit(unlucky)
+        async with running(serving, engine) as task:
+            await is_running(unlucky)
+            engine.gone = EngineGoneError("killed")
+            await asyncio.gather(task, return_exceptions=True)
+        serving.lose(EngineError("lost", retry_after_seconds=5.0))
+        again = ticket(steps=9)
+        serving.submit(again)
+        async with running(serving, CountingEngine()):
+            assert await again.outcome == "done"
 
 
 async def test_an_engine_with_which_nobody_gets_on_is_lost() -> None:

@@ -17,6 +17,7 @@ from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.messages import Advance, Advanced
 from brownout_inference.engine.process import EngineGoneError
 from brownout_inference.engine.seating import Seat, Seating, seat
+from brownout_inference.engine.suspects import Suspects
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
@@ -95,6 +96,7 @@ class Scheduler:
         self._device = device
         self._meters = meters
         self._batch = _Batch()
+        self._suspects = Suspects()
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
@@ -126,7 +128,13 @@ class Scheduler:
         return sum(each.slots for each in self._active())
 
     def submit(self, ticket: Ticket) -> Ticket | None:
-        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out."""
+        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out.
+
+        One that has ended engines before is answered at once.
+        """
+        if self._suspects.are_enough(ticket, at=self._device.clock()):
+            ticket.end_with(EngineError("engines were lost with it before"))
+            return None
         loser = self.queue.offer(ticket)
         if loser is not ticket:
             self._quiet.clear()
@@ -158,6 +166,8 @@ class Scheduler:
         """The engine is gone, with the state of everything that it held; what waits goes on waiting."""
         self.losses += 1
         lost, self._batch = self._batch, _Batch()
+        if lost.under_way and (last := lost.seatings.get(lost.told.number)):
+            self._suspects.took_part([each.ticket for each in last.stepping], at=self._device.clock())
         self._hand_out()
         for each in lost.seats.values():
             each.ticket.end_with(error)
@@ -271,6 +281,7 @@ class Scheduler:
                 self._later(each.ticket.add, piece)
         for number, result in advanced.finished.items():
             if each := seats.pop(number, None):
+                self._suspects.succeeded(each.ticket)
                 self._later(each.ticket.answer, result)
         if advanced.broken:
             return  # then nobody failed by a fault of theirs; `lose` answers
