@@ -19,12 +19,17 @@ from inference.builders import CountingEngine, VirtualTime, is_running, ticket
 
 
 def scheduler(
-    time: VirtualTime, *, max_batch: int, pause_slots: int | None = None, step_seconds: float = 1.0
+    time: VirtualTime,
+    *,
+    max_batch: int,
+    pause_slots: int | None = None,
+    step_seconds: float = 1.0,
+    aged_share: float = 0.05,
 ) -> Scheduler:
     device = PacedDevice(step_seconds=step_seconds, clock=time.clock, sleep=time.sleep)
     return Scheduler(
         device=device,
-        queue=TierQueue[Ticket](places_per_tier=100),
+        queue=TierQueue[Ticket](places_per_tier=100, aged_share=aged_share),
         pace=Pace(0),
         max_batch=max_batch,
         meters=Meters("image"),
@@ -236,6 +241,19 @@ async def test_an_engine_says_how_many_requests_it_can_hold() -> None:
         serving.submit(pro)
         await pro.outcome
     assert first_and_last(engine, pro)[0] >= 9
+
+
+async def test_who_has_aged_in_the_queue_is_let_through_also_where_somebody_runs() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=1, aged_share=1.0), CountingEngine()
+    served, runs, waits = (ticket("pro", steps=steps) for steps in (2, 50, 50))
+    free = ticket("free", steps=3)
+    for each in (served, runs, waits, free):
+        each.offered_at = 1000.0
+        serving.submit(each)
+    async with running(serving, engine):
+        await free.outcome
+    assert first_and_last(engine, free) == (AGE_SECONDS, AGE_SECONDS + 2)
+    assert engine.batches[int(AGE_SECONDS) - 1] == [runs.number]
 
 
 async def test_a_pause_ends_however_many_important_requests_come() -> None:
