@@ -3,11 +3,11 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
-from brownout_inference.engine.messages import Advance, Advanced
+from brownout_inference.engine.messages import Advance, Advanced, following
 from brownout_inference.engine.worker import Worker
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Audience, Verdict
@@ -110,7 +110,8 @@ class CountingEngine:
     def _answer(self, answer: "asyncio.Future[Advanced]") -> None:
         advanced = self._made.popleft()
         if not self._made and advanced.going_on:
-            self._making(replace(self._asked, leaves=(), joins=()))
+            self._asked = following(self._asked, advanced)
+            self._making(self._asked)
         if not answer.done():
             answer.set_result(advanced)
 

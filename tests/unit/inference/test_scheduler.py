@@ -15,7 +15,7 @@ from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import AGE_SECONDS, TierQueue
-from inference.builders import CountingEngine, VirtualTime, is_running, ticket
+from inference.builders import CountingEngine, VirtualTime, is_running, ticket, work
 
 
 def scheduler(
@@ -438,6 +438,60 @@ async def test_without_a_pace_a_place_that_gets_free_is_taken_in_the_very_next_s
     async with running(serving, engine):
         await asyncio.gather(*(each.outcome for each in tickets))
     assert [len(batch) for batch in engine.batches] == [2] * 16 + [1] * 2  # the last one is alone at the end
+
+
+async def test_without_a_pace_places_are_taken_by_those_next_in_turn_and_nobody_has_to_be_asked() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=4, step_seconds=0), CountingEngine()
+    tickets = [ticket(steps=3 + number % 3) for number in range(60)]
+    for each in tickets:
+        serving.submit(each)
+    async with running(serving, engine):
+        await asyncio.gather(*(each.outcome for each in tickets))
+    assert all(len(batch) == 4 for batch in engine.batches[:-5])
+    begun = [first_and_last(engine, each)[0] for each in tickets]
+    assert begun == sorted(begun)
+    assert engine.told <= 60 / 4
+
+
+async def test_without_a_pace_whose_client_goes_before_its_turn_is_let_go_of() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=1, step_seconds=0), CountingEngine()
+    first, gone, last = ticket(steps=9), ticket(steps=1000), ticket(steps=2)
+    for each in (first, gone, last):
+        serving.submit(each)
+    async with running(serving, engine):
+        await first.outcome
+        serving.abandon(gone)
+        await last.outcome
+        await serving.until_quiet()
+        await asyncio.sleep(0)
+    assert sum(gone.number in batch for batch in engine.batches) <= 3
+    assert engine.left == {}
+
+
+async def test_without_a_pace_what_the_flags_have_made_cheaper_before_its_turn_is_done_as_they_say() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=1, step_seconds=0), CountingEngine()
+    first, reworked = ticket(steps=9), ticket(steps=30)
+    serving.submit(first)
+    serving.submit(reworked)
+    async with running(serving, engine):
+        await is_running(first)
+        reworked.work = work(steps=2)
+        await reworked.outcome
+    assert sum(reworked.number in batch for batch in engine.batches) == 2
+
+
+async def test_without_a_pace_who_is_more_important_goes_before_those_who_were_next() -> None:
+    serving, engine = scheduler(VirtualTime(), max_batch=1, step_seconds=0), CountingEngine()
+    serving.submit(first := ticket("pro", steps=9))
+    free = [ticket("free", steps=9) for _ in range(3)]
+    for each in free:
+        serving.submit(each)
+    async with running(serving, engine):
+        await is_running(first)
+        pro = ticket("pro", steps=1)
+        serving.submit(pro)
+        await pro.outcome
+    assert engine.batches[9] == [pro.number]
 
 
 async def test_without_a_pace_a_newcomer_and_who_is_more_important_are_let_in_at_once() -> None:

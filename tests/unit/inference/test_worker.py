@@ -2,7 +2,7 @@
 
 import pytest
 
-from brownout_inference.engine.messages import Advance, Advanced
+from brownout_inference.engine.messages import Advance, Advanced, following
 from brownout_inference.engine.worker import Worker
 from brownout_inference.work import Work
 from inference.builders import CountingEngine, work
@@ -62,6 +62,29 @@ def test_a_full_device_makes_the_step_with_the_most_important_ones() -> None:
 def test_where_not_even_one_fits_nobody_has_failed() -> None:
     advanced = advance(joined(CountingEngine(fits=0), 1, 2), 1, 2)
     assert (advanced.stepped, dict(advanced.failed), advanced.full) == ((), {}, True)
+
+
+def test_who_stands_by_takes_the_place_of_who_has_finished_if_it_is_large_enough() -> None:
+    worker = joined(CountingEngine(), 1, 2, steps=1)
+    standby = tuple((key, work(pictures=pictures)) for key, pictures in ((3, 1), (4, 2), (5, 1)))
+    asked = Advance(keys=(1, 2), go_on=True, slots=2, standby=standby)
+    advanced = worker.advance(asked)
+    assert (advanced.going_on, advanced.seated) == (
+        True,
+        (3,),
+    )  # 4 is too large for what is left, and 5 does not overtake it
+    then = following(asked, advanced)
+    assert ([key for key, _ in then.joins], [key for key, _ in then.standby]) == ([3], [4, 5])
+    assert worker.advance(then).stepped == (3,)
+
+
+def test_where_somebody_has_finished_and_nobody_stands_by_it_stops_and_asks() -> None:
+    engine = CountingEngine()
+    worker = joined(engine, 1, steps=1)
+    worker.advance(Advance(joins=((2, work()),)))
+    assert not worker.advance(Advance(keys=(1, 2), go_on=True, slots=2)).going_on
+    worker.advance(Advance(joins=((3, work(steps=1)),)))
+    assert worker.advance(Advance(keys=(2, 3), go_on=True, past_ends=True, slots=2)).going_on
 
 
 class Torchlike(CountingEngine):

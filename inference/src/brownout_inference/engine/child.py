@@ -17,7 +17,7 @@ from typing import Any
 
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.load import EngineSpec, LoadError, load_engine, without_garbage
-from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode
+from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode, following
 from brownout_inference.engine.worker import Worker
 
 log = logging.getLogger("brownout_inference.engine")
@@ -47,12 +47,12 @@ def _advance(end: socket.socket, worker: Worker, asked: Advance) -> None:
     while True:
         advanced = worker.advance(asked)
         if advanced.going_on and _has_more(end):
-            advanced = replace(advanced, going_on=False)
+            advanced = replace(advanced, going_on=False, seated=())
         sent = _sendable(advanced)
         _write(end, sent)
         if not advanced.going_on:
             return
-        asked = replace(asked, leaves=(), joins=())
+        asked = following(asked, advanced)
 
 
 def _has_more(end: socket.socket) -> bool:

@@ -8,7 +8,7 @@ the other, can write to the sockets, so nothing that is unpickled comes from els
 import pickle
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brownout_inference.engine.interface import Memory
@@ -21,13 +21,15 @@ LENGTH = struct.Struct("!Q")
 class Advance:
     """One step. `keys` are who takes part, the most important first; those who have left meanwhile are passed over.
 
-    With `go_on` the engine makes further steps of the same until another message comes, or somebody has finished: their place is for whoever waits. With `past_ends`, when
-    nobody waits, the others go on then too.
+    With `go_on` the engine makes further steps of the same until another message comes. Where somebody has finished, the first of `standby` join who fit into `slots` then,
+    one for each; where nobody is left there it stops, unless nobody waits (`past_ends`).
     """
 
     number: int = 0
     go_on: bool = False
     past_ends: bool = False
+    slots: float = 0.0
+    standby: tuple[tuple[int, Work], ...] = ()
     leaves: tuple[int, ...] = ()
     joins: tuple[tuple[int, Work], ...] = ()
     keys: tuple[int, ...] = ()
@@ -35,7 +37,7 @@ class Advance:
 
 @dataclass(frozen=True, kw_only=True)
 class Advanced:
-    """What became of a step of message `number`. `going_on` says that the next one is under way already.
+    """What became of a step of message `number`. `going_on` says that the next one is under way already, with those from standby who are `seated`.
 
     `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
     of memory. `failed` says why, and has left; of `unsuitable` ones whoever asked is told it. `broken` says why nothing can be computed any more.
@@ -43,6 +45,7 @@ class Advanced:
 
     number: int = 0
     going_on: bool = False
+    seated: tuple[int, ...] = ()
     stepped: tuple[int, ...] = ()
     pieces: Mapping[int, Any] = field(default_factory=dict)
     finished: Mapping[int, Any] = field(default_factory=dict)
@@ -52,6 +55,13 @@ class Advanced:
     full: bool = False
     broken: str = ""
     memory: Memory | None = None
+
+
+def following(asked: Advance, advanced: Advanced) -> Advance:
+    """The step that an engine makes by itself after that one."""
+    joins = tuple(each for each in asked.standby if each[0] in advanced.seated)
+    standby = asked.standby[len(joins) :]
+    return replace(asked, leaves=(), joins=joins, standby=standby, keys=(*asked.keys, *advanced.seated))
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,15 @@ engine works while the server writes answers.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any, Protocol
 
 from brownout_inference.engine.bound import Bound
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
-from brownout_inference.engine.messages import Advance, Advanced
+from brownout_inference.engine.messages import Advance, Advanced, following
 from brownout_inference.engine.process import EngineGoneError
 from brownout_inference.engine.seating import Seat, Seating, seat
 from brownout_inference.engine.suspects import Suspects
@@ -22,8 +23,13 @@ from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue, order
+from brownout_inference.work import Work
 
 log = logging.getLogger(__name__)
+
+MOST_STANDBY = 16
+LEAST_STANDBY = 8
+"""Requests that an engine without a pace may seat by itself; it is told anew when there are fewer."""
 
 DOES_NOT_FIT = "the device has no memory for it, not even alone"
 
@@ -54,7 +60,8 @@ class Advancing(Protocol):
 class _Batch:
     """What belongs to one life of the engine.
 
-    `told` is the last message, `under_way` whether a report will come without another one, `seatings` who took part by the number of the message.
+    `told` is the last message, `under_way` whether a report will come without another one; `seatings` are who took part, and `standby` who were offered, by the number of the
+    message.
     """
 
     seats: dict[int, Seat] = field(default_factory=dict)
@@ -62,10 +69,16 @@ class _Batch:
     told: Advance = field(default_factory=Advance)
     under_way: bool = False
     seatings: dict[int, Seating] = field(default_factory=dict)
+    standby: dict[int, dict[int, tuple[Ticket, Work]]] = field(default_factory=dict)
 
-    def is_told(self, seating: Seating, *, past_ends: bool) -> bool:
+    def is_told(self, seating: Seating, standby: Sequence[Ticket], *, past_ends: bool) -> bool:
         """Whether the engine does by itself what is wanted now."""
         if self.leaving or seating.joining or (self.told.past_ends and not past_ends):
+            return False
+        offered = self.told.standby
+        if len(offered) < min(len(standby), LEAST_STANDBY) or len(offered) > len(standby):
+            return False
+        if any((each.number, each.work) != old for each, old in zip(standby, offered, strict=False)):
             return False
         remaining = [number for number in self.told.keys if number in self.seats]
         return len(remaining) == len(seating.stepping) and {each.ticket.number for each in seating.stepping}.issuperset(
@@ -167,7 +180,8 @@ class Scheduler:
         self.losses += 1
         lost, self._batch = self._batch, _Batch()
         if lost.under_way and (last := lost.seatings.get(lost.told.number)):
-            self._suspects.took_part([each.ticket for each in last.stepping], at=self._device.clock())
+            offered = [ticket for ticket, _ in lost.standby[lost.told.number].values()]
+            self._suspects.took_part([*(each.ticket for each in last.stepping), *offered], at=self._device.clock())
         self._hand_out()
         for each in lost.seats.values():
             each.ticket.end_with(error)
@@ -197,6 +211,8 @@ class Scheduler:
         self._later(self._count, (seating, advanced, self._device.busy_seconds - busy_before))
         self._settle(advanced)
         self._learn(seating, advanced)
+        if advanced.seated:
+            self._take_seated(advanced)
         if advanced.broken:
             raise EngineGoneError(f"nothing can be computed any more: {advanced.broken}")
 
@@ -217,8 +233,8 @@ class Scheduler:
     def _tell(self, engine: Advancing) -> None:
         """Chooses who takes part in the next step, and says so where the engine would do something else."""
         batch, seating = self._batch, self._seat()
-        past_ends = not len(self.queue)
-        if batch.under_way and batch.is_told(seating, past_ends=past_ends):
+        past_ends, standby = not len(self.queue), self._standby(seating)
+        if batch.under_way and batch.is_told(seating, standby, past_ends=past_ends):
             return
         if not seating.stepping and not batch.leaving:
             return
@@ -227,13 +243,47 @@ class Scheduler:
             number=batch.told.number + 1,
             go_on=not self._device.sets_the_pace,
             past_ends=past_ends,
+            slots=self.slots.now,
+            standby=tuple((each.number, each.work) for each in standby),
             leaves=leaving,
             joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
             keys=tuple(each.ticket.number for each in seating.stepping),
         )
         batch.seatings[batch.told.number] = seating
+        batch.standby[batch.told.number] = {each.number: (each, each.work) for each in standby}
         batch.under_way = True
         engine.tell(batch.told)
+
+    def _standby(self, seating: Seating) -> Sequence[Ticket]:
+        """Who may take the places of those who finish without being asked for; nobody where who is next is not plain."""
+        if self._device.sets_the_pace or not len(self.queue) or self.slots.is_less or self.places.is_less:
+            return ()
+        next_ones = list(islice(self.queue, MOST_STANDBY))
+        if len(seating.stepping) < len(self._batch.seats) or self.queue.head(self._device.clock()) is not next_ones[0]:
+            return ()
+        return next_ones
+
+    def _take_seated(self, advanced: Advanced) -> None:
+        """The engine has seated these itself. Who has gone meanwhile leaves again."""
+        batch, now = self._batch, self._device.clock()
+        seating = batch.seatings[advanced.number]
+        joined: list[Seat] = []
+        for number in advanced.seated:
+            ticket, work = batch.standby[advanced.number].pop(number)
+            if each := batch.seats.get(number):
+                each.begun_by_engine(work)
+                continue
+            if ticket not in self.queue:
+                batch.leaving.append(number)
+                continue
+            new = Seat(self.queue.take(ticket), work.steps, work.slots)
+            new.begun_by_engine(work)
+            self._meters.queue_wait(ticket.tier, now - ticket.offered_at)
+            batch.seats[number] = new
+            joined.append(new)
+        batch.seatings[advanced.number] = replace(seating, stepping=(*seating.stepping, *joined))
+        if advanced.number == batch.told.number:
+            batch.told = following(batch.told, advanced)
 
     def _count(self, step: tuple[Seating, Advanced, float]) -> None:
         seating, advanced, seconds = step
@@ -266,7 +316,7 @@ class Scheduler:
         batch, seats = self._batch, self._batch.seats
         batch.under_way = advanced.going_on or advanced.number < batch.told.number
         for number in [number for number in batch.seatings if number < advanced.number]:
-            del batch.seatings[number]
+            del batch.seatings[number], batch.standby[number]
         self.memory = advanced.memory or self.memory
         for number in advanced.stepped:
             if each := seats.get(number):
@@ -294,6 +344,7 @@ class Scheduler:
         """What the step has said about the device's memory."""
         now = self._device.clock()
         self._return(advanced.no_room, now)
+        self._return_forgotten(seating, advanced)
         if not advanced.full:
             if self.slots.is_less:
                 self.slots.went_well(sum(each.slots for each in seating.stepping), at=now)
@@ -320,6 +371,24 @@ class Scheduler:
             else:
                 self._later(each.ticket.end_with, EngineError(DOES_NOT_FIT))
 
+    def _return_forgotten(self, seating: Seating, advanced: Advanced) -> None:
+        """Nobody waits for ever for an engine that does not know them, whichever of both is mistaken."""
+        known = {*advanced.stepped, *advanced.failed}
+        if advanced.full or advanced.broken or len(known) >= len(seating.stepping):
+            return
+        for each in seating.stepping:
+            if each.ticket.number not in known and each.ticket.number in self._batch.seats:
+                log.error("the engine does not know request %d, which is begun anew", each.ticket.number)
+                self._drop(each.ticket.number)
+                self._begin_anew(each.ticket, "The engine lost this request.")
+
+    def _begin_anew(self, ticket: Ticket, why: str) -> None:
+        """Puts back who has lost their state, unless a part of the answer is out already."""
+        if ticket.delivered:
+            self._later(ticket.end_with, EngineError(why, retry_after_seconds=1.0))
+        else:
+            self.queue.put_back(ticket)
+
     def _make_room(self, first: Ticket, now: float) -> None:
         """Not even the most important one fits beside the state of the others: the least important of them is to begin anew, later."""
         others = [each.ticket for each in self._batch.seats.values() if each.ticket is not first]
@@ -329,12 +398,8 @@ class Scheduler:
         self.places.was_full(held, self._held_slots(), at=now)
         if not others:
             self._later(loser.end_with, EngineError(DOES_NOT_FIT))
-        elif loser.delivered:
-            self._later(
-                loser.end_with, EngineError("the device has no memory to go on with it", retry_after_seconds=1.0)
-            )
         else:
-            self.queue.put_back(loser)
+            self._begin_anew(loser, "The device has no memory to go on with this request.")
 
     def _drop(self, number: int) -> None:
         if self._batch.seats.pop(number, None):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import AGE_SECONDS, TierQueue, order
+from brownout_inference.work import Work
 
 ROUNDING = 1e-9
 """Slots may be fractions, whose sums are not exact."""
@@ -24,6 +25,13 @@ class Seat:
     left: int
     slots: float
     paused_at: float | None = None
+    is_begun_by_engine: bool = False
+
+    def begun_by_engine(self, work: Work) -> None:
+        """The engine seated it itself, with what it was offered: what has begun is not changed any more, though the flags may have said otherwise meanwhile."""
+        if not self.is_begun_by_engine:
+            self.ticket.work, self.left, self.slots = work, work.steps, work.slots
+            self.is_begun_by_engine = True
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ PROBE = -2
 LONE_FAILURES = 3
 """So many failures in a row, with nothing to try the engine with, are the engine's."""
 
+ROUNDING = 1e-9
+"""Slots may be fractions, whose sums are not exact."""
+
 MEMORY_SECONDS = 1.0
 """How often memory is looked at: asking a driver takes time."""
 
@@ -53,6 +56,8 @@ class Worker:
             self._leave(key)
         step, no_room = _Step(), []
         for key, work in asked.joins:
+            if key in self._works:
+                continue  # it was seated from standby while this message was on its way
             try:
                 self._engine.join(key, work)
                 self._works[key] = work
@@ -84,14 +89,24 @@ class Worker:
             broken=broken,
             memory=self._memory(),
         )
-        return replace(advanced, going_on=True) if self._may_go_on(asked, advanced) else advanced
+        return self._going_on(asked, advanced)
 
-    def _may_go_on(self, asked: Advance, advanced: Advanced) -> bool:
+    def _going_on(self, asked: Advance, advanced: Advanced) -> Advanced:
+        """Says whether there is something to go on with, and who is seated where somebody has finished."""
         if not asked.go_on or advanced.full or advanced.failed or advanced.no_room:
-            return False
-        if not advanced.finished:
-            return bool(advanced.stepped)
-        return asked.past_ends and any(key in self._works for key in advanced.stepped)
+            return advanced
+        alive = [key for key in asked.keys if key in self._works]
+        seated: list[int] = []
+        if advanced.finished:
+            free = asked.slots - sum(self._works[key].slots for key in alive)
+            for (key, work), _ in zip(asked.standby, advanced.finished, strict=False):
+                if work.slots > free + ROUNDING:
+                    break
+                seated.append(key)
+                free -= work.slots
+            if not seated and not asked.past_ends and not asked.standby:
+                return advanced
+        return replace(advanced, going_on=bool(alive or seated), seated=tuple(seated))
 
     def _step(self, step: _Step, keys: Sequence[int]) -> None:
         half = (len(keys) + 1) // 2
