@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from brownout_inference.engine.load import EngineSpec
 
 from brownout_inference.engine.interface import Memory, StepReport
+from brownout_inference.engine.load import EngineSpec
 from brownout_inference.work import ImageWork, Work
 
 DONE_IN = "BENCHMARK_DONE_IN"

@@ -1,11 +1,14 @@
 """Tickets, verdicts, an engine that counts steps, and time that a test moves: as short as a test can say them."""
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from brownout_inference.engine.interface import Memory, StepReport
+from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
+from brownout_inference.engine.messages import Advance, Advanced, following
+from brownout_inference.engine.worker import Worker
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Audience, Verdict
 from brownout_inference.work import ImageWork, Work
@@ -67,34 +70,83 @@ class VirtualTime:
 
 @dataclass
 class CountingEngine:
-    """Every request is done after its steps. `batches` is who was in the batch at each step; some requests can be made to fail."""
+    """Every request is done after its steps. `batches` is who was in the batch at each step that was tried; some requests can be made to fail.
+
+    `unable` fail when they join, `poisoned` break every step that they are in. `holds` is how many requests' state fits, `fits` how many may step at once. It is its own process, which goes on by itself if it may, and a report comes as soon as nothing else is to be done.
+    """
 
     batches: list[list[int]] = field(default_factory=list)
+    unable: set[int] = field(default_factory=set)
     poisoned: set[int] = field(default_factory=set)
+    fits: int = 1000
+    holds: int = 1000
     breaks_at_step: int | None = None
-    _left: dict[int, int] = field(default_factory=dict)
+    lost: bool = False
+    gone: Exception | None = None
+    memory_now: Memory = field(default_factory=Memory)
+    left: dict[int, int] = field(default_factory=dict)
+    told: int = 0
+
+    def __post_init__(self) -> None:
+        self._worker = Worker(self)
+        self._made: deque[Advanced] = deque()
+        self._asked = Advance()
+
+    def tell(self, asked: Advance) -> None:
+        self._asked = asked
+        self.told += 1
+        self._making(asked)
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        answer: asyncio.Future[Advanced] = asyncio.get_running_loop().create_future()
+        if self.gone is not None:
+            answer.set_exception(self.gone)
+        elif self._made:
+            asyncio.get_running_loop().call_soon(self._answer, answer)
+        else:
+            raise AssertionError("nothing was asked")
+        return answer
+
+    def _answer(self, answer: "asyncio.Future[Advanced]") -> None:
+        advanced = self._made.popleft()
+        if not self._made and advanced.going_on:
+            self._asked = following(self._asked, advanced)
+            self._making(self._asked)
+        if not answer.done():
+            answer.set_result(advanced)
+
+    def _making(self, asked: Advance) -> None:
+        self._made.append(self._worker.advance(asked))
 
     def warm_up(self, most: int) -> int:
         return most
 
     def memory(self) -> Memory:
-        return Memory()
+        return self.memory_now
 
     def join(self, key: int, work: Work) -> None:
-        if key in self.poisoned:
-            raise ValueError("poisoned")
-        self._left[key] = work.steps
+        if self.lost:
+            raise RuntimeError("device lost")
+        if key in self.unable:
+            raise ValueError("unable")
+        if len(self.left) >= self.holds:
+            raise DeviceFullError("no room")
+        self.left[key] = work.steps
 
     def leave(self, key: int) -> None:
-        self._left.pop(key, None)
+        self.left.pop(key, None)
 
     def step(self, keys: Sequence[int]) -> StepReport:
         self.batches.append(list(keys))
-        if len(self.batches) == self.breaks_at_step:
+        if self.lost or len(self.batches) == self.breaks_at_step:
             raise RuntimeError("device lost")
+        if len(keys) > self.fits:
+            raise DeviceFullError(f"{len(keys)} do not fit")
+        if bad := self.poisoned.intersection(keys):
+            raise ValueError(f"poisoned by {bad}")
         for key in keys:
-            self._left[key] -= 1
-        finished = {key: "done" for key in keys if self._left[key] == 0}
+            self.left[key] -= 1
+        finished = {key: "done" for key in keys if self.left[key] == 0}
         for key in finished:
-            del self._left[key]
-        return StepReport(pieces={key: "piece" for key in keys if key in self._left}, finished=finished)
+            del self.left[key]
+        return StepReport(pieces={key: "piece" for key in keys if key in self.left}, finished=finished)

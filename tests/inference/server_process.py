@@ -18,9 +18,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from inference.flag_source import FlagSource, flag_set
 from support.waiting import wait_for_async
 
+TESTS = Path(__file__).parents[1]
 STEP_SECONDS = 0.05
 FLAG_CHANGES = "brownout_inference_flag_changes_total"
 READY_SECONDS = 60.0
+
+
+def with_tests(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that can import what tests bring, such as engines."""
+    paths = [str(TESTS), *filter(None, [environment.get("PYTHONPATH")])]
+    return {**environment, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def free_port() -> int:
@@ -38,7 +45,7 @@ class ServerProcess:
         self.log = log
         command = [sys.executable, "-m", "brownout_inference.main", "serve", "--port", str(self.port)]
         command += ["--flags-port", str(flags_port), "--step-seconds", str(STEP_SECONDS), "--max-batch", "2"]
-        environment = {**os.environ, "POD_NAMESPACE": "media"}
+        environment = {**with_tests(os.environ), "POD_NAMESPACE": "media"}
         with log.open("w") as output:
             self.process = subprocess.Popen([*command, *arguments], stderr=output, env=environment)
 

@@ -163,10 +163,10 @@ class Admission:
             raise
         except EngineError as error:
             self._meters.failed(*cell, "engine")
+            if error.unsuitable:
+                raise RefusedError(refusal.bad_request(f"{error}.")) from error
             raise RefusedError(
-                refusal.unavailable(
-                    "engine_failed", "The model failed on this request; try again.", feature=ticket.feature
-                )
+                refusal.engine_failed(ticket.feature, str(error), retry_after_seconds=error.retry_after_seconds)
             ) from error
         now = self._clock()
         self._meters.completed(*cell, ticket.verdict.variant, now - ticket.offered_at)

@@ -7,9 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from brownout_inference.engine.load import EngineSpec, LoadError
+from brownout_inference.engine.process import EngineLostError, EngineProcess
 from brownout_inference.settings import (
     MODELS,
     MOST_HEAVIEST_USERS,
@@ -32,13 +35,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         settings = settings_from(parser().parse_args(arguments))
+        start_engine = partial(
+            EngineProcess,
+            settings.engine,
+            step_timeout_seconds=settings.step_timeout_seconds,
+            load_timeout_seconds=settings.load_timeout_seconds,
+        )
+        first = start_engine()  # it imports torch while we import the rest
         from brownout_inference.server import serve
 
-        asyncio.run(serve(settings, started=started))
+        asyncio.run(serve(settings, started=started, start_engine=start_engine, first_engine=first))
     except SettingsError as error:
         print(f"brownout-inference: {error}", file=sys.stderr)
         return 2
-    except OSError as error:
+    except (OSError, LoadError, EngineLostError) as error:
         print(f"brownout-inference: {error}", file=sys.stderr)
         return 1
     return 0
@@ -55,8 +65,15 @@ def parser() -> argparse.ArgumentParser:
     add("--config", type=Path, help="a YAML or JSON file with features and numbers")
     add("--workload", help="its name in metrics (default: the model's)")
     add(
-        "--model", choices=sorted(MODELS), help="image or language (default: the workload's name, if it is one of them)"
+        "--model",
+        help="image, language, a folder of weights in the layout of diffusers or transformers, or python:package.module.Class, an engine of "
+        "your own (default: the workload's name, if it is image or language)",
     )
+    add("--device", choices=("cpu", "cuda", "auto"), help="where the model runs (default: cuda where there is one)")
+    add("--dtype", help="the weights' type, such as bfloat16 (default: as they are)")
+    add("--threads", type=int, help="threads of the engine on a CPU [OMP_NUM_THREADS] (default 1)")
+    add("--max-tokens", type=int, help="prompt and answer together, for models with a key-value cache (default 2048)")
+    add("--memory-share", type=float, help="part of the device's memory that may be used (default 0.9)")
     add(
         "--features",
         help="comma-separated (default: those of --config); built in: image-generation, video-generation, chat",
@@ -65,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     add("--port", type=int, help="[PORT] (default 8000)")
     add("--step-seconds", type=float, help="wall time that a step takes at least; 0 is unpaced (default 0.1)")
     add("--max-batch", type=int, help="places in the batch (default 4)")
+    add("--pause-slots", type=int, help="places for those who began and let others go first (default: --max-batch)")
     add("--queue-places", type=int, help="places in the queue for each tier (default 64)")
     add(
         "--heaviest-users",
@@ -72,6 +90,12 @@ def parser() -> argparse.ArgumentParser:
         help="users of each feature, tier and cohort named in metrics, 0 to 5 [HEAVIEST_USERS] (default 5)",
     )
     add("--grace-seconds", type=float, help="how long a drain may take (default 25)")
+    add(
+        "--step-timeout-seconds",
+        type=float,
+        help="an engine whose step takes longer is killed and restarted; more than the longest prompt takes (default 60)",
+    )
+    add("--load-timeout-seconds", type=float, help="the same while it loads and reports no progress (default 600)")
     add("--flags-host", help="the flag server's sync address [FLAGD_HOST] (default 127.0.0.1)")
     add("--flags-port", type=int, help="[FLAGD_SYNC_PORT] (default 8015)")
     add("--flags-selector", help="which set of flags [FLAGD_SOURCE_SELECTOR] (default: the pod's namespace)")
@@ -97,7 +121,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     file = read_config(arguments.config) if arguments.config else ConfigFile()
     workload = arguments.workload or file.workload
     model = arguments.model or file.model or (workload if workload in MODELS else None)
-    if model not in MODELS:
+    if model is None:
         raise SettingsError(f"no model for workload {workload!r}; add --model image or --model language")
     named = arguments.features.split(",") if arguments.features else list(file.features)
     flags = FlagSettings(
@@ -120,14 +144,26 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         file.pod_deletion_cost_seconds,
         from_environment("POD_DELETION_COST_SECONDS", 0.0),
     )
+    max_batch = _first(arguments.max_batch, file.max_batch, 4)
+    pause_slots = _first(arguments.pause_slots, file.pause_slots, max_batch)
+    engine = EngineSpec(
+        model=model,
+        device=_first(arguments.device, file.device, "auto"),
+        dtype=_first(arguments.dtype, file.dtype, "auto"),
+        threads=_first(arguments.threads, file.threads, from_environment("OMP_NUM_THREADS", 1)),
+        max_batch=max_batch,
+        places=max_batch + pause_slots,
+        max_tokens=_first(arguments.max_tokens, file.max_tokens, 2048),
+        memory_share=_first(arguments.memory_share, file.memory_share, 0.9),
+    )
     settings = Settings(
-        workload=workload or model,
+        workload=workload or _name_of(model),
         model=model,
         features=features_of([name.strip() for name in named if name.strip()], file.features, model),
         host=arguments.host or from_environment("POD_IP", "127.0.0.1"),
         port=_first(arguments.port, from_environment("PORT", 8000)),
         step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),
-        max_batch=_first(arguments.max_batch, file.max_batch, 4),
+        max_batch=max_batch,
         queue_places=_first(arguments.queue_places, file.queue_places, 64),
         heaviest_users=_first(arguments.heaviest_users, file.heaviest_users, from_environment("HEAVIEST_USERS", 5)),
         grace_seconds=_first(arguments.grace_seconds, 25.0),
@@ -135,6 +171,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         quota=quota,
         pod=own_pod(os.environ) if cost_seconds else None,
         pod_deletion_cost_seconds=cost_seconds,
+        engine=engine,
+        pause_slots=pause_slots,
+        step_timeout_seconds=_first(arguments.step_timeout_seconds, file.step_timeout_seconds, 60.0),
+        load_timeout_seconds=_first(arguments.load_timeout_seconds, file.load_timeout_seconds, 600.0),
     )
     _check(settings)
     return settings
@@ -147,15 +187,27 @@ def _check(settings: Settings) -> None:
         raise SettingsError("--quota-url is no URL of HTTP; write one such as http://brownout-flags:8080/media")
     if not 1 <= settings.quota.ttl_seconds <= 86_400:
         raise SettingsError(f"--quota-ttl-seconds is {settings.quota.ttl_seconds}; write 1 to 86400")
+    if not 0 < settings.engine.memory_share <= 1:
+        raise SettingsError(f"--memory-share is {settings.engine.memory_share}; write more than 0 and at most 1")
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),
         ("--queue-places", settings.queue_places, 1),
         ("--grace-seconds", settings.grace_seconds, 0),
         ("--pod-deletion-cost-seconds", settings.pod_deletion_cost_seconds, 0),
+        ("--pause-slots", settings.pause_slots, 0),
+        ("--threads", settings.engine.threads, 1),
+        ("--max-tokens", settings.engine.max_tokens, 1),
+        ("--step-timeout-seconds", settings.step_timeout_seconds, 0.1),
+        ("--load-timeout-seconds", settings.load_timeout_seconds, 1),
     ):
         if not value >= least:
             raise SettingsError(f"{name} is {value}; write {least} or more")
+
+
+def _name_of(model: str) -> str:
+    """The last word of a model's name: what it is called in metrics where nothing else is said."""
+    return model if model in MODELS else Path(model).name.rpartition(".")[2]
 
 
 def _first(*values: Any) -> Any:

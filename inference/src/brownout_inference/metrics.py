@@ -6,11 +6,12 @@ a series from the start. Tiers and cohorts come from the flags alone, never from
 counted as `other`.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from brownout_inference.heaviest import Heaviest
@@ -160,11 +161,11 @@ class Meters:
 
     def worked(self, seconds: float, tickets: "Collection[Ticket]", *, most: float) -> None:
         """Steps that took `seconds`, by who had which places of `most`."""
+        slots: defaultdict[tuple[str, str], float] = defaultdict(float)
         for ticket in tickets:
-            share = ticket.work.slots / most
-            self._feature_work.labels(self.workload, ticket.feature, self._variant(ticket.verdict.variant)).inc(
-                seconds * share
-            )
+            slots[ticket.feature, ticket.verdict.variant] += ticket.work.slots
+        for (feature, variant), taken in slots.items():
+            self._feature_work.labels(self.workload, feature, self._variant(variant)).inc(seconds * taken / most)
 
     def first_token(self, tier: str, seconds: float) -> None:
         """The first part of a text was made `seconds` after its admission."""
@@ -234,11 +235,21 @@ class _QueueAndBatch(Collector):
         for name, text, value in (
             ("queue_gpu_seconds", "Declared cost of what waits", scheduler.queue.gpu_seconds()),
             ("running", "Requests in the batch", scheduler.running),
+            ("paused", "Requests that have begun and let others go first", scheduler.paused),
             ("batch_fill", "Share of the batch's places in use", scheduler.slots_in_use / scheduler.max_batch),
+            ("batch_slots", "Places of the batch, fewer after the device was full", scheduler.slots.now),
         ):
             gauge = GaugeMetricFamily(f"brownout_inference_{name}", text, labels=["workload"])
             gauge.add_metric([self._workload], value)
             yield gauge
+        preemptions = CounterMetricFamily(
+            "brownout_inference_preemptions", "Times that a request was paused for another", labels=["workload"]
+        )
+        preemptions.add_metric([self._workload], scheduler.preemptions)
+        yield preemptions
+        losses = CounterMetricFamily("brownout_inference_engine_losses", "Engines that were lost", labels=["workload"])
+        losses.add_metric([self._workload], scheduler.losses)
+        yield losses
         yield from self._memory()
 
     def _memory(self) -> Iterable[Metric]:

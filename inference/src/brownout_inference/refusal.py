@@ -18,6 +18,8 @@ CANCELLED = "cancelled"
 DRAINING = "draining"
 NOT_READY = "not_ready"
 INTERRUPTED = "interrupted"
+ENGINE_FAILED = "engine_failed"
+REQUEST_FAILED = "request_failed"
 
 CAPACITY, PLAN, OVERRIDE = "denied_capacity", "denied_plan", "denied_override"
 QUOTA, QUOTA_UNAVAILABLE = "denied_quota", "quota_unavailable"
@@ -186,6 +188,22 @@ def unavailable(reason: str, detail: str, *, feature: str = "", retry_after_seco
         detail=detail,
         feature=feature,
         retry_after_seconds=retry_after_seconds,
+    )
+
+
+def engine_failed(feature: str, why: str, *, retry_after_seconds: float | None) -> Refusal:
+    """503 where the engine was lost through no fault of the request; 500 where the model fails on this request alone, and would again.
+
+    What exactly failed is in the log and not in the answer: it may speak of files and of other things that are nobody's business.
+    """
+    if retry_after_seconds is not None:
+        return unavailable(ENGINE_FAILED, f"{why} Try again.", feature=feature, retry_after_seconds=retry_after_seconds)
+    return Refusal(
+        status=500,
+        reason=REQUEST_FAILED,
+        title="The model failed",
+        detail=f"The model failed on this request for {feature}.",
+        feature=feature,
     )
 
 

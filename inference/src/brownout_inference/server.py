@@ -7,17 +7,18 @@ answered.
 import asyncio
 import gc
 import logging
-import os
 import signal
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
 from brownout_inference.admission import Admission, Phase
 from brownout_inference.deletion_cost import DeletionCost
 from brownout_inference.engine.device import PacedDevice
-from brownout_inference.engine.interface import Engine
+from brownout_inference.engine.messages import Loaded
 from brownout_inference.engine.scheduler import Scheduler
+from brownout_inference.engine.supervisor import EngineLife, Supervisor
 from brownout_inference.flags import Flags
 from brownout_inference.http.app import make_app
 from brownout_inference.http.context import Serving
@@ -34,18 +35,23 @@ log = logging.getLogger(__name__)
 LAST_ANSWERS_SECONDS = 5.0
 """How long answers that are ready may take to reach their clients when the server stops."""
 
+STOPPING = (signal.SIGTERM, signal.SIGINT)
+
 LOOK_FOR_LATE_SECONDS = 0.25
 """How often what waits is looked through for requests that can no longer be in time."""
 
 
-async def serve(settings: Settings, *, started: float) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. `started` is when the process began, on the monotonic clock.
+async def serve(
+    settings: Settings, *, started: float, start_engine: Callable[[], EngineLife], first_engine: EngineLife
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. `started` is when the process began, on the monotonic clock; the first engine is loading already.
 
-    Raises OSError where the address cannot be had, and whatever loading the model or running the batch raises.
+    Raises OSError where the address cannot be had, LoadError where the model cannot, and EngineLostError where the engine was lost too often.
     """
     stop = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    loop = asyncio.get_running_loop()
+    for signum in STOPPING:
+        loop.add_signal_handler(signum, stop.set)
 
     meters = Meters(settings.workload)
     if settings.heaviest_users:
@@ -53,7 +59,12 @@ async def serve(settings: Settings, *, started: float) -> None:
     device = PacedDevice(step_seconds=settings.step_seconds)
     queue: TierQueue[Ticket] = TierQueue(places_per_tier=settings.queue_places)
     scheduler = Scheduler(
-        device=device, queue=queue, pace=Pace(settings.step_seconds), max_batch=settings.max_batch, meters=meters
+        device=device,
+        queue=queue,
+        pace=Pace(settings.step_seconds),
+        max_batch=settings.max_batch,
+        pause_slots=settings.pause_slots,
+        meters=meters,
     )
     meters.watch(scheduler)
     flags = Flags(settings.flags, meters=meters, on_change=lambda: admission.reconsider())
@@ -65,8 +76,34 @@ async def serve(settings: Settings, *, started: float) -> None:
         meters=meters,
         clock=device.clock,
     )
+
+    def ready(loaded: Loaded) -> None:
+        if admission.phase is Phase.LOADING:
+            admission.phase = Phase.SERVING
+        if scheduler.losses:
+            log.info("%s is ready again", settings.workload)
+            return
+        seconds = time.monotonic() - started
+        meters.loaded(seconds)
+        _declare(settings, scheduler, meters)
+        log.info("%s is ready after %.1f s with %d slots", settings.workload, seconds, loaded.slots)
+
+    def lost() -> None:
+        if admission.phase is Phase.SERVING:
+            admission.phase = Phase.LOADING
+
+    supervisor = Supervisor(
+        start=start_engine, first=first_engine, scheduler=scheduler, on_ready=ready, on_lost=lost, clock=device.clock
+    )
     features = {feature.api: feature for feature in settings.features}
-    serving = Serving(settings=settings, admission=admission, meters=meters, flags=flags, features=features)
+    serving = Serving(
+        settings=settings,
+        admission=admission,
+        meters=meters,
+        flags=flags,
+        features=features,
+        engine=supervisor.state,
+    )
     runner = web.AppRunner(
         make_app(serving), access_log=None, handler_cancellation=True, shutdown_timeout=LAST_ANSWERS_SECONDS
     )
@@ -74,9 +111,10 @@ async def serve(settings: Settings, *, started: float) -> None:
     await web.TCPSite(runner, settings.host, settings.port).start()
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()
-    _declare(settings, meters)
+    _declare(settings, scheduler, meters)
+    gc.freeze()  # what is there now stays; looking through it again and again would stop the event loop for a moment each time
 
-    engine_task = asyncio.create_task(_load_and_run(settings, admission, scheduler, device, meters, started))
+    engine_task = asyncio.create_task(supervisor.run())
     stop_task = asyncio.create_task(stop.wait())
     watching = [asyncio.create_task(_watch_deadlines(admission))]
     if settings.pod:
@@ -84,66 +122,30 @@ async def serve(settings: Settings, *, started: float) -> None:
         cost = DeletionCost(
             pod=pod,
             namespace=namespace,
-            requests=lambda: scheduler.running + len(queue),
+            requests=lambda: scheduler.running + scheduler.paused + len(queue),
             every=settings.pod_deletion_cost_seconds,
         )
         watching.append(asyncio.create_task(cost.run()))
     try:
         await asyncio.wait({engine_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
+        if not engine_task.done():
+            await _drain(settings, admission, scheduler, engine_task)
         if engine_task.done():
+            admission.phase = Phase.DRAINING
+            admission.interrupt()
             await engine_task  # raises what ended it
-        await _drain(settings, admission, scheduler)
     finally:
         admission.phase = Phase.DRAINING
         await runner.cleanup()
         await quotas.close()
         for task in (engine_task, stop_task, *watching):
             task.cancel()
+        await asyncio.gather(engine_task, return_exceptions=True)
+        await supervisor.close()
         flags.stop()
-        device.close()
-
-
-def load_engine(settings: Settings) -> Engine:
-    """Imports torch, which takes seconds, and makes the engine ready to answer. One thread is plenty for models this small.
-
-    Loading makes a million objects that stay. Collecting garbage meanwhile costs a sixth of the time, and looking through them ever after would stop the
-    event loop for a tenth of a second now and then.
-    """
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    gc.disable()
-    import torch
-
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
-    engine: Engine
-    if settings.model == "image":
-        from brownout_inference.engine.image import ImageEngine
-
-        engine = ImageEngine()
-    else:
-        from brownout_inference.engine.text import TextEngine
-
-        engine = TextEngine()
-    engine.warm_up(settings.max_batch)
-    gc.freeze()
-    gc.enable()
-    return engine
-
-
-async def _load_and_run(
-    settings: Settings,
-    admission: Admission,
-    scheduler: Scheduler,
-    device: PacedDevice,
-    meters: Meters,
-    started: float,
-) -> None:
-    engine = await device.call(lambda: load_engine(settings))
-    if admission.phase is Phase.LOADING:
-        admission.phase = Phase.SERVING
-    seconds = time.monotonic() - started
-    meters.loaded(seconds)
-    log.info("%s is loaded after %.1f s", settings.workload, seconds)
-    await scheduler.run(engine)
+        for signum in STOPPING:
+            loop.remove_signal_handler(signum)
+            signal.signal(signum, signal.SIG_IGN)  # one more while Python ends changes nothing
 
 
 async def _watch_deadlines(admission: Admission) -> None:
@@ -152,24 +154,25 @@ async def _watch_deadlines(admission: Admission) -> None:
         admission.refuse_late()
 
 
-async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler) -> None:
-    """Refuses what is new and finishes what is there, for as long as the grace period lasts."""
+async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler, engine: "asyncio.Task[None]") -> None:
+    """Refuses what is new and finishes what is there, for as long as the grace period lasts and there is an engine to be had."""
     admission.phase = Phase.DRAINING
-    log.info("draining: %d run, %d wait", scheduler.running, len(scheduler.queue))
-    try:
-        async with asyncio.timeout(settings.grace_seconds):
-            await scheduler.until_quiet()
-    except TimeoutError:
-        log.warning("the grace period is over: %d ran, %d waited", scheduler.running, len(scheduler.queue))
-        admission.interrupt()
+    log.info("draining: %d run, %d are paused, %d wait", scheduler.running, scheduler.paused, len(scheduler.queue))
+    quiet = asyncio.create_task(scheduler.until_quiet())
+    await asyncio.wait({quiet, engine}, timeout=settings.grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+    if quiet.done():
+        return
+    quiet.cancel()
+    log.warning("the time is over: %d ran, %d waited", scheduler.running + scheduler.paused, len(scheduler.queue))
+    admission.interrupt()
 
 
-def _declare(settings: Settings, meters: Meters) -> None:
+def _declare(settings: Settings, scheduler: Scheduler, meters: Meters) -> None:
     """Says in the metrics which features are answered for, and what they cost."""
     for feature in settings.features:
         meters.answers_for(feature.name)
         cost = declared_gpu_seconds(
-            feature.typical_work(), step_seconds=settings.step_seconds, max_batch=settings.max_batch
+            feature.typical_work(), step_seconds=settings.step_seconds, max_batch=scheduler.max_batch
         )
         meters.declared(feature.name, cost)
         log.info("a plain %s costs %.3g GPU-seconds at its best", feature.name, cost)

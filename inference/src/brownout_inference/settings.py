@@ -3,15 +3,16 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from brownout_inference.engine.load import OWN, SHIPPED, EngineSpec
 from brownout_inference.features import BUILT_IN, Api, Feature
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
-"""The models, and the endpoints that each can serve."""
+"""The models that are shipped, and the endpoints that each can serve."""
 MOST_HEAVIEST_USERS = 5
 """Users of each feature, tier and cohort who may be named in metrics."""
 
@@ -60,13 +61,22 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     queue_places: int | None = None
     heaviest_users: int | None = None
     pod_deletion_cost_seconds: float | None = None
+    pause_slots: int | None = None
+    device: Literal["cpu", "cuda", "auto"] | None = None
+    dtype: str | None = None
+    threads: int | None = None
+    max_tokens: int | None = None
+    memory_share: float | None = None
+    step_timeout_seconds: float | None = None
+    load_timeout_seconds: float | None = None
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take.
 
     `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody. `pod` (namespace, name) is the pod whose deletion cost is kept, at most
-    every `pod_deletion_cost_seconds`; 0 keeps none.
+    every `pod_deletion_cost_seconds`; 0 keeps none. `pause_slots` bounds those who have begun and let others go first. An engine
+    that says nothing for `step_timeout_seconds` in a step, or for `load_timeout_seconds` while it loads, is taken for dead.
     """
 
     workload: str
@@ -83,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quota: QuotaSettings = QuotaSettings()
     pod: tuple[str, str] | None = None
     pod_deletion_cost_seconds: float = 0
+    engine: EngineSpec
+    pause_slots: int = 4
+    step_timeout_seconds: float = 60.0
+    load_timeout_seconds: float = 600.0
 
 
 def read_config(path: Path) -> ConfigFile:
@@ -95,12 +109,21 @@ def read_config(path: Path) -> ConfigFile:
         raise SettingsError(f"--config {path}: {error}") from error
 
 
+def endpoints_of(model: str) -> tuple[Api, ...]:
+    """What a model can serve; one in a folder is told by the file that says what it is, an engine of one's own may serve anything."""
+    if model in SHIPPED:
+        return MODELS[model]
+    if model.startswith(OWN):
+        return tuple(Api)
+    return MODELS["image" if (Path(model) / "model_index.json").is_file() else "language"]
+
+
 def features_of(names: list[str], entries: Mapping[str, FeatureEntry], model: str) -> tuple[Feature, ...]:
     """The features by name, from the file and the built-in ones. Raises SettingsError for what is unknown or does not fit the model."""
     features = tuple(_feature(name, entries.get(name, FeatureEntry())) for name in names)
     served: dict[Api, str] = {}
     for feature in features:
-        if feature.api not in MODELS[model]:
+        if feature.api not in endpoints_of(model):
             raise SettingsError(f"feature {feature.name!r} needs {feature.api}, which the {model} model does not serve")
         if feature.api in served:
             raise SettingsError(

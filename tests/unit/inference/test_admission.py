@@ -168,12 +168,12 @@ async def test_a_caller_that_is_cancelled_gives_its_place_back() -> None:
     assert door.count("failed", reason="client_gone") == 1
 
 
-async def test_a_model_that_fails_is_an_answer_that_can_be_tried_again() -> None:
+async def test_a_request_on_which_the_model_fails_is_told_so_and_not_to_try_again() -> None:
     door = Door(engine=CountingEngine(breaks_at_step=1))
     async with door.serving():
         with pytest.raises(RefusedError) as caught:
             await door.admission.result(await door.admit())
-    assert (caught.value.refusal.status, caught.value.refusal.reason) == (503, "engine_failed")
+    assert (caught.value.refusal.status, caught.value.refusal.reason) == (500, "request_failed")
     assert door.count("failed", reason="engine") == 1
 
 

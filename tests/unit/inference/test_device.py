@@ -10,17 +10,21 @@ def device(time: VirtualTime, step_seconds: float = 0.5) -> PacedDevice:
     return PacedDevice(step_seconds=step_seconds, clock=time.clock, sleep=time.sleep)
 
 
+async def at_once() -> str:
+    return "result"
+
+
 async def test_a_step_takes_its_time_however_fast_the_model_is() -> None:
     time = VirtualTime(now=0.0)
     paced = device(time)
-    assert await paced.step(lambda: "result") == "result"
+    assert await paced.step(at_once) == "result"
     assert time.now == 0.5
 
 
 async def test_a_model_slower_than_the_pace_sets_the_pace() -> None:
     time = VirtualTime(now=0.0)
 
-    def slow() -> None:
+    async def slow() -> None:
         time.now += 2.0
 
     await device(time).step(slow)
@@ -31,7 +35,7 @@ async def test_a_step_that_was_woken_late_is_made_up_for() -> None:
     time = VirtualTime(now=0.0)
     paced = device(time)
     for _ in range(10):
-        await paced.step(lambda: None)
+        await paced.step(at_once)
         time.now += 0.1  # the loop was busy elsewhere
     assert time.now == pytest.approx(10 * 0.5 + 0.1)
 
@@ -39,10 +43,10 @@ async def test_a_step_that_was_woken_late_is_made_up_for() -> None:
 async def test_an_empty_batch_earns_no_faster_steps() -> None:
     time = VirtualTime(now=0.0)
     paced = device(time)
-    await paced.step(lambda: None)
+    await paced.step(at_once)
     paced.rest()
     time.now += 0.4
-    await paced.step(lambda: None)
+    await paced.step(at_once)
     assert time.now == pytest.approx(1.4)
 
 
@@ -50,7 +54,7 @@ async def test_a_device_that_never_rests_is_busy_all_the_time_and_never_more() -
     time = VirtualTime(now=0.0)
     paced = device(time)
     for _ in range(20):
-        await paced.step(lambda: None)
+        await paced.step(at_once)
         time.now += 0.05
     assert paced.busy_seconds == pytest.approx(10.0)
     assert paced.busy_seconds <= time.now
@@ -59,7 +63,7 @@ async def test_a_device_that_never_rests_is_busy_all_the_time_and_never_more() -
 async def test_a_step_that_fails_takes_its_time_and_says_so() -> None:
     time = VirtualTime(now=0.0)
 
-    def broken() -> None:
+    async def broken() -> None:
         raise RuntimeError("device lost")
 
     with pytest.raises(RuntimeError, match="device lost"):

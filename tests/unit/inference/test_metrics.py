@@ -91,7 +91,6 @@ async def test_what_vllm_measures_stands_under_its_names_too() -> None:
     assert value("vllm:prompt_tokens", "_total") == 7
     assert value("vllm:generation_tokens", "_total") == 5
     assert value("vllm:request_success", "_total", finished_reason="stop") == 1
-    device.close()
 
 
 def test_memory_that_is_not_known_has_no_series() -> None:
@@ -102,4 +101,3 @@ def test_memory_that_is_not_known_has_no_series() -> None:
     found = families(meters)
     assert not found["brownout_inference_memory_bytes"].samples
     assert not found["brownout_inference_kv_usage"].samples
-    device.close()

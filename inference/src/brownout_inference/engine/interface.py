@@ -18,6 +18,10 @@ class DeviceFullError(Exception):
     """The device has no memory for this step or this request; nothing has changed, and fewer at once may fit."""
 
 
+class UnsuitableError(ValueError):
+    """The model cannot do this request as it is, such as one whose prompt is too long. The sentence is for whoever asked: what was found, and what to write instead."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Memory:
     """Bytes of the device: in use by model and batch, and what there is for them in all; None where that cannot be known.
@@ -50,7 +54,10 @@ class Engine(Protocol):
         """Does once everything that is slow the first time. Returns how many slots fit into one step, at most `most`, by memory measured."""
 
     def join(self, key: int, work: Work) -> None:
-        """Makes room for a request. Raises DeviceFullError where there is none now; any other exception means that this request alone fails."""
+        """Makes room for a request.
+
+        Raises DeviceFullError where there is none now and UnsuitableError where it can never be done; any other exception means that this request alone fails.
+        """
 
     def leave(self, key: int) -> None:
         """Drops a request and frees what it holds; one that is not there is no error."""

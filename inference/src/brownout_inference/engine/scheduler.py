@@ -1,65 +1,153 @@
-"""The loop between queue and batch: before each step it seats who is next, after it it hands out what is done.
+"""The loop between queue and engine: before each step it chooses who takes part, after it it hands out what is done.
 
-Tickets are seated in queue order while the batch has room, and only between steps. What runs is never cut, whatever the flags say; only a client that
-has gone gives up its place.
+Who is chosen is decided anew for every step (`seating`), within what the device can hold (`bound`). What runs is never cut, whatever the flags say: it may be paused for
+somebody more important, and only a client that has gone gives up its place. A step is sent off before the results of the one before are handed out, so the
+engine works while the server writes answers.
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any, Protocol
 
+from brownout_inference.engine.bound import Bound
 from brownout_inference.engine.device import PacedDevice
-from brownout_inference.engine.interface import Engine, Memory, StepReport
+from brownout_inference.engine.interface import Memory
+from brownout_inference.engine.messages import Advance, Advanced, following
+from brownout_inference.engine.process import EngineGoneError
+from brownout_inference.engine.seating import Seat, Seating, seat
+from brownout_inference.engine.suspects import Suspects
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
-from brownout_inference.tier_queue import TierQueue
+from brownout_inference.tier_queue import TierQueue, order
+from brownout_inference.work import Work
 
 log = logging.getLogger(__name__)
 
+MOST_STANDBY = 16
+LEAST_STANDBY = 8
+"""Requests that an engine without a pace may seat by itself; it is told anew when there are fewer."""
+
+DOES_NOT_FIT = "the device has no memory for it, not even alone"
+
 
 class EngineError(Exception):
-    """The model failed on this request, or on the batch that it was in."""
+    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense.
+
+    Of an `unsuitable` request the message tells whoever asked what to write instead.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, unsuitable: bool = False) -> None:
+        super().__init__(message)
+        self.unsuitable = unsuitable
+        self.retry_after_seconds = retry_after_seconds
 
 
-@dataclass(frozen=True)
-class _Advance:
-    report: StepReport = field(default_factory=StepReport)
-    failed: dict[int, Exception] = field(default_factory=dict)
+class Advancing(Protocol):
+    """An engine that makes one step at a time; in a process of its own, or in a test's."""
+
+    def tell(self, asked: Advance) -> None:
+        """Asks for a step, or for something else than the engine is about to do by itself."""
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        """What comes of the step under way. The future raises EngineGoneError where the engine is lost."""
+
+
+@dataclass
+class _Batch:
+    """What belongs to one life of the engine.
+
+    `told` is the last message, `under_way` whether a report will come without another one; `seatings` are who took part, and `standby` who were offered, by the number of the
+    message.
+    """
+
+    seats: dict[int, Seat] = field(default_factory=dict)
+    leaving: list[int] = field(default_factory=list)
+    told: Advance = field(default_factory=Advance)
+    under_way: bool = False
+    seatings: dict[int, Seating] = field(default_factory=dict)
+    standby: dict[int, dict[int, tuple[Ticket, Work]]] = field(default_factory=dict)
+
+    def is_told(self, seating: Seating, standby: Sequence[Ticket], *, past_ends: bool) -> bool:
+        """Whether the engine does by itself what is wanted now."""
+        if self.leaving or seating.joining or (self.told.past_ends and not past_ends):
+            return False
+        offered = self.told.standby
+        if len(offered) < min(len(standby), LEAST_STANDBY) or len(offered) > len(standby):
+            return False
+        if any((each.number, each.work) != old for each, old in zip(standby, offered, strict=False)):
+            return False
+        remaining = [number for number in self.told.keys if number in self.seats]
+        return len(remaining) == len(seating.stepping) and {each.ticket.number for each in seating.stepping}.issuperset(
+            remaining
+        )
 
 
 class Scheduler:
-    """One engine with its queue."""
+    """One engine with its queue. `pause_slots` bounds the slots of requests that are paused."""
 
     def __init__(
-        self, *, device: PacedDevice, queue: TierQueue[Ticket], pace: Pace, max_batch: int, meters: Meters
+        self,
+        *,
+        device: PacedDevice,
+        queue: TierQueue[Ticket],
+        pace: Pace,
+        max_batch: int,
+        meters: Meters,
+        pause_slots: float | None = None,
     ) -> None:
         self.queue = queue
         self.pace = pace
-        self.max_batch = max_batch
+        self.preemptions = 0
+        self.losses = 0
         self.memory = Memory()
         """What the engine said it uses when it was last asked."""
+        self._pause_slots = max_batch if pause_slots is None else pause_slots
         self._device = device
         self._meters = meters
-        self._running: dict[int, Ticket] = {}
-        self._leaving: list[int] = []
+        self._batch = _Batch()
+        self._suspects = Suspects()
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._undelivered: list[tuple[Callable[[Any], None], Any]] = []
+        self.fits(max_batch)
+
+    def fits(self, max_batch: int, memory: Memory | None = None) -> None:
+        """What a new engine has measured: slots of a step, and memory."""
+        self.max_batch = max_batch
+        self.slots = Bound(max_batch)
+        """Slots of a step."""
+        self.places = Bound(max_batch + self._pause_slots)
+        """Slots of those whose state is held, running and paused."""
+        self.memory = memory or self.memory
 
     @property
     def running(self) -> int:
         """How many requests are in the batch."""
-        return len(self._running)
+        return sum(1 for _ in self._active())
+
+    @property
+    def paused(self) -> int:
+        """How many requests have begun and let others go first."""
+        return len(self._batch.seats) - self.running
 
     @property
     def slots_in_use(self) -> float:
-        """How many of the batch's places they take."""
-        return sum(ticket.work.slots for ticket in self._running.values())
+        """How many of the batch's slots they take."""
+        return sum(each.slots for each in self._active())
 
     def submit(self, ticket: Ticket) -> Ticket | None:
-        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out."""
+        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out.
+
+        One that has ended engines before is answered at once.
+        """
+        if self._suspects.are_enough(ticket, at=self._device.clock()):
+            ticket.end_with(EngineError("engines were lost with it before"))
+            return None
         loser = self.queue.offer(ticket)
         if loser is not ticket:
             self._quiet.clear()
@@ -67,96 +155,271 @@ class Scheduler:
         return loser
 
     def abandon(self, ticket: Ticket) -> None:
-        """Nobody waits for this one any more: its place is free, in the queue at once and in the batch before the next step."""
+        """Nobody waits for this one any more: its place is free, in the queue at once and in the engine before the next step."""
         self.queue.remove(ticket)
-        if self._running.pop(ticket.number, None):
-            self._leaving.append(ticket.number)
+        self._drop(ticket.number)
         self._wake.set()
         self._tell_if_quiet()
 
     def give_up(self, error: Exception) -> None:
         """Ends all that waits or runs with `error`."""
-        for ticket in [*self.queue, *self._running.values()]:
+        self._hand_out()
+        self.give_up_waiting(error)
+        for each in list(self._batch.seats.values()):
+            self.abandon(each.ticket)
+            each.ticket.end_with(error)
+
+    def give_up_waiting(self, error: Exception) -> None:
+        """Ends all that waits with `error`."""
+        for ticket in self.queue:
             self.abandon(ticket)
             ticket.end_with(error)
+
+    def lose(self, error: EngineError) -> None:
+        """The engine is gone, with the state of everything that it held; what waits goes on waiting."""
+        self.losses += 1
+        lost, self._batch = self._batch, _Batch()
+        if lost.under_way and (last := lost.seatings.get(lost.told.number)):
+            offered = [ticket for ticket, _ in lost.standby[lost.told.number].values()]
+            self._suspects.took_part([*(each.ticket for each in last.stepping), *offered], at=self._device.clock())
+        self._hand_out()
+        for each in lost.seats.values():
+            each.ticket.end_with(error)
+        self._tell_if_quiet()
 
     async def until_quiet(self) -> None:
         """Returns once nothing waits and nothing runs."""
         await self._quiet.wait()
 
-    async def run(self, engine: Engine) -> None:
-        """Serves with this engine until cancelled."""
+    async def run(self, engine: Advancing) -> None:
+        """Serves with this engine until cancelled. Raises EngineGoneError; `lose` then answers those whom it held."""
         while True:
-            if not self._running and not self._leaving and not len(self.queue):
+            batch = self._batch
+            if not batch.seats and not batch.leaving and not batch.under_way and not len(self.queue):
+                self._hand_out()
                 self._device.rest()
                 self._wake.clear()
                 await self._wake.wait()
-            joining, leaving = self._seat(), self._leaving
-            self._leaving = []
-            await self._advance(engine, joining, leaving)
+            self._tell(engine)
+            if batch.under_way:
+                await self._step(engine)
 
-    async def _advance(self, engine: Engine, joining: Sequence[Ticket], leaving: Sequence[int]) -> None:
-        in_batch = list(self._running)
+    async def _step(self, engine: Advancing) -> None:
+        busy_before = self._device.busy_seconds
+        advanced = await self._device.step(lambda: self._report(engine))
+        seating = self._batch.seatings[advanced.number]
+        self._later(self._count, (seating, advanced, self._device.busy_seconds - busy_before))
+        self._settle(advanced)
+        self._learn(seating, advanced)
+        if advanced.seated:
+            self._take_seated(advanced)
+        if advanced.broken:
+            raise EngineGoneError(f"nothing can be computed any more: {advanced.broken}")
 
-        def change_and_step() -> _Advance:
-            _leave(engine, leaving)
-            failed: dict[int, Exception] = {}
-            for ticket in joining:
-                try:
-                    engine.join(ticket.number, ticket.work)
-                except Exception as error:
-                    failed[ticket.number] = error
-            return _Advance(engine.step([number for number in in_batch if number not in failed]), failed)
+    async def _report(self, engine: Advancing) -> Advanced:
+        """The engine's next report. Where it goes on by itself it is told at once what changes meanwhile."""
+        report = engine.report()
+        self._hand_out()
+        if self._batch.told.go_on and not report.done():
+            report.add_done_callback(lambda _: self._wake.set())
+            while True:
+                self._wake.clear()
+                await self._wake.wait()
+                if report.done():
+                    break
+                self._tell(engine)
+        return await report
 
-        if not self._running:
-            await self._device.call(lambda: _leave(engine, leaving))
+    def _tell(self, engine: Advancing) -> None:
+        """Chooses who takes part in the next step, and says so where the engine would do something else."""
+        batch, seating = self._batch, self._seat()
+        past_ends, standby = not len(self.queue), self._standby(seating)
+        if batch.under_way and batch.is_told(seating, standby, past_ends=past_ends):
             return
-        taking_part = list(self._running.values())
-        fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
-        try:
-            self._deliver(await self._device.step(change_and_step))
-        except Exception as error:
-            log.exception("the batch failed")
-            await self._device.call(lambda: _leave(engine, in_batch))
-            self._deliver(_Advance(failed=dict.fromkeys(in_batch, error)))
-        finally:
-            took = self._device.busy_seconds - busy_before
-            self._meters.gpu_busy(took, fill=fill)
-            self._meters.worked(took, taking_part, most=self.max_batch)
-            self.pace.stepped(took, fill=fill)
+        if not seating.stepping and not batch.leaving:
+            return
+        leaving, batch.leaving = tuple(batch.leaving), []
+        batch.told = Advance(
+            number=batch.told.number + 1,
+            go_on=not self._device.sets_the_pace,
+            past_ends=past_ends,
+            slots=self.slots.now,
+            standby=tuple((each.number, each.work) for each in standby),
+            leaves=leaving,
+            joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
+            keys=tuple(each.ticket.number for each in seating.stepping),
+        )
+        batch.seatings[batch.told.number] = seating
+        batch.standby[batch.told.number] = {each.number: (each, each.work) for each in standby}
+        batch.under_way = True
+        engine.tell(batch.told)
 
-    def _seat(self) -> list[Ticket]:
-        seated: list[Ticket] = []
-        free = self.max_batch - self.slots_in_use
-        while (head := self.queue.head(self._device.clock())) and head.work.slots <= free:
-            ticket = self.queue.take(head)
-            free -= ticket.work.slots
-            self._running[ticket.number] = ticket
-            self._meters.queue_wait(ticket.tier, self._device.clock() - ticket.offered_at)
-            seated.append(ticket)
-        return seated
+    def _standby(self, seating: Seating) -> Sequence[Ticket]:
+        """Who may take the places of those who finish without being asked for; nobody where who is next is not plain."""
+        if self._device.sets_the_pace or not len(self.queue) or self.slots.is_less or self.places.is_less:
+            return ()
+        next_ones = list(islice(self.queue, MOST_STANDBY))
+        if len(seating.stepping) < len(self._batch.seats) or self.queue.head(self._device.clock()) is not next_ones[0]:
+            return ()
+        return next_ones
 
-    def _deliver(self, advance: _Advance) -> None:
-        for number, piece in advance.report.pieces.items():
-            if ticket := self._running.get(number):
-                if ticket.first_piece_at is None:
-                    ticket.first_piece_at = self._device.clock()
-                    self._meters.first_token(ticket.tier, ticket.first_piece_at - ticket.offered_at)
-                ticket.add(piece)
-        for number, result in advance.report.finished.items():
-            if ticket := self._running.pop(number, None):
-                ticket.answer(result)
-        for number, error in advance.failed.items():
-            if ticket := self._running.pop(number, None):
-                log.error("request %d failed: %s", number, error)
-                ticket.end_with(EngineError(str(error)))
+    def _take_seated(self, advanced: Advanced) -> None:
+        """The engine has seated these itself. Who has gone meanwhile leaves again."""
+        batch, now = self._batch, self._device.clock()
+        seating = batch.seatings[advanced.number]
+        joined: list[Seat] = []
+        for number in advanced.seated:
+            ticket, work = batch.standby[advanced.number].pop(number)
+            if each := batch.seats.get(number):
+                each.begun_by_engine(work)
+                continue
+            if ticket not in self.queue:
+                batch.leaving.append(number)
+                continue
+            new = Seat(self.queue.take(ticket), work.steps, work.slots)
+            new.begun_by_engine(work)
+            self._meters.queue_wait(ticket.tier, now - ticket.offered_at)
+            batch.seats[number] = new
+            joined.append(new)
+        batch.seatings[advanced.number] = replace(seating, stepping=(*seating.stepping, *joined))
+        if advanced.number == batch.told.number:
+            batch.told = following(batch.told, advanced)
+
+    def _count(self, step: tuple[Seating, Advanced, float]) -> None:
+        seating, advanced, seconds = step
+        made = {*advanced.stepped, *advanced.failed}
+        took_part = [each for each in seating.stepping if each.ticket.number in made]
+        fill = min(1.0, sum([each.slots for each in took_part]) / self.max_batch)
+        self._meters.gpu_busy(seconds, fill=fill)
+        self._meters.worked(seconds, [each.ticket for each in took_part], most=self.max_batch)
+        self.pace.stepped(seconds, fill=fill)
+
+    def _seat(self) -> Seating:
+        now, seats = self._device.clock(), self._batch.seats
+        most = self.memory.kv_places_most or None
+        seating = seat(
+            list(seats.values()), self.queue, slots=self.slots.now, places=self.places.now, most=most, now=now
+        )
+        for each in seating.joining:
+            seats[each.ticket.number] = each
+            self._meters.queue_wait(each.ticket.tier, now - each.ticket.offered_at)
+        for each in seating.left_out:
+            if each.paused_at is None:
+                each.paused_at = now
+                self.preemptions += 1
+        for each in seating.stepping:
+            each.paused_at = None
+        return seating
+
+    def _settle(self, advanced: Advanced) -> None:
+        """Who holds a place after the step. Answers are handed out when the next step is under way."""
+        batch, seats = self._batch, self._batch.seats
+        batch.under_way = advanced.going_on or advanced.number < batch.told.number
+        for number in [number for number in batch.seatings if number < advanced.number]:
+            del batch.seatings[number], batch.standby[number]
+        self.memory = advanced.memory or self.memory
+        for number in advanced.stepped:
+            if each := seats.get(number):
+                each.left -= 1
+                each.ticket.steps_done += 1
+        now = self._device.clock()
+        for number, piece in advanced.pieces.items():
+            if each := seats.get(number):
+                if each.ticket.first_piece_at is None:
+                    each.ticket.first_piece_at = now
+                    self._meters.first_token(each.ticket.tier, now - each.ticket.offered_at)
+                self._later(each.ticket.add, piece)
+        for number, result in advanced.finished.items():
+            if each := seats.pop(number, None):
+                self._suspects.succeeded(each.ticket)
+                self._later(each.ticket.answer, result)
+        if advanced.broken:
+            return  # then nobody failed by a fault of theirs; `lose` answers
+        for number, why in advanced.failed.items():
+            if each := seats.pop(number, None):
+                log.warning("request %d failed: %s", number, why)
+                self._later(each.ticket.end_with, EngineError(why, unsuitable=number in advanced.unsuitable))
+
+    def _learn(self, seating: Seating, advanced: Advanced) -> None:
+        """What the step has said about the device's memory."""
+        now = self._device.clock()
+        self._return(advanced.no_room, now)
+        self._return_forgotten(seating, advanced)
+        if not advanced.full:
+            if self.slots.is_less:
+                self.slots.went_well(sum(each.slots for each in seating.stepping), at=now)
+            if self.places.is_less:
+                self.places.went_well(self._held_slots(), at=now)
+            return
+        made = {*advanced.stepped, *advanced.failed}
+        fitted = sum(each.slots for each in seating.stepping if each.ticket.number in made)
+        tried = sum(each.slots for each in seating.stepping)
+        self.slots.was_full(tried, fitted, at=now)
+        log.warning("the device was full with %g slots in a step; the bound is %g now", tried, self.slots.now)
+        if not made:
+            self._make_room(seating.stepping[0].ticket, now)
+
+    def _return(self, numbers: Iterable[int], now: float) -> None:
+        """These had no room to join: they wait on, unless nobody is there whose end would make room."""
+        for number in numbers:
+            if (each := self._batch.seats.pop(number, None)) is None:
+                continue
+            held = self._held_slots()
+            self.places.was_full(held + each.slots, held, at=now)
+            if self._batch.seats:
+                self.queue.put_back(each.ticket)
+            else:
+                self._later(each.ticket.end_with, EngineError(DOES_NOT_FIT))
+
+    def _return_forgotten(self, seating: Seating, advanced: Advanced) -> None:
+        """Nobody waits for ever for an engine that does not know them, whichever of both is mistaken."""
+        known = {*advanced.stepped, *advanced.failed}
+        if advanced.full or advanced.broken or len(known) >= len(seating.stepping):
+            return
+        for each in seating.stepping:
+            if each.ticket.number not in known and each.ticket.number in self._batch.seats:
+                log.error("the engine does not know request %d, which is begun anew", each.ticket.number)
+                self._drop(each.ticket.number)
+                self._begin_anew(each.ticket, "The engine lost this request.")
+
+    def _begin_anew(self, ticket: Ticket, why: str) -> None:
+        """Puts back who has lost their state, unless a part of the answer is out already."""
+        if ticket.delivered:
+            self._later(ticket.end_with, EngineError(why, retry_after_seconds=1.0))
+        else:
+            self.queue.put_back(ticket)
+
+    def _make_room(self, first: Ticket, now: float) -> None:
+        """Not even the most important one fits beside the state of the others: the least important of them is to begin anew, later."""
+        others = [each.ticket for each in self._batch.seats.values() if each.ticket is not first]
+        loser = max(others, key=order, default=first)
+        held = self._held_slots()
+        self._drop(loser.number)
+        self.places.was_full(held, self._held_slots(), at=now)
+        if not others:
+            self._later(loser.end_with, EngineError(DOES_NOT_FIT))
+        else:
+            self._begin_anew(loser, "The device has no memory to go on with this request.")
+
+    def _drop(self, number: int) -> None:
+        if self._batch.seats.pop(number, None):
+            self._batch.leaving.append(number)
+
+    def _held_slots(self) -> float:
+        return sum(each.slots for each in self._batch.seats.values())
+
+    def _active(self) -> Iterator[Seat]:
+        return (each for each in self._batch.seats.values() if each.paused_at is None)
+
+    def _later(self, hand_out: Callable[[Any], None], what: Any) -> None:
+        self._undelivered.append((hand_out, what))
+
+    def _hand_out(self) -> None:
+        undelivered, self._undelivered = self._undelivered, []
+        for hand_out, what in undelivered:
+            hand_out(what)
         self._tell_if_quiet()
 
     def _tell_if_quiet(self) -> None:
-        if not self._running and not len(self.queue):
+        if not self._batch.seats and not len(self.queue) and not self._undelivered:
             self._quiet.set()
-
-
-def _leave(engine: Engine, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        engine.leave(number)

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from brownout_inference import refusal
 from brownout_inference.admission import Admission
+from brownout_inference.engine.supervisor import EngineState
 from brownout_inference.features import Api, Feature
 from brownout_inference.flags import Flags
 from brownout_inference.metrics import Meters
@@ -28,6 +29,7 @@ class Serving:
     meters: Meters
     flags: Flags
     features: Mapping[Api, Feature]
+    engine: EngineState
 
     def feature(self, api: Api) -> Feature:
         """The feature that this endpoint stands for. Raises RefusedError (404) where the server has none."""

@@ -21,6 +21,8 @@ async def ready(request: web.Request) -> web.Response:
     if phase is Phase.SERVING and (serving.flags.received or not serving.settings.flags.required):
         return web.Response(text="ready\n")
     waiting_for = "flags" if phase is Phase.SERVING else phase.value
+    if phase is Phase.LOADING:
+        waiting_for = f"{phase.value}: {serving.engine}"
     raise RefusedError(refusal.unavailable(refusal.NOT_READY, f"Not ready: {waiting_for}."))
 
 
