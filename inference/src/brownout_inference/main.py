@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from brownout_inference.identity_options import add_identity_options, identity_settings
 from brownout_inference.settings import (
     MODELS,
     MOST_HEAVIEST_USERS,
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help="how long a unit stays reserved for a request that is never heard of again; more than any request takes (default 900)",
     )
+    add_identity_options(serve)
     return top
 
 
@@ -135,6 +137,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         quota=quota,
         pod=own_pod(os.environ) if cost_seconds else None,
         pod_deletion_cost_seconds=cost_seconds,
+        identity=identity_settings(arguments),
     )
     _check(settings)
     return settings

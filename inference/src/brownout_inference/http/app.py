@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from brownout_inference.http import status
+from brownout_inference.http.callers import CALLERS, Callers
 from brownout_inference.http.chat import complete_chat
 from brownout_inference.http.context import SERVING, Serving
 from brownout_inference.http.pictures import generate_images, generate_video
@@ -15,6 +16,8 @@ def make_app(serving: Serving) -> web.Application:
     """The application of a server."""
     app = web.Application(middlewares=[answer_problems], client_max_size=MAX_BODY_BYTES)
     app[SERVING] = serving
+    app[CALLERS] = callers = Callers(serving.settings.identity)
+    app.cleanup_ctx.append(callers.background)
     app.add_routes(
         [
             web.get("/healthz", status.live),

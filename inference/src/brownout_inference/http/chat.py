@@ -13,7 +13,7 @@ from aiohttp import web
 
 from brownout_inference import refusal
 from brownout_inference.features import MAX_TOKENS, Api, TextAsk
-from brownout_inference.http.context import SERVING, Serving, read_body, served_headers
+from brownout_inference.http.context import SERVING, Serving, caller_of_request, read_body, served_headers
 from brownout_inference.refusal import RefusedError
 from brownout_inference.ticket import Ticket
 from brownout_inference.work import Continuation
@@ -66,7 +66,7 @@ async def complete_chat(request: web.Request) -> web.StreamResponse:
         temperature=body.temperature,
         seed=body.seed,
     )
-    ticket = await serving.admission.admit(feature, ask, request.headers, stream=body.stream)
+    ticket = await serving.admission.admit(feature, ask, await caller_of_request(request), stream=body.stream)
     if body.stream:
         return await _stream(request, serving, ticket)
     result: Continuation = await serving.admission.result(ticket)

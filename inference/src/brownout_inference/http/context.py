@@ -11,6 +11,8 @@ from brownout_inference import refusal
 from brownout_inference.admission import Admission
 from brownout_inference.features import Api, Feature
 from brownout_inference.flags import Flags
+from brownout_inference.http.callers import CALLERS
+from brownout_inference.identity import Caller
 from brownout_inference.metrics import Meters
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import Settings
@@ -42,6 +44,11 @@ class Serving:
 
 
 SERVING = web.AppKey("serving", Serving)
+
+
+async def caller_of_request(request: web.Request) -> Caller:
+    """Who made the request. Raises RefusedError."""
+    return await request.app[CALLERS].tell(request)
 
 
 async def read_body(request: web.Request, shape: type[T]) -> T:

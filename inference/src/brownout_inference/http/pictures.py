@@ -17,7 +17,7 @@ from PIL import Image
 
 from brownout_inference import refusal
 from brownout_inference.features import Api, ImageAsk
-from brownout_inference.http.context import SERVING, read_body, served_headers
+from brownout_inference.http.context import SERVING, caller_of_request, read_body, served_headers
 from brownout_inference.refusal import RefusedError
 from brownout_inference.work import Picture
 
@@ -52,7 +52,7 @@ async def generate_images(request: web.Request) -> web.Response:
     body = await read_body(request, ImageBody)
     size = size_of(body.size)
     ask = ImageAsk(prompt=body.prompt, pictures=body.n, seed=body.seed)
-    ticket = await serving.admission.admit(feature, ask, request.headers)
+    ticket = await serving.admission.admit(feature, ask, await caller_of_request(request))
     pictures: list[Picture] = await serving.admission.result(ticket)
     files = await asyncio.to_thread(lambda: [png(picture[0], size) for picture in pictures])
     data = [{"b64_json": base64.b64encode(file).decode()} for file in files]
@@ -67,7 +67,7 @@ async def generate_video(request: web.Request) -> web.Response:
     body = await read_body(request, VideoBody)
     size = size_of(body.size)
     ask = ImageAsk(prompt=body.prompt, pictures=1, seed=body.seed)
-    ticket = await serving.admission.admit(feature, ask, request.headers)
+    ticket = await serving.admission.admit(feature, ask, await caller_of_request(request))
     (frames,) = await serving.admission.result(ticket)
     file = await asyncio.to_thread(gif, frames, size)
     answer = {

@@ -5,6 +5,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from brownout_inference import refusal
 from brownout_inference.admission import Phase
+from brownout_inference.http.callers import CALLERS
 from brownout_inference.http.context import SERVING
 from brownout_inference.refusal import RefusedError
 
@@ -18,9 +19,12 @@ async def ready(request: web.Request) -> web.Response:
     """Ready after the warm-up, and with `--flags-required` after the first flags; not while draining."""
     serving = request.app[SERVING]
     phase = serving.admission.phase
-    if phase is Phase.SERVING and (serving.flags.received or not serving.settings.flags.required):
+    waiting_for = phase.value
+    if phase is Phase.SERVING:
+        waiting_for = "" if serving.flags.received or not serving.settings.flags.required else "flags"
+        waiting_for = waiting_for or ("" if request.app[CALLERS].can_tell else "keys for tokens")
+    if not waiting_for:
         return web.Response(text="ready\n")
-    waiting_for = "flags" if phase is Phase.SERVING else phase.value
     raise RefusedError(refusal.unavailable(refusal.NOT_READY, f"Not ready: {waiting_for}."))
 
 
