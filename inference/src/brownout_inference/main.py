@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help="users of each feature, tier and cohort named in metrics, 0 to 5 [HEAVIEST_USERS] (default 5)",
     )
+    add("--max-connections", type=int, help="open connections of clients [MAX_CONNECTIONS] (default 1000)")
     add("--grace-seconds", type=float, help="how long a drain may take (default 25)")
     add("--flags-host", help="the flag server's sync address [FLAGD_HOST] (default 127.0.0.1)")
     add("--flags-port", type=int, help="[FLAGD_SYNC_PORT] (default 8015)")
@@ -138,6 +139,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         pod=own_pod(os.environ) if cost_seconds else None,
         pod_deletion_cost_seconds=cost_seconds,
         identity=identity_settings(arguments),
+        max_connections=_first(arguments.max_connections, from_environment("MAX_CONNECTIONS", 1000)),
     )
     _check(settings)
     return settings
@@ -153,6 +155,7 @@ def _check(settings: Settings) -> None:
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),
+        ("--max-connections", settings.max_connections, 1),
         ("--queue-places", settings.queue_places, 1),
         ("--grace-seconds", settings.grace_seconds, 0),
         ("--pod-deletion-cost-seconds", settings.pod_deletion_cost_seconds, 0),

@@ -35,10 +35,8 @@ DEFAULT_RETRY_SECONDS = 30.0
 LONGEST_RETRY_SECONDS = 60.0
 """Clients that try again by themselves are asked to wait for at most this long; beyond that their user is told at once."""
 _ERROR_TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
-    404: "invalid_request_error",
     429: "rate_limit_error",
 }
 
@@ -72,7 +70,9 @@ class Refusal:
             **self.numbers,
             "error": {
                 "message": self.detail,
-                "type": _ERROR_TYPES.get(self.status, "server_error"),
+                "type": _ERROR_TYPES.get(
+                    self.status, "server_error" if self.status >= 500 else "invalid_request_error"
+                ),
                 "param": self.parameter,
                 "code": self.reason,
             },
@@ -88,6 +88,8 @@ class Refusal:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_seconds)))
             headers["retry-after-ms"] = str(max(1, math.ceil(1000 * self.retry_after_seconds)))
             headers["x-should-retry"] = "true" if self.retry_after_seconds <= LONGEST_RETRY_SECONDS else "false"
+        elif self.status == 409:
+            headers["x-should-retry"] = "false"
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         if self.locale:

@@ -20,7 +20,9 @@ from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.flags import Flags
 from brownout_inference.http.app import make_app
+from brownout_inference.http.connections import KEEP_ALIVE_SECONDS, BoundedSite, Connections, affordable
 from brownout_inference.http.context import Serving
+from brownout_inference.http.jobs import JOBS, Jobs
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
@@ -67,11 +69,17 @@ async def serve(settings: Settings, *, started: float) -> None:
     )
     features = {feature.api: feature for feature in settings.features}
     serving = Serving(settings=settings, admission=admission, meters=meters, flags=flags, features=features)
+    app = make_app(serving)
     runner = web.AppRunner(
-        make_app(serving), access_log=None, handler_cancellation=True, shutdown_timeout=LAST_ANSWERS_SECONDS
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
     await runner.setup()
-    await web.TCPSite(runner, settings.host, settings.port).start()
+    connections = Connections(affordable(settings.max_connections))
+    await BoundedSite(runner, settings.host, settings.port, connections).start()
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()
     _declare(settings, meters)
@@ -92,7 +100,7 @@ async def serve(settings: Settings, *, started: float) -> None:
         await asyncio.wait({engine_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
         if engine_task.done():
             await engine_task  # raises what ended it
-        await _drain(settings, admission, scheduler)
+        await _drain(settings, admission, scheduler, app[JOBS])
     finally:
         admission.phase = Phase.DRAINING
         await runner.cleanup()
@@ -152,13 +160,14 @@ async def _watch_deadlines(admission: Admission) -> None:
         admission.refuse_late()
 
 
-async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler) -> None:
-    """Refuses what is new and finishes what is there, for as long as the grace period lasts."""
+async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler, jobs: Jobs) -> None:
+    """Refuses what is new, finishes what is there and waits until it is fetched, for as long as the grace period lasts."""
     admission.phase = Phase.DRAINING
     log.info("draining: %d run, %d wait", scheduler.running, len(scheduler.queue))
     try:
         async with asyncio.timeout(settings.grace_seconds):
             await scheduler.until_quiet()
+            await jobs.until_collected()
     except TimeoutError:
         log.warning("the grace period is over: %d ran, %d waited", scheduler.running, len(scheduler.queue))
         admission.interrupt()

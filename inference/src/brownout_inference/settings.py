@@ -123,6 +123,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     pod: tuple[str, str] | None = None
     pod_deletion_cost_seconds: float = 0
     identity: IdentitySettings = IdentitySettings()
+    max_connections: int = 1000
 
 
 def read_config(path: Path) -> ConfigFile:

@@ -22,7 +22,7 @@ class Ticket:
     `offered_at` and `deadline` are on the device's clock, `step_seconds` is what a step was expected to take then. `start_tag` and `aged` are the queue's.
 
     `outcome` gets the engine's result or an exception. `pieces`, where somebody listens, gets the parts of the answer as they are made and
-    None after the last; `delivered` once there was one. `rejudge` asks the flags again, `rework` turns their answer into work. `unit` is what the
+    None after the last; `delivered` once there was one; `steps_done` counts the steps it took part in. `rejudge` asks the flags again, `rework` turns their answer into work. `unit` is what the
     user's quota is charged with, if there is one.
     """
 
@@ -46,6 +46,7 @@ class Ticket:
     pieces: asyncio.Queue[Any] | None = None
     unit: Unit | None = None
     delivered: bool = False
+    steps_done: int = 0
     number: int = field(default_factory=lambda: next(_numbers))
 
     @property

@@ -114,7 +114,10 @@ class Scheduler:
         taking_part = list(self._running.values())
         fill, busy_before = self.slots_in_use / self.max_batch, self._device.busy_seconds
         try:
-            self._deliver(await self._device.step(change_and_step))
+            advance = await self._device.step(change_and_step)
+            for ticket in taking_part:
+                ticket.steps_done += 1
+            self._deliver(advance)
         except Exception as error:
             log.exception("the batch failed")
             await self._device.call(lambda: _leave(engine, in_batch))

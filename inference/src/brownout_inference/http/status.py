@@ -1,12 +1,14 @@
 """Liveness, readiness, the list of models, and the metrics page."""
 
+from typing import Any
+
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4
 
 from brownout_inference import refusal
 from brownout_inference.admission import Phase
 from brownout_inference.http.callers import CALLERS
-from brownout_inference.http.context import SERVING
+from brownout_inference.http.context import SERVING, Serving
 from brownout_inference.refusal import RefusedError
 
 
@@ -29,20 +31,29 @@ async def ready(request: web.Request) -> web.Response:
 
 
 async def models(request: web.Request) -> web.Response:
-    """The one workload of this process."""
+    """What a request may name as its `model`."""
     serving = request.app[SERVING]
-    names = [feature.name for feature in serving.settings.features]
-    model = {
-        "id": serving.settings.workload,
-        "object": "model",
-        "created": 0,
-        "owned_by": "brownout",
-        "features": names,
-    }
-    return web.json_response({"object": "list", "data": [model]})
+    return web.json_response({"object": "list", "data": [_described(serving, name) for name in serving.models]})
+
+
+async def model(request: web.Request) -> web.Response:
+    """One of them."""
+    serving = request.app[SERVING]
+    return web.json_response(_described(serving, serving.model(request.match_info["name"])))
 
 
 async def metrics(request: web.Request) -> web.Response:
     """The metrics in Prometheus' text format."""
     page = request.app[SERVING].meters.page()
     return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+def _described(serving: Serving, name: str) -> dict[str, Any]:
+    features = [feature.name for feature in serving.settings.features]
+    return {
+        "id": name,
+        "object": "model",
+        "created": serving.started_at,
+        "owned_by": "brownout",
+        "features": features,
+    }
