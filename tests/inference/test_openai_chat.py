@@ -1,12 +1,16 @@
 """Chat as the stock OpenAI client sees it."""
 
 import asyncio
+import json
+import socket
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import openai
 import pytest
 
-from inference.server_process import Client
+from inference.server_process import Client, ServerProcess
 
 ASK: dict[str, Any] = {"messages": [{"role": "user", "content": "The import statement"}], "max_tokens": 40, "seed": 5}
 MODEL = "chat-small"
@@ -147,3 +151,39 @@ async def test_a_client_that_leaves_a_stream_frees_its_place(language: Client) -
             await stream.close()
         async with asyncio.timeout(5):
             await ai.chat.completions.create(**{**ASK, "model": MODEL, "max_tokens": 2})
+
+
+async def test_a_client_that_does_not_read_its_stream_holds_up_nobody(language: Client) -> None:
+    completed = await language.metric("brownout_feature_completed_total")
+    body = json.dumps({**ASK, "max_tokens": 60, "stream": True})
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        deaf.connect(("127.0.0.1", language.server.port))
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n\r\n"
+        deaf.sendall((head + body).encode())
+        await language.until_metric("brownout_inference_running", 1)
+        async with language.openai() as ai:
+            await ai.chat.completions.create(**{**ASK, "model": MODEL, "max_tokens": 2})
+        await language.until_metric("brownout_feature_completed_total", completed + 2)
+
+
+async def test_an_error_after_the_first_chunk_reaches_the_client_as_an_error(
+    tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    words = ["--workload", MODEL, "--model", "language", "--features", "chat", "--grace-seconds", "0.2"]
+    server = ServerProcess(tmp_path / "short.log", *words, flags_port=1)
+    try:
+        client = Client(server, session)
+        await client.until_ready()
+        async with client.openai() as ai:
+            stream = await ai.chat.completions.create(model=MODEL, stream=True, **{**ASK, "max_tokens": 400, "seed": 1})
+            chunks = aiter(stream)
+            await anext(chunks)
+            server.terminate()
+            with pytest.raises(openai.APIError) as caught:
+                async for _ in chunks:
+                    pass
+        assert (caught.value.code, caught.value.type) == ("interrupted", "server_error")
+        assert await asyncio.to_thread(server.process.wait, 10) == 0
+    finally:
+        server.close()
