@@ -6,6 +6,7 @@ is missing from the list shows at once, instead of turning every paying user int
 
 import asyncio
 import hmac
+import logging
 from collections.abc import AsyncIterator
 from ipaddress import IPv6Address, ip_address
 
@@ -17,6 +18,8 @@ from brownout_inference.jwks import KeySet, NoKeysError
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import IdentitySettings
 from brownout_inference.tokens import InvalidTokenError, Tokens
+
+log = logging.getLogger(__name__)
 
 GATEWAY_SECRET = "X-Brownout-Gateway-Secret"
 
@@ -38,7 +41,10 @@ class Callers:
         return self._keys is None or self._keys.usable
 
     async def background(self, _: web.Application) -> AsyncIterator[None]:
-        """Keeps keys up to date for as long as the application lives."""
+        """Says whose word counts, and keeps keys up to date for as long as the application lives."""
+        if self._settings.source == "headers":
+            networks = ", ".join(map(str, self._settings.gateways))
+            log.info("X-Brownout-* headers count from %s alone (--trusted-gateways)", networks)
         task = asyncio.create_task(self._keys.run()) if self._keys else None
         yield
         if task:
