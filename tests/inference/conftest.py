@@ -1,4 +1,4 @@
-"""Three servers, started at once because each takes seconds to import torch."""
+"""Four servers, started at once because each takes seconds to import torch."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -24,6 +24,7 @@ def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]
     arguments = {
         "image": ["--workload", "image", "--features", "image-generation", "--queue-places", "8"],
         "language": ["--workload", "chat-small", "--model", "language", "--features", "chat"],
+        "video": ["--workload", "image", "--features", "video-generation", "--queue-places", "8"],
         "passing": ["--workload", "image", "--features", "image-generation,video-generation", "--flags-required"],
     }
     logs = tmp_path_factory.mktemp("servers")
@@ -73,3 +74,13 @@ async def language(sites: dict[str, Site], session: aiohttp.ClientSession) -> Cl
 @pytest.fixture
 async def denied_chat(sites: dict[str, Site], language: Client) -> None:
     await language.use(sites["language"].source, flag_key="chat", free="denied_capacity")
+
+
+@pytest.fixture
+async def video(sites: dict[str, Site], session: aiohttp.ClientSession) -> Client:
+    """A client of an idle video server on which nobody is denied anything."""
+    client = Client(sites["video"].server, session)
+    await client.until_ready()
+    await client.until_idle()
+    await client.use(sites["video"].source, flag_key="video-generation")
+    return client

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import openai
 from prometheus_client.parser import text_string_to_metric_families
 
 from inference.flag_source import FlagSource, flag_set
@@ -89,6 +90,13 @@ class Client:
             answer = await response.json(content_type=None)
             now = time.monotonic()
             return Answer(response.status, answer, response.headers, now, now - began)
+
+    def openai(self, plan: str = "free", *, user: str = "ana", retries: int = 0) -> openai.AsyncOpenAI:
+        """The stock client, as a user of that plan behind the gateway. It is a context manager."""
+        headers = {"X-Brownout-User": user, "X-Brownout-Plan": plan}
+        return openai.AsyncOpenAI(
+            base_url=f"{self.url}/v1", api_key="unused", default_headers=headers, max_retries=retries
+        )
 
     def asking(self, count: int, plan: str = "free") -> list[asyncio.Task[Answer]]:
         return [asyncio.create_task(self.image(plan)) for _ in range(count)]

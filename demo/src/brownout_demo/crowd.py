@@ -25,6 +25,8 @@ ASKS = {
 """For each feature: the Service, the path, and what is asked."""
 
 PATIENCE_SECONDS = 40.0
+WAITING = {"Prefer": f"wait={PATIENCE_SECONDS + 20:.0f}"}
+"""A video comes in the answer that makes it: a job could be asked for at the replica alone that has it, and a Service goes to any."""
 ACCOUNTS = 400
 OLD_ACCOUNT_SECONDS = 400 * 86400
 NEW_ACCOUNT_SECONDS = 86400
@@ -88,7 +90,7 @@ class Crowd:
         ending, variant, detail = "failed", "", ""
         try:
             async with session.post(
-                f"http://{self._hosts[service]}{path}", json=body, headers=self._identity(group)
+                f"http://{self._hosts[service]}{path}", json=body, headers={**self._identity(group), **WAITING}
             ) as answer:
                 payload = await answer.read()
                 variant = answer.headers.get("X-Brownout-Variant", "")

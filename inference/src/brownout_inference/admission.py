@@ -7,7 +7,7 @@ nobody loses a place. Work that runs is never cut.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -17,7 +17,7 @@ from brownout_inference import refusal
 from brownout_inference.deadlines import late, late_by
 from brownout_inference.engine.scheduler import EngineError, Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
-from brownout_inference.identity import HeaderError, context_of
+from brownout_inference.identity import Caller
 from brownout_inference.metrics import Meters
 from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
@@ -55,15 +55,12 @@ class Admission:
         self._meters = meters
         self._clock = clock
 
-    async def admit(self, feature: Feature, ask: Ask, headers: Mapping[str, str], *, stream: bool = False) -> Ticket:
-        """Queues the ask of the user whom the headers name. Raises RefusedError."""
-        try:
-            context = context_of(headers)
-        except HeaderError as error:
-            raise RefusedError(refusal.bad_request(str(error), parameter=error.header)) from error
+    async def admit(self, feature: Feature, ask: Ask, caller: Caller, *, stream: bool = False) -> Ticket:
+        """Queues the ask. Raises RefusedError."""
+        context = caller.context
         verdict = self._judge(feature, context)
-        if verdict.quota is None or self._objection(feature, verdict, headers):
-            return self._queue(feature, ask, headers, context, verdict, None, stream=stream)
+        if verdict.quota is None or self._objection(feature, verdict, caller):
+            return self._queue(feature, ask, caller, verdict, None, stream=stream)
         tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
         try:
             unit = await self._quotas.reserve(feature, verdict, context)
@@ -71,7 +68,7 @@ class Admission:
             self._meters.refused(feature.name, tier, cohort, refused.refusal.reason)
             raise
         try:  # the flags may have changed meanwhile
-            return self._queue(feature, ask, headers, context, self._judge(feature, context), unit, stream=stream)
+            return self._queue(feature, ask, caller, self._judge(feature, context), unit, stream=stream)
         except RefusedError:
             self._quotas.refund(unit)
             raise
@@ -80,20 +77,19 @@ class Admission:
         self,
         feature: Feature,
         ask: Ask,
-        headers: Mapping[str, str],
-        context: EvaluationContext,
+        caller: Caller,
         verdict: Verdict,
         unit: Unit | None,
         *,
         stream: bool,
     ) -> Ticket:
         tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
-        work = ask.work(feature, verdict.value)
+        context, work = caller.context, ask.work(feature, verdict.value)
         if work.slots > (most := self._scheduler.max_batch):
-            detail = f"n is {work.slots}; this server makes at most {most} at once"
+            detail = f"n is {work.slots:g}; this server makes at most {most} at once"
             raise RefusedError(refusal.bad_request(detail, parameter="n"))
         self._meters.offered(feature.name, tier, cohort, context.targeting_key)
-        if refused := self._objection(feature, verdict, headers):
+        if refused := self._objection(feature, verdict, caller):
             self._meters.refused(feature.name, tier, cohort, refused.reason)
             raise RefusedError(refused)
         now, step_seconds = self._clock(), self._scheduler.pace.step_seconds
@@ -114,7 +110,7 @@ class Admission:
             unit=unit,
             rejudge=lambda: self._judge(feature, context),
             rework=lambda verdict: ask.work(feature, verdict.value),
-            accept_language=headers.get("Accept-Language", ""),
+            accept_language=caller.accept_language,
         )
         ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
         if late := late_by(ticket.deadline, now=now, ahead=ahead, own_seconds=ticket.own_seconds):
@@ -208,7 +204,7 @@ class Admission:
             RefusedError(refusal.unavailable(refusal.INTERRUPTED, "This server is stopping; try again."))
         )
 
-    def _objection(self, feature: Feature, verdict: Verdict, headers: Mapping[str, str]) -> Refusal | None:
+    def _objection(self, feature: Feature, verdict: Verdict, caller: Caller) -> Refusal | None:
         if self.phase is Phase.DRAINING:
             return refusal.unavailable(refusal.DRAINING, "This server is stopping; try again.", feature=feature.name)
         if self.phase is Phase.LOADING:
@@ -219,7 +215,7 @@ class Admission:
                 retry_after_seconds=5,
             )
         if not verdict.enabled:
-            return refusal.denial(verdict, feature.name, accept_language=headers.get("Accept-Language", ""))
+            return refusal.denial(verdict, feature.name, accept_language=caller.accept_language)
         return None
 
     def _cost(self, work: Work) -> float:

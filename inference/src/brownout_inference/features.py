@@ -65,17 +65,24 @@ class ImageAsk:
 
 @dataclass(frozen=True, kw_only=True)
 class TextAsk:
-    """What a user asked of the language model; `max_tokens` None leaves the length to the feature."""
+    """What a user asked of the language model; `max_tokens` None leaves the length to the feature. The answer ends before the first of the texts in `stop`."""
 
     prompt: str
     max_tokens: int | None
     temperature: float
     seed: int | None
+    stop: tuple[str, ...] = ()
 
     def work(self, feature: Feature, value: Mapping[str, Any]) -> TextWork:
         allowed = _whole(value, "maxTokens", MAX_TOKENS, MAX_TOKENS)
         wanted = self.max_tokens if self.max_tokens is not None else feature.max_tokens
-        return TextWork(prompt=self.prompt, tokens=min(wanted, allowed), temperature=self.temperature, seed=self.seed)
+        return TextWork(
+            prompt=self.prompt,
+            tokens=min(wanted, allowed),
+            temperature=self.temperature,
+            stop=self.stop,
+            seed=self.seed,
+        )
 
 
 Ask = ImageAsk | TextAsk

@@ -13,6 +13,7 @@ from typing import Any
 
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.process import EngineLostError, EngineProcess
+from brownout_inference.identity_options import add_identity_options, identity_settings
 from brownout_inference.settings import (
     MODELS,
     MOST_HEAVIEST_USERS,
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help="users of each feature, tier and cohort named in metrics, 0 to 5 [HEAVIEST_USERS] (default 5)",
     )
+    add("--max-connections", type=int, help="open connections of clients [MAX_CONNECTIONS] (default 1000)")
     add("--grace-seconds", type=float, help="how long a drain may take (default 25)")
     add(
         "--step-timeout-seconds",
@@ -113,6 +115,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         help="how long a unit stays reserved for a request that is never heard of again; more than any request takes (default 900)",
     )
+    add_identity_options(serve)
     return top
 
 
@@ -171,6 +174,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         quota=quota,
         pod=own_pod(os.environ) if cost_seconds else None,
         pod_deletion_cost_seconds=cost_seconds,
+        identity=identity_settings(arguments),
+        max_connections=_first(arguments.max_connections, from_environment("MAX_CONNECTIONS", 1000)),
         engine=engine,
         pause_slots=pause_slots,
         step_timeout_seconds=_first(arguments.step_timeout_seconds, file.step_timeout_seconds, 60.0),
@@ -192,6 +197,7 @@ def _check(settings: Settings) -> None:
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),
+        ("--max-connections", settings.max_connections, 1),
         ("--queue-places", settings.queue_places, 1),
         ("--grace-seconds", settings.grace_seconds, 0),
         ("--pod-deletion-cost-seconds", settings.pod_deletion_cost_seconds, 0),

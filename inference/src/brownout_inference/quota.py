@@ -68,7 +68,7 @@ class Quotas:
         if verdict.quota is None:
             return None
         if not context.targeting_key:
-            detail = f"{USER} is missing; {feature.name} is counted for each user"
+            detail = f"{feature.name} is counted for each user, and nobody says who this one is ({USER}, or a token)"
             raise RefusedError(refusal.bad_request(detail, parameter=USER))
         reserving = self._start(self._reserve(feature, verdict, context))
         try:

@@ -18,6 +18,7 @@ CANCELLED = "cancelled"
 DRAINING = "draining"
 NOT_READY = "not_ready"
 INTERRUPTED = "interrupted"
+UNAUTHENTICATED, IDENTITY_UNAVAILABLE = "unauthenticated", "identity_unavailable"
 ENGINE_FAILED = "engine_failed"
 REQUEST_FAILED = "request_failed"
 
@@ -33,10 +34,11 @@ SENTENCES = {
 """What is said where the policy has no notice."""
 
 DEFAULT_RETRY_SECONDS = 30.0
+LONGEST_RETRY_SECONDS = 60.0
+"""Clients that try again by themselves are asked to wait for at most this long; beyond that their user is told at once."""
 _ERROR_TYPES = {
-    400: "invalid_request_error",
+    401: "authentication_error",
     403: "permission_error",
-    404: "invalid_request_error",
     429: "rate_limit_error",
 }
 
@@ -70,17 +72,28 @@ class Refusal:
             **self.numbers,
             "error": {
                 "message": self.detail,
-                "type": _ERROR_TYPES.get(self.status, "server_error"),
+                "type": _ERROR_TYPES.get(
+                    self.status, "server_error" if self.status >= 500 else "invalid_request_error"
+                ),
                 "param": self.parameter,
                 "code": self.reason,
             },
         }
 
     def headers(self) -> dict[str, str]:
-        """Retry-After in whole seconds, rounded up, and the language of the notice."""
+        """Retry-After in whole seconds, rounded up, and the language of the notice.
+
+        OpenAI's clients take the exact wait from `retry-after-ms`, and leave it to `x-should-retry` whether they try again by themselves.
+        """
         headers = {}
         if self.retry_after_seconds is not None:
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_seconds)))
+            headers["retry-after-ms"] = str(max(1, math.ceil(1000 * self.retry_after_seconds)))
+            headers["x-should-retry"] = "true" if self.retry_after_seconds <= LONGEST_RETRY_SECONDS else "false"
+        elif self.status == 409:
+            headers["x-should-retry"] = "false"
+        if self.status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         if self.locale:
             headers["Content-Language"] = self.locale
         return headers
@@ -99,14 +112,13 @@ def denial(verdict: Verdict, feature: str, *, accept_language: str = "") -> Refu
     reason = denial_reason(verdict)
     locale, notice = choose_notice(verdict.notices, accept_language)
     wait = verdict.retry_after_seconds if verdict.retry_after_seconds is not None else DEFAULT_RETRY_SECONDS
-    return Refusal(
+    return _about(
+        verdict,
+        feature,
         status=403 if reason == PLAN else 503,
         reason=reason,
         title="Not part of this plan" if reason == PLAN else "Paused",
         detail=notice or f"{feature} is not served: {SENTENCES.get(reason, 'it is paused')}.",
-        feature=feature,
-        tier=verdict.audience.tier,
-        variant=verdict.variant,
         locale=locale,
         retry_after_seconds=None if reason == PLAN else wait,
     )
@@ -123,43 +135,25 @@ def denial_reason(verdict: Verdict) -> str:
 
 def queue_full(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:
     """429: every place in this tier's queue is taken; `wait_seconds` is how long what is ahead takes."""
-    return Refusal(
-        status=429,
-        reason=QUEUE_FULL,
-        title="Too many requests",
-        detail=f"The queue for {feature} is full; what is ahead takes about {math.ceil(wait_seconds)} s.",
-        feature=feature,
-        tier=verdict.audience.tier,
-        variant=verdict.variant,
-        retry_after_seconds=wait_seconds,
-    )
+    detail = f"The queue for {feature} is full; what is ahead takes about {math.ceil(wait_seconds)} s."
+    return _too_many(verdict, feature, reason=QUEUE_FULL, detail=detail, retry_after_seconds=wait_seconds)
 
 
 def too_late(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:
     """429: what is ahead takes so long that the answer would come too late; after `wait_seconds` it might come in time."""
-    return Refusal(
-        status=429,
-        reason=TOO_LATE,
-        title="Too many requests",
-        detail=f"{feature} would come too late: so much is ahead of it. Ask again in about {math.ceil(wait_seconds)} s.",
-        feature=feature,
-        tier=verdict.audience.tier,
-        variant=verdict.variant,
-        retry_after_seconds=wait_seconds,
-    )
+    detail = f"{feature} would come too late: so much is ahead of it. Ask again in about {math.ceil(wait_seconds)} s."
+    return _too_many(verdict, feature, reason=TOO_LATE, detail=detail, retry_after_seconds=wait_seconds)
 
 
 def quota_used_up(verdict: Verdict, feature: str, said: Mapping[str, Any], retry_after: str) -> Refusal:
     """429: the user's units of the day are used or reserved; `said` is the ledger's answer, `retry_after` its header."""
     names = ("limit", "used", "reserved", "remaining", "resetsAt", "zone")
-    return Refusal(
-        status=429,
+    return _too_many(
+        verdict,
+        feature,
         reason=QUOTA,
         title="Daily limit reached",
         detail=f"{feature}: {said.get('detail', 'the units of the day are used')}.",
-        feature=feature,
-        tier=verdict.audience.tier,
-        variant=verdict.variant,
         retry_after_seconds=float(retry_after) if retry_after.isdecimal() else DEFAULT_RETRY_SECONDS,
         numbers={name: said[name] for name in names if name in said},
     )
@@ -167,14 +161,14 @@ def quota_used_up(verdict: Verdict, feature: str, said: Mapping[str, Any], retry
 
 def quota_unavailable(verdict: Verdict, feature: str) -> Refusal:
     """503: what the user has had today cannot be counted, and the policy denies the feature then."""
-    return Refusal(
+    detail = f"{feature} is counted for each user, and that is not possible just now; try again."
+    return _about(
+        verdict,
+        feature,
         status=503,
         reason=QUOTA_UNAVAILABLE,
         title="Unavailable",
-        detail=f"{feature} is counted for each user, and that is not possible just now; try again.",
-        feature=feature,
-        tier=verdict.audience.tier,
-        variant=verdict.variant,
+        detail=detail,
         retry_after_seconds=5.0,
     )
 
@@ -214,6 +208,11 @@ def bad_request(
     return Refusal(status=status, reason=reason, title="Bad request", detail=detail, parameter=parameter)
 
 
+def unauthorized(detail: str) -> Refusal:
+    """401: who asks has to show credentials, or others."""
+    return Refusal(status=401, reason=UNAUTHENTICATED, title="Unauthorized", detail=detail)
+
+
 def choose_notice(notices: Mapping[str, str], accept_language: str) -> tuple[str, str]:
     """The (locale, text) that suits an Accept-Language header best; ('', default text) where none does.
 
@@ -228,6 +227,15 @@ def choose_notice(notices: Mapping[str, str], accept_language: str) -> tuple[str
         if wanted == "*":
             break
     return "", notices.get("", "")
+
+
+def _too_many(verdict: Verdict, feature: str, *, title: str = "Too many requests", **more: Any) -> Refusal:
+    return _about(verdict, feature, status=429, title=title, **more)
+
+
+def _about(verdict: Verdict, feature: str, **more: Any) -> Refusal:
+    """A refusal that says who was refused what."""
+    return Refusal(feature=feature, tier=verdict.audience.tier, variant=verdict.variant, **more)
 
 
 def _preferred(accept_language: str) -> list[str]:

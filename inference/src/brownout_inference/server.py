@@ -21,7 +21,9 @@ from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.engine.supervisor import EngineLife, Supervisor
 from brownout_inference.flags import Flags
 from brownout_inference.http.app import make_app
+from brownout_inference.http.connections import KEEP_ALIVE_SECONDS, BoundedSite, Connections, affordable
 from brownout_inference.http.context import Serving
+from brownout_inference.http.jobs import JOBS, Jobs
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
@@ -104,11 +106,17 @@ async def serve(
         features=features,
         engine=supervisor.state,
     )
+    app = make_app(serving)
     runner = web.AppRunner(
-        make_app(serving), access_log=None, handler_cancellation=True, shutdown_timeout=LAST_ANSWERS_SECONDS
+        app,
+        access_log=None,
+        handler_cancellation=True,
+        keepalive_timeout=KEEP_ALIVE_SECONDS,
+        shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
     await runner.setup()
-    await web.TCPSite(runner, settings.host, settings.port).start()
+    connections = Connections(affordable(settings.max_connections))
+    await BoundedSite(runner, settings.host, settings.port, connections).start()
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()
     _declare(settings, scheduler, meters)
@@ -129,7 +137,7 @@ async def serve(
     try:
         await asyncio.wait({engine_task, stop_task}, return_when=asyncio.FIRST_COMPLETED)
         if not engine_task.done():
-            await _drain(settings, admission, scheduler, engine_task)
+            await _drain(settings, admission, scheduler, app[JOBS], engine_task)
         if engine_task.done():
             admission.phase = Phase.DRAINING
             admission.interrupt()
@@ -154,17 +162,24 @@ async def _watch_deadlines(admission: Admission) -> None:
         admission.refuse_late()
 
 
-async def _drain(settings: Settings, admission: Admission, scheduler: Scheduler, engine: "asyncio.Task[None]") -> None:
-    """Refuses what is new and finishes what is there, for as long as the grace period lasts and there is an engine to be had."""
+async def _drain(
+    settings: Settings, admission: Admission, scheduler: Scheduler, jobs: Jobs, engine: "asyncio.Task[None]"
+) -> None:
+    """Refuses what is new, finishes what is there and waits until it is fetched, for as long as the grace period lasts and there is an engine to be had."""
     admission.phase = Phase.DRAINING
     log.info("draining: %d run, %d are paused, %d wait", scheduler.running, scheduler.paused, len(scheduler.queue))
-    quiet = asyncio.create_task(scheduler.until_quiet())
-    await asyncio.wait({quiet, engine}, timeout=settings.grace_seconds, return_when=asyncio.FIRST_COMPLETED)
-    if quiet.done():
+    finished = asyncio.create_task(_until_finished(scheduler, jobs))
+    await asyncio.wait({finished, engine}, timeout=settings.grace_seconds, return_when=asyncio.FIRST_COMPLETED)
+    if finished.done():
         return
-    quiet.cancel()
+    finished.cancel()
     log.warning("the time is over: %d ran, %d waited", scheduler.running + scheduler.paused, len(scheduler.queue))
     admission.interrupt()
+
+
+async def _until_finished(scheduler: Scheduler, jobs: Jobs) -> None:
+    await scheduler.until_quiet()
+    await jobs.until_collected()
 
 
 def _declare(settings: Settings, scheduler: Scheduler, meters: Meters) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,14 @@ MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
 """The models that are shipped, and the endpoints that each can serve."""
 MOST_HEAVIEST_USERS = 5
 """Users of each feature, tier and cohort who may be named in metrics."""
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+DEFAULT_CLAIMS: Mapping[str, str] = {
+    "targetingKey": "sub",
+    "plan": "plan",
+    "accountCreatedAt": "accountCreatedAt",
+    "zoneinfo": "zoneinfo",
+}
+"""The claims in which a token says the attributes of the evaluation context."""
 
 
 class SettingsError(ValueError):
@@ -37,6 +46,36 @@ class QuotaSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: str = "http://127.0.0.1:8080"
     token: str = ""
     ttl_seconds: int = 900
+
+
+class TokenSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose tokens (JWT) count, and what their claims mean.
+
+    jwks: a URL or a file. claims: the claim for each attribute of the evaluation context; a dot leads into a claim that is an object. stale_seconds: how long the
+    last known keys serve while newer ones cannot be had.
+    """
+
+    jwks: str
+    issuer: str
+    audience: tuple[str, ...]
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    claims: Mapping[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_CLAIMS))
+    leeway_seconds: float = 30.0
+    refresh_seconds: float = 300.0
+    stale_seconds: float = 86_400.0
+
+
+class IdentitySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose word about a user counts: headers of the `gateways`, tokens, or nobody's. required: somebody unknown is refused.
+
+    A gateway that has to show `gateway_secret` also has to come from one of the networks.
+    """
+
+    source: Literal["headers", "jwt", "none"] = "headers"
+    gateways: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK
+    gateway_secret: str = ""
+    required: bool = False
+    tokens: TokenSettings | None = None
 
 
 class FeatureEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -93,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     quota: QuotaSettings = QuotaSettings()
     pod: tuple[str, str] | None = None
     pod_deletion_cost_seconds: float = 0
+    identity: IdentitySettings = IdentitySettings()
+    max_connections: int = 1000
     engine: EngineSpec
     pause_slots: int = 4
     step_timeout_seconds: float = 60.0

@@ -195,11 +195,16 @@ LARGE = [
 @pytest.mark.parametrize("body", LARGE, ids=lambda body: repr(body)[:40])
 def test_the_largest_bodies_are_read_in_bounded_time_and_memory(body: bytes) -> None:
     assert len(body) <= MAX_BODY_BYTES
-    began = time.process_time()
-    outcome(body)
-    assert time.process_time() - began < 0.1
+    assert min(_seconds_of(body) for _ in range(3)) < 0.1
     tracemalloc.start()
     outcome(body)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100 * MAX_BODY_BYTES
+
+
+def _seconds_of(body: bytes) -> float:
+    """Processor time to read it; of a few times the least, for other work on the machine makes it more."""
+    began = time.process_time()
+    outcome(body)
+    return time.process_time() - began

@@ -13,7 +13,7 @@ from brownout_inference.admission import Admission, Phase
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk
-from brownout_inference.identity import USER
+from brownout_inference.identity import USER, caller_of
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
@@ -54,7 +54,8 @@ class Door:
 
     async def admit(self, pictures: int = 1, *, user: str | None = None) -> Ticket:
         headers = {USER: user} if user else {}
-        return await self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), headers)
+        caller = caller_of(headers)
+        return await self.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=pictures, seed=1), caller)
 
     async def refusal(self, pictures: int = 1) -> Any:
         with pytest.raises(RefusedError) as caught:
@@ -193,7 +194,9 @@ async def test_every_ask_is_counted_for_its_user_the_denied_ones_too() -> None:
     door = Door(says=verdict(value={"enabled": False}))
     door.meters.name_heaviest(5, clock=lambda: 100.0)
     with pytest.raises(RefusedError):
-        await door.admission.admit(FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), {"X-Brownout-User": "ana"})
+        await door.admission.admit(
+            FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), caller_of({"X-Brownout-User": "ana"})
+        )
     assert 'user="ana"' in door.meters.page().decode()
 
 

@@ -22,6 +22,7 @@ from brownout_inference.admission import Admission, Phase
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk
+from brownout_inference.identity import caller_of
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
@@ -104,7 +105,7 @@ class Door:
 
     async def admit(self, *, stream: bool = False) -> Ticket:
         return await self.admission.admit(
-            FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), self.headers, stream=stream
+            FEATURE, ImageAsk(prompt="7", pictures=1, seed=1), caller_of(self.headers), stream=stream
         )
 
     async def refusal(self) -> Refusal:

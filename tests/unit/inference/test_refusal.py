@@ -73,3 +73,17 @@ def test_a_full_queue_is_too_many_requests_with_the_time_that_it_takes() -> None
 )
 def test_the_notice_is_in_the_language_that_the_client_prefers(accept: str, locale: str, text: str) -> None:
     assert choose_notice(NOTICES, accept) == (locale, text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "whole", "milliseconds", "again"), [(0.4, "1", "400", "true"), (61, "61", "61000", "false")]
+)
+def test_openai_clients_are_told_the_exact_wait_and_whether_to_try_again_by_themselves(
+    seconds: float, whole: str, milliseconds: str, again: str
+) -> None:
+    headers = queue_full(verdict(), "chat", wait_seconds=seconds).headers()
+    assert (headers["Retry-After"], headers["retry-after-ms"], headers["x-should-retry"]) == (
+        whole,
+        milliseconds,
+        again,
+    )

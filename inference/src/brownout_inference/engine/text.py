@@ -26,10 +26,28 @@ class _Request:
     last: int
     prompt_tokens: int
     tokens: list[int] = field(default_factory=list)
+    handed_on: int = 0
+
+    def advance(self, token: int) -> tuple[str, Continuation | None]:
+        """What this token adds to the text that is handed on, and the whole answer if it is the last.
+
+        The answer ends before a stop text or a paragraph's end, so what may become one is held back.
+        """
+        self.tokens.append(token)
+        text = decode(self.tokens)
+        begin = len(text) - len(text.lstrip())
+        ends = [
+            place for stop in (END, *self.work.stop) if (place := text.find(stop, begin if stop == END else 0)) >= 0
+        ]
+        last = bool(ends) or len(self.tokens) == self.work.tokens
+        text = text[: min(ends)] if ends else text
+        safe = len(text) if last else len(text) - _begun(text, (END, *self.work.stop))
+        piece, self.handed_on = text[self.handed_on : safe], max(self.handed_on, safe)
+        return piece, Continuation(text, bool(ends), self.prompt_tokens, len(self.tokens)) if last else None
 
 
 class TextEngine:
-    """Continues texts. A piece is the character that was added; a result is a Continuation."""
+    """Continues texts. A piece is what was added, mostly a character; a result is a Continuation."""
 
     def __init__(self) -> None:
         self._network = load_into(CharacterModel(), CHARACTERS)
@@ -71,14 +89,19 @@ class TextEngine:
         for place, (key, request) in enumerate(requests):
             request.state = states[:, place : place + 1]
             request.last = _choose(scores[place, 0], request)
-            request.tokens.append(request.last)
-            pieces[key] = decode([request.last])
-            text = decode(request.tokens)
-            ended = text.endswith(END) and bool(text.strip())
-            if ended or len(request.tokens) == request.work.tokens:
-                finished[key] = Continuation(text, ended, request.prompt_tokens, len(request.tokens))
+            piece, answer = request.advance(request.last)
+            if piece:
+                pieces[key] = piece
+            if answer:
+                finished[key] = answer
                 del self._requests[key]
         return StepReport(pieces=pieces, finished=finished)
+
+
+def _begun(text: str, stops: Sequence[str]) -> int:
+    """How many of the last characters may be the beginning of a stop text."""
+    lengths = (length for stop in stops for length in range(1, len(stop)) if text.endswith(stop[:length]))
+    return max(lengths, default=0)
 
 
 def _choose(scores: Tensor, request: _Request) -> int:

@@ -1,10 +1,12 @@
-"""What every handler needs: the door, the features by endpoint, and how a body is read."""
+"""What every handler needs: the door, the features by endpoint, the models, and who asks."""
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from importlib.metadata import version
 
-import msgspec
 from aiohttp import web
 
 from brownout_inference import refusal
@@ -12,12 +14,12 @@ from brownout_inference.admission import Admission
 from brownout_inference.engine.supervisor import EngineState
 from brownout_inference.features import Api, Feature
 from brownout_inference.flags import Flags
+from brownout_inference.http.callers import CALLERS
+from brownout_inference.identity import Caller
 from brownout_inference.metrics import Meters
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import Settings
 from brownout_inference.ticket import Ticket
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +32,28 @@ class Serving:
     flags: Flags
     features: Mapping[Api, Feature]
     engine: EngineState
+    started_at: int = field(default_factory=lambda: int(time.time()))
+    """Unix seconds."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """What requests may name as their `model`."""
+        return (self.settings.workload,)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Changes when the same seed may give another answer."""
+        digest = sha256(f"{version('brownout')} {self.settings.model}".encode()).hexdigest()
+        return f"fp_{digest[:10]}"
+
+    def model(self, name: str | None) -> str:
+        """The model of that name; the first one where none is named. Raises RefusedError (404)."""
+        if name is None:
+            return self.models[0]
+        if name in self.models:
+            return name
+        detail = f"There is no model {name[:80]!r} here; write {' or '.join(map(repr, self.models))}, or leave it out."
+        raise RefusedError(refusal.bad_request(detail, parameter="model", status=404, reason="model_not_found"))
 
     def feature(self, api: Api) -> Feature:
         """The feature that this endpoint stands for. Raises RefusedError (404) where the server has none."""
@@ -46,16 +70,9 @@ class Serving:
 SERVING = web.AppKey("serving", Serving)
 
 
-async def read_body(request: web.Request, shape: type[T]) -> T:
-    """The JSON body of a request in the shape that is expected. Raises RefusedError (400) that names the field."""
-    try:
-        return msgspec.json.decode(await request.read(), type=shape)
-    except msgspec.ValidationError as error:
-        message, _, path = str(error).partition(" - at `$.")
-        field = path.rstrip("`") or None
-        raise RefusedError(refusal.bad_request(f"{field or 'The body'}: {message}.", parameter=field)) from error
-    except msgspec.DecodeError as error:
-        raise RefusedError(refusal.bad_request(f"The body is not JSON: {error}.")) from error
+async def caller_of_request(request: web.Request) -> Caller:
+    """Who made the request. Raises RefusedError."""
+    return await request.app[CALLERS].tell(request)
 
 
 def served_headers(ticket: Ticket) -> dict[str, str]:

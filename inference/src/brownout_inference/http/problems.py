@@ -2,18 +2,17 @@
 
 import json
 import logging
-from collections.abc import Awaitable, Callable
+from uuid import uuid4
 
 from aiohttp import web
 
 from brownout_inference import refusal
 from brownout_inference.admission import Phase
+from brownout_inference.http.connections import Handler
 from brownout_inference.http.context import SERVING
 from brownout_inference.refusal import Refusal, RefusedError
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
@@ -36,9 +35,14 @@ async def answer_problems(request: web.Request, handler: Handler) -> web.StreamR
         response = problem(
             Refusal(status=500, reason="internal", title="Internal error", detail="The server failed on this request.")
         )
-    if request.app[SERVING].admission.phase is Phase.DRAINING and not response.prepared:
+    if not response.prepared and (request.app[SERVING].admission.phase is Phase.DRAINING or response.status == 408):
         response.force_close()
     return response
+
+
+async def name_answer(_: web.Request, response: web.StreamResponse) -> None:
+    """An id for each answer, which OpenAI's clients show with their errors."""
+    response.headers.setdefault("X-Request-Id", f"req_{uuid4().hex}")
 
 
 def problem(refused: Refusal) -> web.Response:

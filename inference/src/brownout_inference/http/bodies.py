@@ -1,0 +1,101 @@
+"""The bodies of requests: read in time, of bounded size and depth, and of a shape that is understood in full.
+
+A parameter that is not understood is refused, as OpenAI does: to ignore it would be to answer another question than the one that was asked.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from brownout_inference import refusal
+from brownout_inference.http.connections import gate_of
+from brownout_inference.refusal import RefusedError
+
+T = TypeVar("T")
+
+MAX_BODY_BYTES = 256 * 1024
+MAX_DEPTH = 32
+"""How deep lists and objects may lie in each other."""
+BODY_SECONDS = 15.0
+"""How long a body may take to come."""
+
+_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
+
+
+async def read_body(request: web.Request, shape: type[T]) -> T:
+    """The JSON body of a request in the shape that is expected. Raises RefusedError: 400 that names the field, 408, 413."""
+    return decoded(await received(request), shape)
+
+
+async def received(request: web.Request) -> bytes:
+    """The whole body. Raises RefusedError (408) where it takes too long."""
+    async with in_time(request):
+        return await request.read()
+
+
+@asynccontextmanager
+async def in_time(request: web.Request) -> AsyncIterator[None]:
+    """For reading a body: raises RefusedError (408) where that takes too long, and has the connection count as busy afterwards."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            yield
+    except TimeoutError:
+        detail = f"The body did not come within {BODY_SECONDS:.0f} s."
+        raise RefusedError(refusal.bad_request(detail, status=408, reason="request_timeout")) from None
+    if gate := gate_of(request):
+        gate.request_came()
+
+
+def decoded(body: bytes, shape: type[T]) -> T:
+    """JSON in the shape that is expected. Raises RefusedError (400)."""
+    if too_deep(body):
+        detail = f"The body is nested deeper than {MAX_DEPTH} levels."
+        raise RefusedError(refusal.bad_request(detail))
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except msgspec.ValidationError as error:
+        raise RefusedError(invalid(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RefusedError(refusal.bad_request(f"The body is not JSON: {error}.")) from error
+
+
+def too_deep(body: bytes) -> bool:
+    """Whether brackets lie more than MAX_DEPTH deep in each other, those in texts left out."""
+    depth = 0
+    for found in re.finditer(rb'"(?:[^"\\]|\\.)*"?|[\[{]|[\]}]', body, re.DOTALL):
+        match found[0][:1]:
+            case b"[" | b"{":
+                depth += 1
+                if depth > MAX_DEPTH:
+                    return True
+            case b"]" | b"}":
+                depth -= 1
+    return False
+
+
+def refuse_unsupported(body: msgspec.Struct, harmless: Mapping[str, tuple[Any, ...]]) -> None:
+    """Refuses parameters of OpenAI's that would change the meaning and are not supported. Raises RefusedError (400).
+
+    `harmless` gives the values that say what is done anyway; null always does.
+    """
+    for name, values in harmless.items():
+        value = getattr(body, name)
+        if value is not None and value not in values:
+            also = f"; write {' or '.join(msgspec.json.encode(each).decode() for each in values)}" if values else ""
+            detail = f"{name} is not supported here{also}, or leave it out."
+            raise RefusedError(refusal.bad_request(detail, parameter=name, reason="unsupported_parameter"))
+
+
+def invalid(error: msgspec.ValidationError) -> refusal.Refusal:
+    """400 that names the field of another shape than expected."""
+    message, _, path = str(error).partition(" - at `$.")
+    field = path.rstrip("`") or None
+    if unknown := _UNKNOWN.fullmatch(message):
+        name = ".".join(filter(None, (field, unknown[1])))[:80]
+        return refusal.bad_request(f"Unknown parameter: {name}.", parameter=name, reason="unknown_parameter")
+    return refusal.bad_request(f"{field or 'The body'}: {message}.", parameter=field)
