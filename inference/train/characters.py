@@ -1,43 +1,66 @@
-"""Trains the language model on the Python language reference, as `pydoc_data.topics` carries it with every Python.
+"""Trains the language models `full` and `lite` on the Python language reference, as `pydoc_data.topics` carries it with every Python.
 
-    python inference/train/characters.py        # about ten minutes on one core; needs nothing but torch
+    python inference/train/characters.py full       # about ten minutes on one core; needs nothing but torch
+    python inference/train/characters.py lite       # about three
 
 The weights go to where the server loads them from. What is printed is bits per character on the tenth of the text that was not trained on.
 """
 
-import argparse
 import math
 import re
-import time
 from pydoc_data.topics import topics
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from brownout_inference.models.characters import ALPHABET, CharacterModel, empty_state, encode
-from brownout_inference.models.weights import CHARACTERS, save_from
+import training
+from brownout_inference.models.characters import SHAPES, WINDOW, CharacterModel, encode
+from brownout_inference.models.weights import characters_path
 
-BATCH = 32
-LENGTH = 128
-LEARNING_RATE = 4e-3
+BATCH = 16
+UPDATES = {"full": 4000, "lite": 5000}
+LEARNING_RATE = {"full": 2e-3, "lite": 4e-3}
+SOURCE = "pydoc_data.topics (the Python language reference), the last tenth held out"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Train the language model.")
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=7)
-    arguments = parser.parse_args()
-    torch.manual_seed(arguments.seed)
-    torch.set_num_threads(1)
+    parser = training.arguments(__doc__)
+    parser.add_argument("model", choices=list(SHAPES))
+    parser.add_argument("--updates", type=int)
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    updates = options.updates or UPDATES[options.model]
+    shown, held_out = load()
+    reach = torch.arange(WINDOW + 1)
 
+    def loss_of(network: nn.Module, _average: nn.Module, update: int) -> Tensor:
+        begins = torch.randint(len(shown) - WINDOW, (BATCH, 1))
+        texts = shown[begins + reach]
+        with torch.autocast("cpu", torch.bfloat16):
+            scores = network(texts[:, :-1])
+        return nn.functional.cross_entropy(scores.float().flatten(0, 1), texts[:, 1:].flatten())
+
+    network = training.train(
+        f"characters-{options.model}",
+        CharacterModel(SHAPES[options.model]),
+        loss_of,
+        updates=updates,
+        learning_rate=LEARNING_RATE[options.model],
+        weight_decay=0.1,
+        minutes=options.minutes,
+    )
+    if network is not None:
+        print(f"{bits_per_character(network, held_out):.3f} bits per character on text that was not trained on")
+        about = {"data": SOURCE, "script": "inference/train/characters.py"}
+        training.write(network, characters_path(options.model), seed=options.seed, updates=updates, about=about)
+
+
+def load() -> tuple[Tensor, Tensor]:
+    """The tokens that are trained on, and those that are held out."""
     tokens = torch.tensor(encode(corpus()))
     held_out = len(tokens) // 10
-    network = train(tokens[:-held_out], minutes=arguments.minutes)
-    bits = measure(network, tokens[-held_out:])
-    save_from(
-        network, CHARACTERS, about={"data": "pydoc_data.topics (the Python language reference)", "bits": f"{bits:.2f}"}
-    )
-    print(f"wrote {CHARACTERS.name}; {bits:.2f} bits per character on text that was not trained on")
+    return tokens[:-held_out], tokens[-held_out:]
 
 
 def corpus() -> str:
@@ -51,35 +74,13 @@ def corpus() -> str:
     return "\n\n".join(paragraph for paragraph in paragraphs if len(paragraph) > 40)
 
 
-def train(tokens: Tensor, *, minutes: float) -> CharacterModel:
-    """Goes through the text in `BATCH` parallel strands, keeping the state from one stretch to the next, for so many minutes."""
-    network = CharacterModel()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=LEARNING_RATE, weight_decay=1e-4)
-    strands = tokens[: len(tokens) // BATCH * BATCH].view(BATCH, -1)
-    began, update, position, state = time.monotonic(), 0, 0, empty_state(BATCH)
-    while (spent := (time.monotonic() - began) / (60 * minutes)) < 1:
-        for group in optimiser.param_groups:
-            group["lr"] = LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * spent))
-        if position + LENGTH + 1 > strands.shape[1]:
-            position, state = int(torch.randint(LENGTH, ())), empty_state(BATCH)
-        stretch = strands[:, position : position + LENGTH + 1]
-        scores, state = network(stretch[:, :-1], state.detach())
-        loss = torch.nn.functional.cross_entropy(scores.reshape(-1, len(ALPHABET)), stretch[:, 1:].reshape(-1))
-        optimiser.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimiser.step()
-        update, position = update + 1, position + LENGTH
-        if update % 250 == 0:
-            print(f"update {update} ({spent:.0%}): {loss.item() / math.log(2):.2f} bits per character", flush=True)
-    return network.eval()
-
-
 @torch.inference_mode()
-def measure(network: CharacterModel, tokens: Tensor) -> float:
-    """Bits per character over `tokens`, read as one text."""
-    scores, _ = network(tokens[None, :-1], empty_state(1))
-    return float(torch.nn.functional.cross_entropy(scores[0], tokens[1:])) / math.log(2)
+def bits_per_character(network: nn.Module, tokens: Tensor) -> float:
+    """Bits per character over `tokens`, each scored after half a window of text at least."""
+    half = WINDOW // 2
+    texts = tokens.unfold(0, WINDOW + 1, half)
+    scores = torch.cat([network(part)[:, half:] for part in torch.split(texts[:, :-1], 64)])
+    return float(nn.functional.cross_entropy(scores.flatten(0, 1), texts[:, half + 1 :].flatten())) / math.log(2)
 
 
 if __name__ == "__main__":

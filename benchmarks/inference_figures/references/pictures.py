@@ -13,9 +13,10 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "inference/src"))
 
-from brownout_inference.models.digits import PIXELS, SIDE, DigitDenoiser, denoise
+from brownout_inference.models.catalogue import SIDES
+from brownout_inference.models.digits import SHAPES, DigitDenoiser, sample
 from brownout_inference.models.prompts import digit_in
-from brownout_inference.models.weights import DIGITS, load_into
+from brownout_inference.models.weights import digits_path, load_into
 
 STEPS = 8
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
@@ -25,17 +26,14 @@ class Pictures:
     """Makes a batch of pictures, all steps of it, and returns their PNGs."""
 
     def __init__(self) -> None:
-        self._network = load_into(DigitDenoiser(), DIGITS)
+        self._network = load_into(DigitDenoiser(SHAPES["full"]), digits_path("full"))
 
     @torch.inference_mode()
     def __call__(self, prompts: Sequence[str]) -> list[bytes]:
         digits = torch.tensor([digit_in(prompt) for prompt in prompts])
-        noisy = torch.randn(len(prompts), PIXELS)
-        clean = noisy
-        for step in range(STEPS):
-            now = torch.full((len(prompts),), 1 - step / STEPS)
-            noisy, clean = denoise(noisy, self._network(noisy, now, digits), now, now - 1 / STEPS)
-        pixels = ((clean + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).view(-1, SIDE, SIDE).numpy()
+        start = torch.randn(len(prompts), SIDES[0], SIDES[0])
+        clean = sample(self._network, start, digits, steps=STEPS, distilled=False)
+        pixels = ((clean + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).numpy()
         return [_png(picture) for picture in pixels]
 
 

@@ -1,20 +1,23 @@
 """The features that a server answers for, and how a flag's value turns a request for one into work.
 
-A flag's value may say `steps`, `frames`, `maxTokens` and `objectiveSeconds`. What it does not say comes from the feature; what it says wrongly (not a whole number, out of bounds) is
-treated as not said, because a typing error in a policy must not take a feature from everybody.
+A flag's value may say `steps`, `side`, `model` and `frames` of pictures, `maxTokens` and `model` of texts, and `objectiveSeconds` of both. What it does not say comes from the
+feature, or is the best that the models have; what it says wrongly (not a whole number, out of bounds, a model or a size that is not there) is treated as not said, because a typing
+error in a policy must not take a feature from everybody. Which models and sizes there are is known of those that ship; other engines are handed what the flag says.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from brownout_inference.models.catalogue import IMAGE_MODELS, IMAGE_SHARES, SIDES, TEXT_MODELS, TEXT_SHARES
 from brownout_inference.work import ImageWork, TextWork, Work
 
 MAX_STEPS = 64
 MAX_FRAMES = 32
 MAX_TOKENS = 512
+MAX_SIDE = 4096
 
 
 class Api(StrEnum):
@@ -29,7 +32,8 @@ class Api(StrEnum):
 class Feature:
     """One feature. `steps`, `frames` and `max_tokens` are those of its best variant.
 
-    `objective_seconds` is within which an answer is of use: who cannot have one by then is refused at once. None is for ever.
+    `objective_seconds` is within which an answer is of use: who cannot have one by then is refused at once. None is for ever. `shipped` says that one of the models that
+    ship with the server answers.
     """
 
     name: str
@@ -39,6 +43,7 @@ class Feature:
     frames: int = 8
     max_tokens: int = 64
     objective_seconds: float | None = None
+    shipped: bool = True
 
     def typical_work(self) -> Work:
         """A plain request for this feature at its best: what its declared cost is computed from."""
@@ -58,8 +63,19 @@ class ImageAsk:
     def work(self, feature: Feature, value: Mapping[str, Any]) -> ImageWork:
         frames = _whole(value, "frames", feature.frames, MAX_FRAMES) if feature.api is Api.VIDEOS else 1
         steps = _whole(value, "steps", feature.steps, MAX_STEPS)
+        model = _model(value, IMAGE_MODELS if feature.shipped else None)
+        side = _whole(value, "side", 0, MAX_SIDE) or None
+        if feature.shipped and side not in SIDES:
+            side = None
         return ImageWork(
-            prompt=self.prompt, pictures=self.pictures, frames=frames, steps_per_frame=steps, seed=self.seed
+            prompt=self.prompt,
+            pictures=self.pictures,
+            frames=frames,
+            steps_per_frame=steps,
+            side=side,
+            model=model,
+            share=IMAGE_SHARES[model or IMAGE_MODELS[0], side or SIDES[0]] if feature.shipped else 1.0,
+            seed=self.seed,
         )
 
 
@@ -76,11 +92,14 @@ class TextAsk:
     def work(self, feature: Feature, value: Mapping[str, Any]) -> TextWork:
         allowed = _whole(value, "maxTokens", MAX_TOKENS, MAX_TOKENS)
         wanted = self.max_tokens if self.max_tokens is not None else feature.max_tokens
+        model = _model(value, TEXT_MODELS if feature.shipped else None)
         return TextWork(
             prompt=self.prompt,
             tokens=min(wanted, allowed),
             temperature=self.temperature,
             stop=self.stop,
+            model=model,
+            share=TEXT_SHARES[model or TEXT_MODELS[0]] if feature.shipped else 1.0,
             seed=self.seed,
         )
 
@@ -94,6 +113,12 @@ def objective_seconds(feature: Feature, value: Mapping[str, Any]) -> float | Non
     if isinstance(said, int | float) and not isinstance(said, bool) and math.isfinite(said) and said > 0:
         return float(said)
     return feature.objective_seconds
+
+
+def _model(value: Mapping[str, Any], known: Collection[str] | None) -> str:
+    """The model that the flag names; '' for the engine's best, and for one that is not among those `known`."""
+    said = value.get("model")
+    return said if isinstance(said, str) and (known is None or said in known) else ""
 
 
 def _whole(value: Mapping[str, Any], key: str, default: int, most: int) -> int:

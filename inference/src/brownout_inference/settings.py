@@ -161,7 +161,7 @@ def endpoints_of(model: str) -> tuple[Api, ...]:
 
 def features_of(names: list[str], entries: Mapping[str, FeatureEntry], model: str) -> tuple[Feature, ...]:
     """The features by name, from the file and the built-in ones. Raises SettingsError for what is unknown or does not fit the model."""
-    features = tuple(_feature(name, entries.get(name, FeatureEntry())) for name in names)
+    features = tuple(_feature(name, entries.get(name, FeatureEntry()), shipped=model in SHIPPED) for name in names)
     served: dict[Api, str] = {}
     for feature in features:
         if feature.api not in endpoints_of(model):
@@ -208,7 +208,7 @@ def from_environment(name: str, default: Any) -> Any:
         raise SettingsError(f"environment variable {name} is {text!r}; write a {type(default).__name__}") from error
 
 
-def _feature(name: str, entry: FeatureEntry) -> Feature:
+def _feature(name: str, entry: FeatureEntry, *, shipped: bool) -> Feature:
     base = BUILT_IN.get(name)
     api = entry.api or (base.api if base else None)
     if api is None:
@@ -223,4 +223,6 @@ def _feature(name: str, entry: FeatureEntry) -> Feature:
         "objective_seconds": entry.objective_seconds or (base.objective_seconds if base else None),
     }
     flag_key = entry.flag_key or (base.flag_key if base else name)
-    return Feature(name=name, api=api, flag_key=flag_key, **{key: value for key, value in given.items() if value})
+    return Feature(
+        name=name, api=api, flag_key=flag_key, shipped=shipped, **{key: value for key, value in given.items() if value}
+    )

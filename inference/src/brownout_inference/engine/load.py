@@ -72,11 +72,11 @@ def load_engine(spec: EngineSpec, progress: Progress) -> Engine:
     if spec.model == "image":
         from brownout_inference.engine.image import ImageEngine
 
-        return ImageEngine()
+        return ImageEngine(spec.device, spec.dtype)
     if maker is None:
         from brownout_inference.engine.text import TextEngine
 
-        return TextEngine()
+        return TextEngine(spec.device, spec.dtype)
     return _call(maker, spec, progress)
 
 

@@ -1,1 +1,1 @@
-"""The two small models that ship with the server: their networks, their weights, and how they are sampled."""
+"""The small models that ship with the server: their networks, their weights, and how they are sampled."""

@@ -11,10 +11,21 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 FOLDER = Path(__file__).parent
-DIGITS = FOLDER / "digits.safetensors"
-CHARACTERS = FOLDER / "characters.safetensors"
+READER = FOLDER / "reader.safetensors"
+FIGURES = FOLDER / "figures.json"
+"""What `inference/train/price.py` measured of the models."""
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def digits_path(model: str) -> Path:
+    """The weights of an image model."""
+    return FOLDER / f"digits-{model}.safetensors"
+
+
+def characters_path(model: str) -> Path:
+    """The weights of a language model."""
+    return FOLDER / f"characters-{model}.safetensors"
 
 
 def load_into(network: Network, path: Path) -> Network:
