@@ -1,5 +1,7 @@
 """Demand: a flow, widened by its own noise; a queue is a little more of it; what is missing is never zero."""
 
+from math import sqrt
+
 import pytest
 from msgspec import structs
 
@@ -105,6 +107,22 @@ def test_rare_and_heavy_requests_are_noisier_than_frequent_light_ones() -> None:
     assert light.demand.offered is not None
     assert heavy.demand.offered.mean == pytest.approx(light.demand.offered.mean)
     assert heavy.demand.offered.noise > 10 * light.demand.offered.noise
+
+
+def test_a_rate_that_was_not_measured_for_long_is_noisier_than_a_settled_one() -> None:
+    """After a restart, or of a new counter: what was counted in half a minute is no evidence of ten."""
+
+    def measured_for(seconds: float) -> ScalerView:
+        one = cell(tier="free")
+        known = structs.replace(one.memory, rate=0.1, rate_since=NOW - seconds)
+        return view(scaler(), policy(offered={"free": 0.1}), memory=remembered(structs.replace(one, memory=known)))
+
+    new, settled = measured_for(0.0).demand.admitted, measured_for(600.0).demand.admitted
+
+    assert new is not None
+    assert settled is not None
+    assert new.mean == pytest.approx(settled.mean) == pytest.approx(0.1)
+    assert new.noise == pytest.approx(sqrt(10) * settled.noise)
 
 
 def test_a_queue_of_400_behind_ten_replicas_is_a_little_more_flow() -> None:

@@ -16,7 +16,7 @@ from brownout.api.schema import number
 from brownout.decide.cells import Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
 from brownout.decide.outcome import CellKey
-from brownout.decide.rates import RATE_WINDOW_SECONDS, window_seconds
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Audience, Policy, Scaler
 
 NOISE_Z = 1.0
@@ -118,12 +118,13 @@ Load = tuple[float, float]
 NOTHING: Load = (0.0, 0.0)
 
 
-def load(rate: float, each: float, window: float) -> Load:
+def load(rate: float, each: float, counted: float) -> Load:
     """What so many requests a second load a workload with, at so many GPU-seconds each: the mean, and its variance.
 
-    A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
+    A Poisson count in which each request weighs its cost: of a rate that was `counted` over so many seconds the variance is
+    rate * cost^2 / counted.
     """
-    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else NOTHING
+    return (rate * each, rate * each * each / counted) if rate and each else NOTHING
 
 
 def total(loads: Iterable[Load]) -> Flow:

@@ -15,7 +15,7 @@ from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, u
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
-from brownout.decide.rates import asked_by_all, follow
+from brownout.decide.rates import asked_by_all, counted_seconds, follow
 from brownout.decide.recall import place_on_ladder
 from brownout.decide.snapshot import Policy, Snapshot, StoredOverride
 
@@ -81,6 +81,11 @@ class Scene(Struct, frozen=True, kw_only=True):
             return self.carried(cell, scaler)
         return asked, cell.cost(self.served[cell.key], scaler)
 
+    def _measured_for(self, key: CellKey) -> float:
+        """Seconds for which a cell's rate has been measured; those of a process or a counter that is new are few."""
+        since = self.memory[key].rate_since
+        return 0.0 if since is None else self.now - since
+
     def flows(self, scaler: Key, factor: float) -> Flows:
         """The flows of a scaler's cells, at declared costs times `factor`."""
         parts = self.parts.get(scaler, ())
@@ -92,13 +97,14 @@ class Scene(Struct, frozen=True, kw_only=True):
             key = part.cell.key
             rate, cost, whole = self.asked[key], part.first * factor, NOTHING
             if rate and (part.first or part.lowest):
-                whole = load(rate, cost, window)
-                least = load(rate, part.lowest * factor, window) if part.lowest else NOTHING
+                counted = counted_seconds(rate, window, self._measured_for(key))
+                whole = load(rate, cost, counted)
+                least = load(rate, part.lowest * factor, counted) if part.lowest else NOTHING
                 loads.append((part.cell.tier_priority, whole, least))
             if key in self.moved or self.seen[key] != rate:
                 now = self.carried(part.cell, scaler)
                 rate, cost = (0.0, 0.0) if now is None else (now[0], now[1] * factor)
-                whole = load(rate, cost, window)
+                whole = load(rate, cost, counted_seconds(rate, window, self._measured_for(key)))
             if whole is not NOTHING:
                 carried.append(whole)
                 requests += rate or 0.0
@@ -124,8 +130,9 @@ class Scene(Struct, frozen=True, kw_only=True):
         window = self.snapshot.rate_window_seconds
         loads: list[tuple[int, Load]] = []
         for part in self.parts.get(scaler, ()):
-            now = self.carried(part.cell, scaler)
-            loads.append((part.cell.tier_priority, NOTHING if now is None else load(now[0], now[1] * factor, window)))
+            rate, cost = self.carried(part.cell, scaler) or (0.0, 0.0)
+            counted = counted_seconds(rate, window, self._measured_for(part.cell.key))
+            loads.append((part.cell.tier_priority, load(rate, cost * factor, counted)))
         return {
             priority: total([one for tier, one in loads if tier >= priority])
             for priority in {tier for tier, _ in loads}
