@@ -90,6 +90,13 @@ def test_the_floor_is_what_may_never_be_taken() -> None:
     assert seen.demand.floor.mean == pytest.approx(4.0 + 8.0 * 0.25)
 
 
+def test_a_tier_counts_with_those_above_it_and_the_others_at_their_lowest() -> None:
+    """Plus may be taken to lite, which costs a quarter, and free to nothing."""
+    seen = view(scaler(), policy(offered={"pro": 4.0, "plus": 8.0, "free": 100.0}))
+
+    assert [flow.mean for _, flow in seen.demand.tiers] == pytest.approx([4.0 + 8.0 * 0.25, 12.0, 112.0])
+
+
 def test_replicas_are_planned_for_the_rate_and_its_counting_noise() -> None:
     few, many = Flow(10.0, 2.0), Flow(10.0, 0.1)
 
