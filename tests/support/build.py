@@ -381,6 +381,10 @@ class CellAt(Struct, frozen=True, kw_only=True):
         )
         return structs.replace(self, memory=memory)
 
+    def asking(self, rate: float) -> "CellAt":
+        """Its users have asked for so many requests a second for long."""
+        return structs.replace(self, memory=structs.replace(self.memory, rate=rate, rate_since=NOW - 3600))
+
     def restored(self, *, ago: float, dwell: float = 0.0) -> "CellAt":
         """Whole again since `ago` seconds."""
         memory = structs.replace(

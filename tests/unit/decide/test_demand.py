@@ -1,5 +1,7 @@
 """Demand: a flow, widened by its own noise; a queue is a little more of it; what is missing is never zero."""
 
+from math import sqrt
+
 import pytest
 from msgspec import structs
 
@@ -88,6 +90,13 @@ def test_the_floor_is_what_may_never_be_taken() -> None:
     assert seen.demand.floor.mean == pytest.approx(4.0 + 8.0 * 0.25)
 
 
+def test_a_tier_counts_with_those_above_it_and_the_others_at_their_lowest() -> None:
+    """Plus may be taken to lite, which costs a quarter, and free to nothing."""
+    seen = view(scaler(), policy(offered={"pro": 4.0, "plus": 8.0, "free": 100.0}))
+
+    assert [flow.mean for _, flow in seen.demand.tiers] == pytest.approx([4.0 + 8.0 * 0.25, 12.0, 112.0])
+
+
 def test_replicas_are_planned_for_the_rate_and_its_counting_noise() -> None:
     few, many = Flow(10.0, 2.0), Flow(10.0, 0.1)
 
@@ -105,6 +114,22 @@ def test_rare_and_heavy_requests_are_noisier_than_frequent_light_ones() -> None:
     assert light.demand.offered is not None
     assert heavy.demand.offered.mean == pytest.approx(light.demand.offered.mean)
     assert heavy.demand.offered.noise > 10 * light.demand.offered.noise
+
+
+def test_a_rate_that_was_not_measured_for_long_is_noisier_than_a_settled_one() -> None:
+    """After a restart, or of a new counter: what was counted in half a minute is no evidence of ten."""
+
+    def measured_for(seconds: float) -> ScalerView:
+        one = cell(tier="free")
+        known = structs.replace(one.memory, rate=0.1, rate_since=NOW - seconds)
+        return view(scaler(), policy(offered={"free": 0.1}), memory=remembered(structs.replace(one, memory=known)))
+
+    new, settled = measured_for(0.0).demand.admitted, measured_for(600.0).demand.admitted
+
+    assert new is not None
+    assert settled is not None
+    assert new.mean == pytest.approx(settled.mean) == pytest.approx(0.1)
+    assert new.noise == pytest.approx(sqrt(10) * settled.noise)
 
 
 def test_a_queue_of_400_behind_ten_replicas_is_a_little_more_flow() -> None:

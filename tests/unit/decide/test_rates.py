@@ -4,7 +4,15 @@ import pytest
 from msgspec import structs
 
 from brownout.decide.memory import CellMemory
-from brownout.decide.rates import RATE_WINDOW_SECONDS, asked_by_all, follow, smoothed, smoothing_seconds, window_seconds
+from brownout.decide.rates import (
+    RATE_WINDOW_SECONDS,
+    asked_by_all,
+    counted_seconds,
+    follow,
+    smoothed,
+    smoothing_seconds,
+    window_seconds,
+)
 from support.build import NOW, cell
 
 WHOLE, DENIED = cell(tier="free").memory, cell(tier="free").shed(ago=0, asked=10.0).memory
@@ -54,6 +62,13 @@ def test_where_few_are_counted_a_rate_is_smoothed_over_as_long_as_it_takes_to_co
     assert window_seconds(0.1, 30.0) == pytest.approx(300.0)
     assert window_seconds(0.0001, 30.0) == window_seconds(0.0, 30.0) == 600.0
     assert 0.10 < smoothed(0.1, 0.2, elapsed=2.0, window=30.0) < 0.11
+
+
+def test_no_more_is_counted_than_in_the_time_that_was_measured() -> None:
+    assert counted_seconds(0.1, 30.0, 0.0) == 30.0
+    assert counted_seconds(0.1, 30.0, 60.0) == 90.0
+    assert counted_seconds(0.1, 30.0, 3600.0) == window_seconds(0.1, 30.0)
+    assert counted_seconds(5.0, 30.0, 0.0) == counted_seconds(5.0, 30.0, 3600.0) == 30.0
 
 
 def test_eight_requests_in_a_window_are_no_trend_and_thirty_are() -> None:

@@ -193,6 +193,32 @@ def test_a_number_that_cannot_be_read_was_never_measured(text: str) -> None:
     assert recall_cell(line(offered_before=text), NAMES, now=NOW).shed_rate is None
 
 
+def test_what_a_cell_asks_for_goes_on_after_a_restart() -> None:
+    """Counted anew it would be as noisy as half a minute's count, and cells would turn round on nothing."""
+    seen = snapshot(pool(10), scaler(replicas=10), policy(offered={"pro": 2.0, "free": 0.1}))
+    usual = REST.asking(0.05)
+    before = remembered(structs.replace(usual, memory=structs.replace(usual.memory, since=NOW - 60)))
+    _, after = plan(seen, before, NOW)
+
+    _, again = plan(seen, recall(written(seen, before), NOW), NOW)
+
+    assert after.cells[REST.key].rate == pytest.approx(0.05, abs=0.001)
+    assert again.cells[REST.key].rate == pytest.approx(after.cells[REST.key].rate, abs=0.001)
+
+
+def test_what_was_asked_for_long_ago_is_counted_anew() -> None:
+    told = line(offered="0.05")
+
+    assert recall_cell(told, NAMES, now=NOW, written_at=NOW - 600).rate == 0.05
+    assert recall_cell(told, NAMES, now=NOW, written_at=NOW - 601).rate is None
+    assert recall_cell(told, NAMES, now=NOW).rate is None
+
+
+@pytest.mark.parametrize("text", ["-1", "nan", "inf", "much"])
+def test_a_rate_that_no_cell_can_have_is_counted_anew(text: str) -> None:
+    assert recall_cell(line(offered=text), NAMES, now=NOW, written_at=NOW).rate is None
+
+
 def test_a_reason_that_a_newer_version_wrote_is_not_made_up() -> None:
     assert recall_cell(line(reason="Moonphase"), NAMES, now=NOW).reason is Reason.CAPACITY
 

@@ -355,7 +355,9 @@ def test_few_large_requests_of_a_lesser_tier_do_not_let_a_better_one_pay_in_its_
         policy("film", variants=large, tiers=PAYING, offered={"plus": 0.005, "free": 0.005}),
     )
 
-    decided, _ = tick(seen, remembered(scalers={"image": FULL}))
+    films = [cell("film", tier=tier, variants=large).asking(0.005) for tier in ("plus", "free")]
+
+    decided, _ = tick(seen, remembered(*films, scalers={"image": FULL}))
 
     assert [words(cell_of(decided, "film", who), large) for who in ("free", "plus")] == ["denied", "full 50 %"]
     assert words(cell_of(decided, "image", "pro"), SMALL) == "full"
@@ -523,7 +525,9 @@ def test_a_tick_survives_the_costs_of_a_variant_on_two_scalers() -> None:
         policy(variants=variants, offered=offered),
     )
 
-    decided, _ = tick(seen, remembered(scalers={"xl": FULL}))
+    usual = [cell(tier=tier, variants=variants).asking(rate) for tier, rate in offered.items()]
+
+    decided, _ = tick(seen, remembered(*usual, scalers={"xl": FULL}))
 
     assert words(cell_of(decided, "image", "free/new-accounts")) == "lite"
     assert words(cell_of(decided, "image", "free")) == "full 50 %"

@@ -271,7 +271,8 @@ def test_a_pod_that_never_becomes_ready_is_made_good_and_its_workload_says_so() 
     made_good = world.plans[-1].scalers[named("image")]
 
     assert waiting.coming == 2
-    assert (made_good.ready, made_good.coming) == (waiting.ready + 2, 0)
+    assert (made_good.ready, made_good.coming) == (8, 0)  # what 7.2 GPUs of load need
+    assert made_good.demanded == 8 + 2
     verdict = next(v for v in made_good.verdicts if v.type is Condition.READY)
     assert (verdict.status, verdict.reason) == (False, Reason.PODS_NOT_READY)
     assert all(cell.level == FIRST for policy in world.plans[-1].policies.values() for cell in policy.cells)

@@ -94,6 +94,7 @@ def test_a_cells_line_says_what_its_users_have_and_since_when() -> None:
     free = next(line for line in found.cells if (line.tier, line.cohort) == ("free", ""))
     assert (free.variant, free.percent, free.reason, free.since) == ("full", 50, "Capacity", LATER)
     assert (free.last_shed_at, free.offered_before, free.direction) == (LATER, "10.000", "Shed")
+    assert free.offered == "10.0000"
     assert found.version == 2
 
 

@@ -236,6 +236,7 @@ class CellStatus(Object, frozen=True, kw_only=True):
     refusal: Annotated[str, Meta(description="on what numbers it does")] = ""
     last_shed_at: Time = ""
     dwell_seconds: int = 0
+    offered: Annotated[str, Meta(description="requests a second that were asked for when this was written")] = ""
     offered_before: str = ""
     reversals: tuple[Time, ...] = ()
     direction: str = ""

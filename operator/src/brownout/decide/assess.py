@@ -11,6 +11,7 @@ from brownout.decide.forecast import trend
 from brownout.decide.history import History, remember_each
 from brownout.decide.learn import cold_start_seconds, learn_cold_start, learn_cost
 from brownout.decide.memory import ScalerMemory
+from brownout.decide.rates import window_seconds
 from brownout.decide.saturation import follow, saturation_of
 from brownout.decide.scale import note_replicas
 from brownout.decide.scene import Scene
@@ -166,5 +167,5 @@ def _let_through(scene: Scene, scaler: Key) -> Flow | None:
             admitted = scene.policies[cell.key.policy].admitted
             assert not isinstance(admitted, Missing)
             if (sample := admitted.get(cell.key.audience)) is not None:
-                loads.append(load(sample.value, cost, window))
+                loads.append(load(sample.value, cost, window_seconds(sample.value, window)))
     return total(loads)

@@ -16,7 +16,7 @@ from brownout.api.schema import number
 from brownout.decide.cells import Cell
 from brownout.decide.evidence import Evidence, Missing, Sample, fresh
 from brownout.decide.outcome import CellKey
-from brownout.decide.rates import RATE_WINDOW_SECONDS, window_seconds
+from brownout.decide.rates import RATE_WINDOW_SECONDS
 from brownout.decide.snapshot import Audience, Policy, Scaler
 
 NOISE_Z = 1.0
@@ -72,6 +72,12 @@ class Flows(Struct, frozen=True, kw_only=True, gc=False):
     dearest: float
 
 
+Load = tuple[float, float]
+"""GPU-seconds a second, and the variance of their counting noise."""
+
+NOTHING: Load = (0.0, 0.0)
+
+
 class Demand(Struct, frozen=True, kw_only=True, gc=False):
     """What is known of a scaler's demand.
 
@@ -115,18 +121,18 @@ class Demand(Struct, frozen=True, kw_only=True, gc=False):
         return max(self.offered, self.admitted, key=lambda flow: flow.upper)
 
 
-Load = tuple[float, float]
-"""GPU-seconds a second, and the variance of their counting noise."""
-
-NOTHING: Load = (0.0, 0.0)
-
-
-def load(rate: float, each: float, window: float) -> Load:
+def load(rate: float, each: float, counted: float) -> Load:
     """What so many requests a second load a workload with, at so many GPU-seconds each: the mean, and its variance.
 
-    A Poisson count in which each request weighs its cost: the variance is rate * cost^2 / window.
+    A Poisson count in which each request weighs its cost: of a rate that was `counted` over so many seconds the variance is
+    rate * cost^2 / counted.
     """
-    return (rate * each, rate * each * each / window_seconds(rate, window)) if rate and each else NOTHING
+    return (rate * each, rate * each * each / counted) if rate and each else NOTHING
+
+
+def flow_of(one: Load) -> Flow:
+    """A load as a flow."""
+    return Flow(one[0], sqrt(one[1]))
 
 
 def total(loads: Iterable[Load]) -> Flow:
@@ -136,6 +142,24 @@ def total(loads: Iterable[Load]) -> Flow:
         mean += one
         variance += spread
     return Flow(mean, sqrt(variance))
+
+
+def add(loads: dict[int, Load], tier: int, one: Load) -> None:
+    """Book a load with those of its tier priority."""
+    mean, spread = loads.get(tier, NOTHING)
+    loads[tier] = (mean + one[0], spread + one[1])
+
+
+def from_the_top(loads: Mapping[int, Load], priorities: Iterable[int]) -> list[Load]:
+    """By descending tier priority: the load of that tier and those above it."""
+    mean = spread = 0.0
+    found = []
+    for priority in priorities:
+        one, its_spread = loads.get(priority, NOTHING)
+        mean += one
+        spread += its_spread
+        found.append((mean, spread))
+    return found
 
 
 def measure(

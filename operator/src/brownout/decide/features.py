@@ -19,6 +19,7 @@ from brownout.decide.restore import (
     Refusal,
     brought,
     next_dwell,
+    of_workloads,
     restore_gate,
     step_that_fits,
 )
@@ -189,25 +190,41 @@ def restore_all(
     def limits(scalers: frozenset[Key]) -> tuple[int, int]:
         return _limits([pools[key].spec for key in scalers])
 
+    @cache
+    def loaded_of(policy: Key, level: Level) -> tuple[Key, ...]:
+        return tuple(sorted(scene.by_policy[policy][0].loads(level)))
+
+    @cache
+    def refusal_of(loaded: tuple[Key, ...]) -> Refusal | None:
+        return of_workloads({key: views[key] for key in loaded})
+
     for rung in reversed(scene.ladder()):
         cell = rung.cell
-        if cell.key not in open_cells or not taken(rung, scene.memory[cell.key].level):
+        key = cell.key
+        if key not in open_cells or not taken(rung, scene.memory[key].level):
             continue
-        open_cells.remove(cell.key)
-        candidate = _candidate(scene, cell, views, limits(cell.scalers), load, waiting)
+        open_cells.remove(key)
+        memory = scene.memory[key]
+        loaded = loaded_of(key.policy, memory.level)
         outcome: Refusal | Level | None = None
-        if cell.key in just_shed:
-            outcome = Refusal(reason=scene.memory[cell.key].reason, message=scene.memory[cell.key].message)
-        outcome = outcome or restore_gate(candidate, scene.now) or step_that_fits(candidate)
+        if key in just_shed:
+            outcome = Refusal(reason=memory.reason, message=memory.message)
+        elif key not in scene.stale and not cell.unknown:
+            outcome = refusal_of(loaded)
+        if outcome is None:
+            candidate = _candidate(
+                scene, cell, {one: views[one] for one in loaded}, limits(cell.scalers), load, waiting
+            )
+            outcome = restore_gate(candidate, scene.now) or step_that_fits(candidate)
         if isinstance(outcome, Refusal):
-            refused[cell.key] = outcome
-            for key in candidate.views:
-                if key not in waiting:
-                    waiting[key] = f"{cell.key} comes back first on {key.name}"
+            refused[key] = outcome
+            for one in loaded:
+                if one not in waiting:
+                    waiting[one] = f"{key} comes back first on {one.name}"
             continue
-        for key, more in brought(candidate, outcome).items():
-            load[key] += more
-        restored[cell.key] = went_up(scene, cell, outcome)
+        for one, more in brought(candidate, outcome).items():
+            load[one] += more
+        restored[key] = went_up(scene, cell, outcome)
     return restored, refused
 
 
@@ -251,7 +268,7 @@ def _candidate(
         restore_percent=limits[1],
         rate=scene.restore_rate(cell),
         stale=scene.stale.get(cell.key, ""),
-        views={key: views[key] for key in sorted(cell.loads(memory.level))},
+        views=views,
         load=load,
         waiting=waiting,
     )

@@ -31,8 +31,10 @@ def trend(history: History, *, noise: float, window: float, lead_seconds: float)
     wander = 2 * noise * noise / window
     if slope == 0 or abs(slope) < SIGNIFICANT * sqrt(1.2 * wander / span):
         return None
-    mean = sum(values) / len(values)
-    residual = sum([(v - mean - slope * t) ** 2 for t, v in zip(around, values, strict=True)])
+    whole: float = sum(values)
+    mean = whole / len(values)
+    # By sums of products, for there are thousands of these lines; what is left of rounding may be a little below 0.
+    residual = max(0.0, sum(map(mul, values, values)) - mean * whole - slope * slope * spread)
     if abs(slope) < SIGNIFICANT * sqrt(residual / (len(values) - 2) / spread):
         return None
     now_value = mean + slope * (times[-1] - centre)

@@ -44,6 +44,11 @@ def window_seconds(rate: float, window: float) -> float:
     return seconds if seconds > window else window
 
 
+def counted_seconds(rate: float, window: float, measured_for: float) -> float:
+    """The same of a rate that is measured for so long, in seconds: in less time no more can have been counted."""
+    return min(window_seconds(rate, window), window + max(0.0, measured_for))
+
+
 def smoothing_seconds(rate: float, window: float) -> float:
     """The time constant over which a rate is smoothed: none where many ask, minutes where few do.
 

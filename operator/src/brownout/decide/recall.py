@@ -1,6 +1,7 @@
 """Memory read back from status, when a process starts. A restart reverses nothing."""
 
 from datetime import UTC, datetime
+from math import isfinite
 
 from brownout.api.policy import CellStatus
 from brownout.api.reasons import Reason
@@ -8,6 +9,7 @@ from brownout.api.scaler import InferenceScalerStatus
 from brownout.decide.cells import FIRST, Cell, ladder, taken
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.outcome import CellKey, Level
+from brownout.decide.rates import LONGEST_SECONDS, RATE_WINDOW_SECONDS, window_seconds
 from brownout.decide.snapshot import Audience, Snapshot
 
 LONGEST_HOLD_SECONDS = 86400.0
@@ -45,8 +47,11 @@ def recall(snapshot: Snapshot, now: float) -> Memory:
     cells: dict[CellKey, CellMemory] = {}
     for key, policy in snapshot.policies.items():
         names = [variant.name for variant in policy.stored.spec.variants]
-        for line in policy.stored.status.cells:
-            cells[CellKey(key, Audience(line.tier, line.cohort, line.user))] = recall_cell(line, names, now=now)
+        lines = policy.stored.status.cells
+        written_at = max((at for line in lines if (at := moment(line.since, now=now)) is not None), default=None)
+        for line in lines:
+            audience = Audience(line.tier, line.cohort, line.user)
+            cells[CellKey(key, audience)] = recall_cell(line, names, now=now, written_at=written_at)
     last_shed = max((c.last_shed_at for c in cells.values() if c.last_shed_at is not None), default=None)
     return Memory(
         cells=cells,
@@ -63,14 +68,17 @@ def recall(snapshot: Snapshot, now: float) -> Memory:
     )
 
 
-def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory:
-    """One cell's line. A variant that the spec no longer has is the last one: what is not known is not given away."""
+def recall_cell(line: CellStatus, names: list[str], *, now: float, written_at: float | None = None) -> CellMemory:
+    """One cell's line. A variant that the spec no longer has is the last one: what is not known is not given away.
+
+    What it asks for was written with the last decision, surely at `written_at` or later. Where that is no longer ago than a rate
+    is smoothed over, it goes on from there: counted anew it would be so noisy for minutes that cells turn round on nothing, and
+    a window that cannot be its noise is believed at once.
+    """
     known = line.variant in names
     since = moment(line.since, now=now)
-    try:
-        shed_rate = float(line.offered_before) if line.offered_before else None
-    except ValueError:
-        shed_rate = None
+    known_rate = written_at is not None and now - written_at <= LONGEST_SECONDS
+    rate, shed_rate = _number(line.offered) if known_rate else None, _number(line.offered_before)
     level = Level(names.index(line.variant), line.percent) if known else Level(len(names) - 1)
     reason, message = (line.reason, line.message) if line.reason in REMEMBERED_REASONS else ("", "")
     return CellMemory(
@@ -83,9 +91,20 @@ def recall_cell(line: CellStatus, names: list[str], *, now: float) -> CellMemory
         dwell_seconds=float(line.dwell_seconds),
         direction=line.direction,
         reversals=tuple(at for text in line.reversals if (at := moment(text, now=now)) is not None),
+        rate=rate,
+        rate_since=None if rate is None else now - window_seconds(rate, RATE_WINDOW_SECONDS),
         shed_rate=shed_rate,
         shed_rate_at=now if since is None else since,
     )
+
+
+def _number(text: str) -> float | None:
+    """A stored number that is not negative, None where there is none or it cannot be read."""
+    try:
+        found = float(text) if text else -1.0
+    except ValueError:
+        return None
+    return found if isfinite(found) and found >= 0 else None
 
 
 def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:

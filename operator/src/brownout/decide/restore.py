@@ -75,7 +75,11 @@ def evidence_is_fresh(c: Candidate, now: float) -> Refusal | None:
             reason=Reason.STALE_EVIDENCE,
             message=f"what cannot be seen is not restored: InferenceScaler {key.name} is not in use; its Ready condition says why",
         )
-    for view in c.views.values():
+    return _workloads_are_seen(c.views)
+
+
+def _workloads_are_seen(views: Mapping[Key, ScalerView]) -> Refusal | None:
+    for view in views.values():
         if view.demand.missing:
             return Refusal(
                 reason=Reason.STALE_EVIDENCE,
@@ -85,7 +89,11 @@ def evidence_is_fresh(c: Candidate, now: float) -> Refusal | None:
 
 
 def workloads_are_calm(c: Candidate, now: float) -> Refusal | None:
-    for view in c.views.values():
+    return _workloads_are_calm(c.views)
+
+
+def _workloads_are_calm(views: Mapping[Key, ScalerView]) -> Refusal | None:
+    for view in views.values():
         if view.saturated:
             return Refusal(
                 reason=Reason.STILL_SATURATED,
@@ -170,6 +178,11 @@ def restore_gate(candidate: Candidate, now: float) -> Refusal | None:
         if refusal := rule(candidate, now):
             return refusal
     return None
+
+
+def of_workloads(views: Mapping[Key, ScalerView]) -> Refusal | None:
+    """What the gate's first two rules say of every cell that is seen and would load these workloads: in a surge, of thousands."""
+    return _workloads_are_seen(views) or _workloads_are_calm(views)
 
 
 def step_that_fits(c: Candidate) -> Level | Refusal:

@@ -9,13 +9,13 @@ from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, Part, Rung, clamp, ladder, part_of
 from brownout.decide.compiled import Compiled, compiled
-from brownout.decide.demand import NOTHING, Flow, Flows, Load, load, rate_of, total
+from brownout.decide.demand import NOTHING, Flow, Flows, Load, add, flow_of, from_the_top, load, rate_of, total
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
-from brownout.decide.rates import asked_by_all, follow
+from brownout.decide.rates import asked_by_all, counted_seconds, follow
 from brownout.decide.recall import place_on_ladder
 from brownout.decide.snapshot import Policy, Snapshot, StoredOverride
 
@@ -81,40 +81,49 @@ class Scene(Struct, frozen=True, kw_only=True):
             return self.carried(cell, scaler)
         return asked, cell.cost(self.served[cell.key], scaler)
 
+    def _measured_for(self, key: CellKey) -> float:
+        """Seconds for which a cell's rate has been measured; those of a process or a counter that is new are few."""
+        since = self.memory[key].rate_since
+        return 0.0 if since is None else self.now - since
+
     def flows(self, scaler: Key, factor: float) -> Flows:
         """The flows of a scaler's cells, at declared costs times `factor`."""
-        parts = self.parts.get(scaler, ())
-        window = self.snapshot.rate_window_seconds
-        loads: list[tuple[int, Load, Load]] = []
+        parts, memory, seen, moved = self.parts.get(scaler, ()), self.memory, self.seen, self.moved
+        window, now_at = self.snapshot.rate_window_seconds, self.now
+        asked: dict[int, Load] = {}
+        least: dict[int, Load] = {}
         carried: list[Load] = []
         requests = dearest = 0.0
         for part in parts:
             key = part.cell.key
             rate, cost, whole = self.asked[key], part.first * factor, NOTHING
             if rate and (part.first or part.lowest):
-                whole = load(rate, cost, window)
-                least = load(rate, part.lowest * factor, window) if part.lowest else NOTHING
-                loads.append((part.cell.tier_priority, whole, least))
-            if key in self.moved or self.seen[key] != rate:
+                since = memory[key].rate_since
+                counted = counted_seconds(rate, window, 0.0 if since is None else now_at - since)
+                whole = load(rate, cost, counted)
+                add(asked, part.cell.tier_priority, whole)
+                if part.lowest:
+                    add(least, part.cell.tier_priority, load(rate, part.lowest * factor, counted))
+            if key in moved or seen[key] != rate:
                 now = self.carried(part.cell, scaler)
                 rate, cost = (0.0, 0.0) if now is None else (now[0], now[1] * factor)
-                whole = load(rate, cost, window)
+                whole = load(rate, cost, counted_seconds(rate, window, self._measured_for(key)))
             if whole is not NOTHING:
                 carried.append(whole)
                 requests += rate or 0.0
                 if cost > dearest:
                     dearest = cost
-        offered = total([whole for _, whole, _ in loads])
         priorities = self.compiled.priorities.get(scaler, ())
-        tiers = [
-            (priority, total([whole if tier >= priority else least for tier, whole, least in loads]))
-            for priority in priorities[:-1]
-        ]
+        wholes = from_the_top(asked, priorities)
+        if least:  # of the tiers below each: what may never be taken from them
+            below = [NOTHING, *from_the_top(least, reversed(priorities))][-2::-1]
+            wholes = [(one + low, spread + its) for (one, spread), (low, its) in zip(wholes, below, strict=True)]
+        flows = [flow_of(one) for one in wholes]
         return Flows(
-            offered=offered,
+            offered=flows[-1] if flows else Flow(),
             carried=total(carried),
-            floor=total([least for _, _, least in loads]),
-            tiers=(*tiers, *[(lowest, offered) for lowest in priorities[-1:]]),
+            floor=total(least.values()),
+            tiers=tuple(zip(priorities, flows, strict=True)),
             requests=requests,
             dearest=dearest,
         )
@@ -122,14 +131,13 @@ class Scene(Struct, frozen=True, kw_only=True):
     def carried_by_tier(self, scaler: Key, factor: float) -> dict[int, Flow]:
         """By tier priority: the flow that a scaler carries of that tier and those above it."""
         window = self.snapshot.rate_window_seconds
-        loads: list[tuple[int, Load]] = []
+        loads: dict[int, Load] = {}
         for part in self.parts.get(scaler, ()):
-            now = self.carried(part.cell, scaler)
-            loads.append((part.cell.tier_priority, NOTHING if now is None else load(now[0], now[1] * factor, window)))
-        return {
-            priority: total([one for tier, one in loads if tier >= priority])
-            for priority in {tier for tier, _ in loads}
-        }
+            rate, cost = self.carried(part.cell, scaler) or (0.0, 0.0)
+            counted = counted_seconds(rate, window, self._measured_for(part.cell.key))
+            add(loads, part.cell.tier_priority, load(rate, cost * factor, counted))
+        tiers = sorted(loads, reverse=True)
+        return {tier: flow_of(one) for tier, one in zip(tiers, from_the_top(loads, tiers), strict=True)}
 
     def now_at(self, levels: Mapping[CellKey, CellMemory]) -> "Scene":
         """The same moment after these cells have moved."""

@@ -170,6 +170,7 @@ def _cell(plan: CellPlan, memory: remembered.CellMemory) -> CellStatus:
         refusal=plan.refusal[:LONGEST_MESSAGE],
         last_shed_at=_time(memory.last_shed_at),
         dwell_seconds=round(memory.dwell_seconds),
+        offered="" if memory.rate is None else f"{memory.rate:.4f}",
         offered_before="" if memory.shed_rate is None else f"{memory.shed_rate:.3f}",
         reversals=tuple(rfc3339(at) for at in memory.reversals),
         direction=memory.direction,

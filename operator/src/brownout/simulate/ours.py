@@ -10,7 +10,7 @@ from brownout.api.resources import BY_KIND, Key, Stored
 from brownout.api.scaler import Metric
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.memory import Memory, ScalerMemory
-from brownout.decide.outcome import Plan
+from brownout.decide.outcome import CellKey, Plan
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Node, Pod, Policy, Pool, Rates, Scaler, Snapshot, Workload
 from brownout.decide.tick import plan
@@ -22,7 +22,7 @@ OUTAGE = Missing("Prometheus does not answer")
 
 
 class Brownout:
-    """Keeps the memory that the operator keeps; a restart leaves what status held."""
+    """Keeps the memory that the operator keeps; a restart leaves what status held: rates as old as the last change of a cell."""
 
     def __init__(
         self,
@@ -40,12 +40,16 @@ class Brownout:
         )
         self._seen: Snapshot | None = None
         self._plan: Plan | None = None
+        self._written: dict[CellKey, float | None] = {}
         self._on_plan = on_plan
 
     def decide(self, seen: Observation) -> Action:
-        snapshot = self.snapshot(seen)
-        self._plan, self._memory = plan(snapshot, self._memory, seen.at)
+        snapshot, before = self.snapshot(seen), self._memory
+        self._plan, self._memory = plan(snapshot, before, seen.at)
         self._seen = snapshot
+        for key, policy in self._plan.policies.items():
+            if policy.version != before.versions.get(key):
+                self._written |= {cell.key: self._memory.cells[cell.key].rate for cell in policy.cells}
         if self._on_plan is not None:
             self._on_plan(self._plan)
         return Action(
@@ -56,7 +60,9 @@ class Brownout:
     def restart(self) -> None:
         if self._seen is None or self._plan is None:
             return
-        written = with_status(self._seen, self._plan, self._memory, self._plan.at)
+        cells = {key: structs.replace(cell, rate=self._written.get(key)) for key, cell in self._memory.cells.items()}
+        memory = structs.replace(self._memory, cells=cells)
+        written = with_status(self._seen, self._plan, memory, self._plan.at)
         self._memory = recall(written, self._plan.at)
         self._manifests = structs.replace(
             self._manifests,
