@@ -27,9 +27,8 @@ from brownout_inference.work import Work
 
 log = logging.getLogger(__name__)
 
-MOST_STANDBY = 16
-LEAST_STANDBY = 8
-"""Requests that an engine without a pace may seat by itself; it is told anew when there are fewer."""
+STANDBY = 16
+"""Requests that an engine without a pace may seat by itself, or as many as a batch has places, which all may get free in one step. It is told anew when half are left."""
 
 DOES_NOT_FIT = "the device has no memory for it, not even alone"
 
@@ -71,14 +70,14 @@ class _Batch:
     seatings: dict[int, Seating] = field(default_factory=dict)
     standby: dict[int, dict[int, tuple[Ticket, Work]]] = field(default_factory=dict)
 
-    def is_told(self, seating: Seating, standby: Sequence[Ticket], *, past_ends: bool) -> bool:
+    def is_told(self, seating: Seating, standby: Sequence[Ticket], *, least_standby: int, past_ends: bool) -> bool:
         """Whether the engine does by itself what is wanted now."""
         if self.leaving or seating.joining or (self.told.past_ends and not past_ends):
             return False
         offered = self.told.standby
-        if len(offered) < min(len(standby), LEAST_STANDBY) or len(offered) > len(standby):
+        if len(offered) < min(len(standby), least_standby) or len(offered) > len(standby):
             return False
-        if any((each.number, each.work) != old for each, old in zip(standby, offered, strict=False)):
+        if any(each.number != old[0] or each.work is not old[1] for each, old in zip(standby, offered, strict=False)):
             return False
         remaining = [number for number in self.told.keys if number in self.seats]
         return len(remaining) == len(seating.stepping) and {each.ticket.number for each in seating.stepping}.issuperset(
@@ -119,6 +118,7 @@ class Scheduler:
     def fits(self, max_batch: int, memory: Memory | None = None) -> None:
         """What a new engine has measured: slots of a step, and memory."""
         self.max_batch = max_batch
+        self._most_standby = max(STANDBY, max_batch)
         self.slots = Bound(max_batch)
         """Slots of a step."""
         self.places = Bound(max_batch + self._pause_slots)
@@ -234,7 +234,9 @@ class Scheduler:
         """Chooses who takes part in the next step, and says so where the engine would do something else."""
         batch, seating = self._batch, self._seat()
         past_ends, standby = not len(self.queue), self._standby(seating)
-        if batch.under_way and batch.is_told(seating, standby, past_ends=past_ends):
+        if batch.under_way and batch.is_told(
+            seating, standby, least_standby=self._most_standby // 2, past_ends=past_ends
+        ):
             return
         if not seating.stepping and not batch.leaving:
             return
@@ -258,7 +260,7 @@ class Scheduler:
         """Who may take the places of those who finish without being asked for; nobody where who is next is not plain."""
         if self._device.sets_the_pace or not len(self.queue) or self.slots.is_less or self.places.is_less:
             return ()
-        next_ones = list(islice(self.queue, MOST_STANDBY))
+        next_ones = list(islice(self.queue, self._most_standby))
         if len(seating.stepping) < len(self._batch.seats) or self.queue.head(self._device.clock()) is not next_ones[0]:
             return ()
         return next_ones
