@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference screenshots check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ REFERENCES := .venv-references
 
 bench-inference: setup $(REFERENCES)/.ready ## the inference server's figures beside LitServe, Ray Serve, FastAPI and a bare loop (half an hour; needs wrk; ARGS="--quick")
 	@$(BIN)/python benchmarks/inference.py --references $(REFERENCES)/bin/python $(ARGS)
+
+bench-inference-gpu: setup ## the engines on a GPU: steps, saturation, memory (6 minutes; needs one, or ARGS="--tiny")
+	@$(BIN)/python benchmarks/inference_gpu.py $(ARGS)
 
 $(REFERENCES)/.ready: benchmarks/references.txt $(VENV)/.ready
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(REFERENCES)

@@ -71,7 +71,10 @@ def parser() -> argparse.ArgumentParser:
         "your own (default: the workload's name, if it is image or language)",
     )
     add("--device", choices=("cpu", "cuda", "auto"), help="where the model runs (default: cuda where there is one)")
-    add("--dtype", help="the weights' type, such as bfloat16 (default: as they are)")
+    add(
+        "--dtype",
+        help="the type that a folder's model computes in, such as float16 (default: bfloat16 on a GPU, else float32)",
+    )
     add("--threads", type=int, help="threads of the engine on a CPU [OMP_NUM_THREADS] (default 1)")
     add("--max-tokens", type=int, help="prompt and answer together, for models with a key-value cache (default 2048)")
     add("--memory-share", type=float, help="part of the device's memory that may be used (default 0.9)")

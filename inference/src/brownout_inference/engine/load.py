@@ -38,7 +38,7 @@ class EngineSpec:
     """What the engine's process is told.
 
     `max_batch` is the most slots of a step and `places` the most whose state is kept, those of paused requests too. `max_tokens` bounds prompt and answer together, for
-    models that keep a cache of them. `memory_share` of the device's memory may be used. `dtype` is a name of torch's, such as `bfloat16`; `auto` is the model's own.
+    models that keep a cache of them. `memory_share` of the device's memory may be used. `dtype` is a name of torch's, such as `float16`; `auto` is `bfloat16` on a GPU, else `float32`.
     """
 
     model: str
@@ -112,6 +112,8 @@ def _call(path: str, spec: EngineSpec, progress: Progress) -> Engine:
     try:
         make: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise LoadError(f"--model {spec.model}: {error}") from error
+        shipped = module.startswith("brownout_inference.") and isinstance(error, ImportError)
+        hint = "; install what folders of weights need: pip install 'brownout[models]'" if shipped else ""
+        raise LoadError(f"--model {spec.model}: {error}{hint}") from error
     engine: Engine = make(spec, progress)
     return engine

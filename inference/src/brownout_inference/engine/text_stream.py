@@ -1,0 +1,89 @@
+"""Tokens into text as they come: only whole characters, nothing of a stop text, and in the end the same text as all tokens decoded at once.
+
+Tokens cannot be decoded one by one: a character may lie in several of them, and some tokenizers write the space before a word only where there is a word
+before it. So a window of the last tokens is decoded each time, and what is new of its text is handed on.
+"""
+
+from collections.abc import Callable, Sequence
+
+UNFINISHED = "\ufffd"
+"""What decoders write for bytes that are no character, or not yet."""
+
+LONGEST_UNFINISHED = 3
+"""A character of UTF-8 has at most four bytes, so at most so many may still become one."""
+
+
+class TextStream:
+    """`decode` turns tokens into text; the text ends before the first of the texts in `stop`."""
+
+    def __init__(self, decode: Callable[[Sequence[int]], str], stop: Sequence[str] = ()) -> None:
+        self.text = ""
+        """What was handed on."""
+        self.stopped = False
+        """Whether one of the stop texts came."""
+        self._decode = decode
+        self._stop = tuple(filter(None, stop))
+        self._window: list[int] = []
+        self._fresh = 0  # tokens at the end of the window that came since its text was last whole
+        self._seen = 0  # characters of the window's text that are known
+        self._held = ""
+
+    def add(self, token: int) -> str:
+        """The text that this token completes, often a few characters, sometimes none."""
+        self._window.append(token)
+        self._fresh += 1
+        text = self._decode(self._window)
+        if not text.endswith(UNFINISHED):
+            new = text[self._seen :]
+            self._window = self._window[-self._fresh :]
+            self._fresh, self._seen = 0, len(self._decode(self._window))
+            return self._hand_on(new)
+        trailing = len(text) - len(text.rstrip(UNFINISHED))
+        whole = len(text) - min(trailing, LONGEST_UNFINISHED)
+        new = text[self._seen : whole]
+        self._seen = max(self._seen, whole)
+        return self._hand_on(new)
+
+    def finish(self) -> str:
+        """What was held back, now that nothing follows."""
+        if self.stopped:
+            return ""
+        self._held += self._decode(self._window)[self._seen :]
+        found = _first(self._held, self._stop)
+        rest = self._held if found is None else self._held[:found]
+        self.stopped = found is not None
+        self._held = ""
+        self.text += rest
+        return rest
+
+    def _hand_on(self, new: str) -> str:
+        if self.stopped or not new:
+            return ""
+        self._held += new
+        found = _first(self._held, self._stop)
+        if found is not None:
+            self.stopped = True
+            piece, self._held = self._held[:found], ""
+        else:
+            safe = len(self._held) - _begun(self._held, self._stop)
+            piece, self._held = self._held[:safe], self._held[safe:]
+        self.text += piece
+        return piece
+
+
+def _first(text: str, stops: Sequence[str]) -> int | None:
+    places = [place for stop in stops if (place := text.find(stop)) >= 0]
+    return min(places, default=None)
+
+
+def _begun(text: str, stops: Sequence[str]) -> int:
+    """How many of the last characters may be the beginning of a stop text."""
+    return max(
+        (
+            length
+            for stop in stops
+            for length in range(1, min(len(stop), len(text) + 1))
+            if stop.startswith(text[-length:])
+        ),
+        default=0,
+    )

@@ -1,0 +1,422 @@
+"""Any causal language model of a folder in transformers' layout, batched token by token.
+
+A step first reads on in prompts, at most PREFILL_TOKENS of all of them together, so that a long prompt delays the others little; then everybody whose prompt is read
+gets one token more. The last token of a prompt goes the way of generated ones, so reading needs no scores. What a request is given depends on nothing but
+itself: its seed draws its own numbers, and its row of the batch sees its own place of the cache.
+
+Where nothing is said, nothing is fetched: the folder must hold weights (safetensors), configuration and tokenizer, and no code of it is run.
+"""
+
+import inspect
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from random import Random
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from brownout_inference.engine import attention
+from brownout_inference.engine.graphs import Graphs
+from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
+from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport, UnsuitableError
+from brownout_inference.engine.key_values import KeyValues, LayerShape, Seating
+from brownout_inference.engine.load import EngineSpec, LoadError
+from brownout_inference.engine.text_stream import TextStream
+from brownout_inference.work import Continuation, TextWork, Work
+
+GREEDY_BELOW = 0.01
+"""A temperature below this takes the likeliest token."""
+
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+"""How the names of models that continue text end."""
+
+PREFILL_TOKENS = 512
+"""Tokens of prompts that a step reads at most, of all requests together."""
+
+CHUNKS = (16, 64, 256, 512)
+"""A prompt is read in pieces that are filled up to one of these lengths; few lengths, few CUDA graphs."""
+
+ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256)
+"""Batches are filled up to one of these where there are CUDA graphs."""
+
+PREFILL_ROWS = (1, 2, 4, 8, 16, 32)
+
+SHORTEST_READ = 256
+"""The cache is read up to the longest text of the batch, to a power of two times this."""
+
+
+@dataclass(eq=False)
+class _Request:
+    work: TextWork
+    prompt: list[int]
+    random: Random
+    text: TextStream
+    chance: float
+    last: int
+    read: int = 0
+    """Tokens in the cache."""
+    tokens: list[int] = field(default_factory=list)
+
+    @property
+    def unread(self) -> int:
+        return max(0, len(self.prompt) - 1 - self.read)
+
+
+class TransformersEngine:
+    """Continues texts. A piece is text that was added (whole characters, perhaps none); a result is a Continuation."""
+
+    def __init__(
+        self, model: Any, tokenizer: Any, hardware: Hardware, *, context: int, places: int, graphs: bool = True
+    ) -> None:
+        """`context` bounds the tokens of prompt and answer together, as does the model; `places` requests may be there at a time, paused ones too."""
+        self._model = model
+        self._tokenizer = tokenizer
+        self._hardware = hardware
+        self._shapes = _layer_shapes(model)
+        self._context = min(context, _model_context(model.config))
+        self._most_places = places
+        self._graphs = Graphs(hardware.device, enabled=graphs)
+        self._cache_name = _cache_parameter(model)
+        self._ends = _end_tokens(model, tokenizer)
+        self._requests: dict[int, _Request] = {}
+        self._slots = places
+        self._make_cache(1)
+
+    @property
+    def context(self) -> int:
+        """The most tokens of a request, prompt and answer together."""
+        return self._context
+
+    # What the interface asks
+
+    def warm_up(self, most: int) -> int:
+        """Takes memory for as many places as fit, runs the largest batch once, and records the CUDA graphs of those that are likely."""
+        places = max(most, self._most_places)
+        free = self._hardware.free_bytes()
+        if free is not None:
+            # Scores of a row, and what choosing among them takes; and what is between two layers while prompts are read.
+            scores = self._model.config.get_text_config().vocab_size * 24
+            each = self._bytes_per_place() + scores
+            places = max(1, min(places, (free - PREFILL_TOKENS * 2**17) // each))
+        while True:
+            try:
+                with device_full():
+                    self._make_cache(places)
+                    self._run_through(min(most, places))
+                self._slots = min(most, places)
+                return self._slots
+            except DeviceFullError:
+                self._make_cache(1)
+                if places == 1:
+                    raise
+                places -= -(-places // 8)
+
+    def memory(self) -> Memory:
+        return self._hardware.memory(kv_places=len(self._seating), kv_places_most=self._cache.places)
+
+    def join(self, key: int, work: Work) -> None:
+        if not isinstance(work, TextWork):
+            raise TypeError(f"a language model cannot do {type(work).__name__}")
+        prompt = self._encode(work.prompt)
+        if len(prompt) + work.tokens > self._context:
+            raise UnsuitableError(
+                f"the prompt has {len(prompt)} tokens and {work.tokens} may follow; this model has room for {self._context} together, "
+                "so shorten the prompt or write a smaller max_tokens"
+            )
+        random = Random(work.seed)
+        self._seating.take(key)
+        text = TextStream(self._decode, work.stop)
+        self._requests[key] = _Request(work, prompt, random, text, random.random(), prompt[-1])
+
+    def leave(self, key: int) -> None:
+        self._requests.pop(key, None)
+        self._seating.give_back(key)
+
+    @torch.inference_mode()
+    def step(self, keys: Sequence[int]) -> StepReport:
+        requests = {key: self._requests[key] for key in keys}
+        if len(requests) > self._slots:
+            raise DeviceFullError(f"{len(requests)} requests in a step; there is memory for {self._slots}")
+        with device_full():
+            self._seating.to_the_front(keys)
+            # A chunk that was read stays read if what follows fails: what a request is given does not depend on where its prompt was cut.
+            self._read_prompts(requests)
+            ready = {key: request for key, request in requests.items() if request.unread == 0}
+            tokens = self._next_tokens(ready) if ready else []
+        return self._report(ready, tokens)
+
+    # The parts of a step
+
+    def _read_prompts(self, requests: dict[int, _Request]) -> None:
+        budget = PREFILL_TOKENS
+        chosen: list[tuple[int, int, int]] = []  # chunk length, key, tokens
+        for key, request in requests.items():
+            if request.unread and budget >= CHUNKS[0]:
+                chunk = _at_least(CHUNKS, min(request.unread, _at_most(CHUNKS, budget)))
+                chosen.append((chunk, key, min(request.unread, chunk)))
+                budget -= chunk
+        for chunk, group in groupby(sorted(chosen), key=lambda each: each[0]):
+            members = [(key, requests[key], count) for _, key, count in group]
+            self._read_chunks(chunk, members)
+            for _, request, count in members:
+                request.read += count
+
+    def _read_chunks(self, chunk: int, members: Sequence[tuple[int, _Request, int]]) -> None:
+        rows = self._filled_up(len(members), PREFILL_ROWS)
+        spare = rows - len(members)
+        tokens, positions, places = [], [], []
+        for key, request, count in members:
+            tokens.append(request.prompt[request.read : request.read + count] + [0] * (chunk - count))
+            positions.append([*range(request.read, request.read + count)] + [self._cache.scratch] * (chunk - count))
+            places.append(self._seating.place(key))
+        inputs = [
+            self._upload(tokens + [[0] * chunk] * spare),
+            self._upload(positions + [[self._cache.scratch] * chunk] * spare),
+            self._upload(places + [0] * spare),
+        ]
+        read = self._read_length(max(request.read + count for _, request, count in members))
+
+        def prefill(tokens: Tensor, positions: Tensor, places: Tensor) -> None:
+            self._cache.look_at(places, positions, read=read)
+            self._call(self._model.base_model, tokens, positions, read)
+
+        self._graphs.run(("prefill", rows, chunk, read), prefill, inputs)
+
+    def _next_tokens(self, requests: dict[int, _Request]) -> list[int]:
+        """One token more for each; they come back in the order of `requests`."""
+        rows = self._filled_up(1 + max(self._seating.place(key) for key in requests))
+        tokens, positions = [0] * rows, [self._cache.scratch] * rows
+        numbers = [[0.0] * rows, [0.0] * rows]
+        places = []
+        for key, request in requests.items():
+            place = self._seating.place(key)
+            tokens[place], positions[place] = request.last, request.read
+            numbers[0][place], numbers[1][place] = request.work.temperature, request.chance
+            places.append(place)
+        read = self._read_length(max(request.read + 1 for request in requests.values()))
+
+        def decode(whole: Tensor, numbers: Tensor) -> Tensor:
+            every = torch.arange(rows, device=whole.device)
+            positions = whole[1][:, None]
+            self._cache.look_at(every, positions, read=read, first=rows)
+            scores = self._call(self._model, whole[0][:, None], positions, read, logits_to_keep=1).logits[:, -1]
+            return _choose(scores.float(), numbers[0], numbers[1])
+
+        inputs = [self._upload([tokens, positions]), self._upload(numbers, torch.float32)]
+        chosen: list[int] = self._graphs.run(("decode", rows, read), decode, inputs).tolist()
+        return [chosen[place] for place in places]
+
+    def _report(self, requests: dict[int, _Request], tokens: Sequence[int]) -> StepReport:
+        pieces: dict[int, str] = {}
+        finished: dict[int, Continuation] = {}
+        failed: dict[int, Exception] = {}
+        for (key, request), token in zip(requests.items(), tokens, strict=True):
+            try:
+                piece, ended = self._add(request, token)
+            except Exception as error:  # a tokenizer's; the others have their tokens
+                failed[key] = error
+                self.leave(key)
+                continue
+            if piece:
+                pieces[key] = piece
+            if ended is not None:
+                finished[key] = Continuation(request.text.text, ended, len(request.prompt), len(request.tokens))
+                self.leave(key)
+        return StepReport(pieces=pieces, finished=finished, failed=failed)
+
+    def _add(self, request: _Request, token: int) -> tuple[str, bool | None]:
+        """What text there is now, and whether that was all: True where the model ended it, False where the length did."""
+        request.read += 1
+        request.last = token
+        request.chance = request.random.random()
+        request.tokens.append(token)
+        ended = token in self._ends
+        piece = "" if ended else request.text.add(token)
+        ended = ended or request.text.stopped
+        if not ended and len(request.tokens) < request.work.tokens:
+            return piece, None
+        piece += request.text.finish()
+        return piece, ended or request.text.stopped
+
+    # The model
+
+    def _call(self, model: Any, tokens: Tensor, positions: Tensor, read: int, **more: Any) -> Any:
+        seen = torch.arange(read, device=positions.device) <= positions[:, :, None]
+        mask = torch.zeros(seen.shape, dtype=self._hardware.dtype, device=positions.device)
+        mask = mask.masked_fill_(~seen, torch.finfo(self._hardware.dtype).min)[:, None]
+        return model(
+            input_ids=tokens,
+            position_ids=positions.clamp(max=self._context - 1),
+            attention_mask=mask,
+            use_cache=True,
+            **{self._cache_name: self._cache},
+            **more,
+        )
+
+    def _run_through(self, slots: int) -> None:
+        """Every kernel once, largest batch first so that smaller ones find room in what it took."""
+        sizes = sorted({self._filled_up(rows) for rows in ROWS if rows <= slots} | {self._filled_up(slots)})
+        for rows in reversed(sizes if self._graphs.enabled else sizes[-1:]):
+            for read in (self._context - 1, 0):
+                self._pretend(rows, read=read)
+        for chunk in reversed(CHUNKS):
+            if chunk < self._context:
+                self._pretend(1, read=0, chunk=chunk)
+        self._hardware.settle()
+
+    @torch.inference_mode()
+    def _pretend(self, rows: int, *, read: int, chunk: int = 0) -> None:
+        """A step of `rows` requests that have read so many tokens and read on, or get a token."""
+        requests = {}
+        try:
+            for key in range(-rows, 0):
+                self._seating.take(key)
+                requests[key] = _Request(_WARM, [0] * (chunk + 1), Random(0), TextStream(self._decode), 0.5, 0, read)
+            if chunk:
+                self._read_chunks(chunk, [(key, request, chunk) for key, request in requests.items()])
+            else:
+                self._next_tokens(requests)
+        finally:
+            for key in requests:
+                self._seating.give_back(key)
+
+    def _make_cache(self, places: int) -> None:
+        self._graphs.forget()
+        self._cache: Any = None
+        self._hardware.free_bytes()
+        self._cache = KeyValues(
+            self._shapes,
+            places=places,
+            context=self._context,
+            device=self._hardware.device,
+            dtype=self._hardware.dtype,
+        )
+        self._seating = Seating(self._cache)
+
+    def _bytes_per_place(self) -> int:
+        length: int = self._cache.length
+        return length * sum(shape.bytes_per_token(self._hardware.dtype) for shape in self._shapes)
+
+    def _filled_up(self, rows: int, sizes: Sequence[int] = ROWS) -> int:
+        return min(_at_least(sizes, rows), self._cache.places) if self._graphs.enabled else rows
+
+    def _read_length(self, tokens: int) -> int:
+        read = SHORTEST_READ
+        while read < tokens:
+            read *= 2
+        return min(read, int(self._cache.length))
+
+    def _upload(self, numbers: Any, dtype: torch.dtype = torch.long) -> Tensor:
+        return torch.tensor(numbers, dtype=dtype).to(self._hardware.device, non_blocking=True)
+
+    def _encode(self, prompt: str) -> list[int]:
+        if getattr(self._tokenizer, "chat_template", None):
+            turns = [{"role": "user", "content": prompt}]
+            text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        else:
+            tokens = self._tokenizer(prompt)["input_ids"]
+        if not tokens:
+            raise UnsuitableError("the prompt has no token in this model's vocabulary; write some text")
+        return list(tokens)
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        return text
+
+
+def load(spec: EngineSpec, progress: Progress) -> TransformersEngine:
+    """The engine of a folder. Raises LoadError."""
+    folder = spec.model
+    try:
+        hardware = find_hardware(spec.device, spec.dtype, memory_share=spec.memory_share)
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        _check_kind(config)
+        progress("tokenizer", 0.5)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        progress("weights", 0.55)
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=hardware.dtype,
+            attn_implementation=attention.NAME,
+            output_loading_info=True,
+        )
+        if missing := sorted(found["missing_keys"]):  # they would be random numbers
+            raise ValueError(f"the weights lack {', '.join(missing[:3])} and {max(0, len(missing) - 3)} others")
+        progress("device", 0.9)
+        model = model.to(hardware.device).eval().requires_grad_(False)
+        return TransformersEngine(model, tokenizer, hardware, context=spec.max_tokens, places=spec.places)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        there = ", ".join(sorted(path.name for path in Path(folder).iterdir()))
+        needed = "config.json of a causal language model, *.safetensors and a tokenizer (tokenizer.json)"
+        raise LoadError(f"--model {folder}: {error}\nIt holds {there}; needed are {needed}") from error
+
+
+def _check_kind(config: Any) -> None:
+    kinds = getattr(config, "architectures", None) or []
+    if kinds and not any(kind.endswith(CAUSAL) for kind in kinds):
+        raise ValueError(f"config.json says {', '.join(kinds)}, which continues no text")
+
+
+def _choose(scores: Tensor, temperature: Tensor, chance: Tensor) -> Tensor:
+    """The likeliest of `scores` (batch, vocabulary), or by temperature the one in whose part of 0..1 the row's `chance` falls."""
+    likelihoods = torch.softmax(scores / temperature.clamp(min=GREEDY_BELOW)[:, None], dim=-1).cumsum(dim=-1)
+    drawn = (likelihoods <= chance[:, None] * likelihoods[:, -1:]).sum(dim=-1).clamp(max=scores.shape[-1] - 1)
+    return torch.where(temperature < GREEDY_BELOW, scores.argmax(dim=-1), drawn)
+
+
+@torch.inference_mode()
+def _layer_shapes(model: Any) -> list[LayerShape]:
+    """What each layer keeps of a token, seen from what it keeps of one. Raises ValueError for models that keep something else."""
+    cache = DynamicCache(config=model.config)
+    tokens = torch.zeros(1, 1, dtype=torch.long, device=model.device)
+    mask = torch.zeros(1, 1, 1, 1, dtype=model.dtype, device=model.device)
+    model(input_ids=tokens, attention_mask=mask, use_cache=True, **{_cache_parameter(model): cache})
+    kinds = {type(layer).__name__ for layer in cache.layers}
+    if other := kinds - {"DynamicLayer", "DynamicSlidingWindowLayer"}:
+        raise ValueError(
+            f"{type(model).__name__} keeps {', '.join(sorted(other))}; served are models of plain or sliding attention"
+        )
+    return [LayerShape(layer.keys.shape[1], layer.keys.shape[3], layer.values.shape[3]) for layer in cache.layers]
+
+
+def _model_context(config: Any) -> int:
+    """The tokens that the model was made for; with sliding attention those of its window, for within them it is plain attention."""
+    text = config.get_text_config()
+    most = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 2**20
+    kinds = getattr(text, "layer_types", None)
+    window = getattr(text, "sliding_window", None)
+    slides = "sliding_attention" in kinds if kinds else getattr(text, "use_sliding_window", True)
+    return int(min(most, window) if window and slides else most)
+
+
+def _cache_parameter(model: Any) -> str:
+    """transformers calls it `cache` since 5.20 or so, and `past_key_values` before."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    ends = configured if isinstance(configured, list) else [configured]
+    return frozenset(end for end in [*ends, tokenizer.eos_token_id] if end is not None)
+
+
+def _at_least(sizes: Sequence[int], number: int) -> int:
+    return next((size for size in sizes if size >= number), number)
+
+
+def _at_most(sizes: Sequence[int], number: int) -> int:
+    return max(size for size in sizes if size <= number)
+
+
+_WARM = TextWork(prompt="", tokens=1, temperature=1.0)
