@@ -8,10 +8,11 @@ engine works while the server writes answers.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any, Protocol
 
+from brownout_inference.engine.batch import Batch
 from brownout_inference.engine.bound import Bound
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
@@ -23,7 +24,6 @@ from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue, order
-from brownout_inference.work import Work
 
 log = logging.getLogger(__name__)
 
@@ -55,36 +55,6 @@ class Advancing(Protocol):
         """What comes of the step under way. The future raises EngineGoneError where the engine is lost."""
 
 
-@dataclass
-class _Batch:
-    """What belongs to one life of the engine.
-
-    `told` is the last message, `under_way` whether a report will come without another one; `seatings` are who took part, and `standby` who were offered, by the number of the
-    message.
-    """
-
-    seats: dict[int, Seat] = field(default_factory=dict)
-    leaving: list[int] = field(default_factory=list)
-    told: Advance = field(default_factory=Advance)
-    under_way: bool = False
-    seatings: dict[int, Seating] = field(default_factory=dict)
-    standby: dict[int, dict[int, tuple[Ticket, Work]]] = field(default_factory=dict)
-
-    def is_told(self, seating: Seating, standby: Sequence[Ticket], *, least_standby: int, past_ends: bool) -> bool:
-        """Whether the engine does by itself what is wanted now."""
-        if self.leaving or seating.joining or (self.told.past_ends and not past_ends):
-            return False
-        offered = self.told.standby
-        if len(offered) < min(len(standby), least_standby) or len(offered) > len(standby):
-            return False
-        if any(each.number != old[0] or each.work is not old[1] for each, old in zip(standby, offered, strict=False)):
-            return False
-        remaining = [number for number in self.told.keys if number in self.seats]
-        return len(remaining) == len(seating.stepping) and {each.ticket.number for each in seating.stepping}.issuperset(
-            remaining
-        )
-
-
 class Scheduler:
     """One engine with its queue. `pause_slots` bounds the slots of requests that are paused."""
 
@@ -107,7 +77,7 @@ class Scheduler:
         self._pause_slots = max_batch if pause_slots is None else pause_slots
         self._device = device
         self._meters = meters
-        self._batch = _Batch()
+        self._batch = Batch()
         self._suspects = Suspects()
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -178,7 +148,7 @@ class Scheduler:
     def lose(self, error: EngineError) -> None:
         """The engine is gone, with the state of everything that it held; what waits goes on waiting."""
         self.losses += 1
-        lost, self._batch = self._batch, _Batch()
+        lost, self._batch = self._batch, Batch()
         if lost.under_way and (last := lost.seatings.get(lost.told.number)):
             offered = [ticket for ticket, _ in lost.standby[lost.told.number].values()]
             self._suspects.took_part([*(each.ticket for each in last.stepping), *offered], at=self._device.clock())
@@ -241,7 +211,7 @@ class Scheduler:
         if not seating.stepping and not batch.leaving:
             return
         leaving, batch.leaving = tuple(batch.leaving), []
-        batch.told = Advance(
+        message = Advance(
             number=batch.told.number + 1,
             go_on=not self._device.sets_the_pace,
             past_ends=past_ends,
@@ -251,10 +221,8 @@ class Scheduler:
             joins=tuple((each.ticket.number, each.ticket.work) for each in seating.joining),
             keys=tuple(each.ticket.number for each in seating.stepping),
         )
-        batch.seatings[batch.told.number] = seating
-        batch.standby[batch.told.number] = {each.number: (each, each.work) for each in standby}
-        batch.under_way = True
-        engine.tell(batch.told)
+        batch.tells(message, seating, standby)
+        engine.tell(message)
 
     def _standby(self, seating: Seating) -> Sequence[Ticket]:
         """Who may take the places of those who finish without being asked for; nobody where who is next is not plain."""
@@ -316,9 +284,7 @@ class Scheduler:
     def _settle(self, advanced: Advanced) -> None:
         """Who holds a place after the step. Answers are handed out when the next step is under way."""
         batch, seats = self._batch, self._batch.seats
-        batch.under_way = advanced.going_on or advanced.number < batch.told.number
-        for number in [number for number in batch.seatings if number < advanced.number]:
-            del batch.seatings[number], batch.standby[number]
+        batch.has_reported(advanced)
         self.memory = advanced.memory or self.memory
         for number in advanced.stepped:
             if each := seats.get(number):
