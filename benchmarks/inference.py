@@ -61,6 +61,7 @@ def main() -> None:
             if part in wanted:
                 print(f"{part} ...", file=sys.stderr, flush=True)
                 figures += measure()
+                print(f"  {figures[-1].measured}", file=sys.stderr, flush=True)
         if "comparison" in wanted:
             print("comparison ...", file=sys.stderr, flush=True)
             found, table = comparison.measure(

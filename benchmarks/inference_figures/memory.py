@@ -21,7 +21,7 @@ CONNECTIONS = 64
 
 def _recorder(port: int, log: Path) -> "contextlib.AbstractContextManager[Running]":
     command = [sys.executable, "-m", "brownout_inference.main", "serve", "--port", str(port), "--workload", "image"]
-    command += ["--model", "python:inference_figures.recorder.Recorder", "--api", "images"]
+    command += ["--model", "python:inference_figures.recorder.Recorder"]
     command += ["--features", "image-generation", "--step-seconds", "0", "--max-batch", "64", "--queue-places", "512"]
     environment = {"PYTHONPATH": os.pathsep.join(sys.path), "POD_IP": "127.0.0.1"}
     return running(command, port, ready="/readyz", environment=environment, log=log)

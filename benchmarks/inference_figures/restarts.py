@@ -36,7 +36,7 @@ class Replicas:
 
     def start(self, port: int) -> None:
         command = [sys.executable, "-m", "brownout_inference.main", "serve", "--port", str(port), "--workload", "image"]
-        command += ["--model", "python:inference_figures.recorder.Recorder", "--api", "images"]
+        command += ["--model", "python:inference_figures.recorder.Recorder"]
         command += ["--features", "image-generation", "--step-seconds", "0.02", "--max-batch", "16"]
         environment = {
             **os.environ,
