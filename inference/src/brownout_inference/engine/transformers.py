@@ -1,6 +1,6 @@
 """Any causal language model of a folder in transformers' layout, batched token by token.
 
-A step first reads on in prompts, at most PREFILL_TOKENS of all of them together, so that a long prompt delays the others little; then everybody whose prompt is read
+A step first reads on in prompts, at most so many tokens of all of them together that a long prompt delays the others little; then everybody whose prompt is read
 gets one token more. The last token of a prompt goes the way of generated ones, so reading needs no scores. What a request is given depends on nothing but
 itself: its seed draws its own numbers, and its row of the batch sees its own place of the cache.
 
@@ -28,54 +28,14 @@ from brownout_inference.engine.interface import DeviceFullError, Memory, Progres
 from brownout_inference.engine.key_values import KeyValues, Seating
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.pieces import Pieces
+from brownout_inference.engine.prefill import CHUNKS, PREFILL_TOKENS_OF_MANY, Prefill, at_least
 from brownout_inference.engine.text_stream import TextStream
 from brownout_inference.work import Continuation, TextWork, Work
 
-PREFILL_TOKENS = 1024
-"""Tokens of prompts that a step reads at most, of all requests together."""
-
-PREFILL_TOKENS_OF_MANY = 2048
-"""So many where more wait for their prompt to be read than are given tokens: then there are few whom it delays."""
-
-FEW_WAIT = 16
-"""Prompts are read when at least one waits for so many that are given tokens: reading two at once takes hardly longer than one."""
-
-PATIENT_STEPS = 4
-"""And after so many steps in any case."""
-
-CHUNKS = (16, 32, 64, 128, 256, 512)
-"""A prompt is read in pieces that are filled up to one of these lengths; few lengths, few CUDA graphs."""
-
-ROWS = (
-    1,
-    2,
-    4,
-    8,
-    12,
-    16,
-    24,
-    32,
-    40,
-    48,
-    56,
-    64,
-    80,
-    96,
-    112,
-    128,
-    160,
-    192,
-    224,
-    256,
-    320,
-    384,
-    448,
-    512,
-    640,
-    768,
-    1024,
-)
+# fmt: off
+ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
 """Batches are filled up to one of these where there are CUDA graphs."""
+# fmt: on
 
 PREFILL_ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 128)
 
@@ -132,7 +92,7 @@ class TransformersEngine:
         self._ends = causal.end_tokens(model, tokenizer)
         self._pieces = Pieces(tokenizer, self._decode)
         self._requests: dict[int, _Request] = {}
-        self._waited = 0
+        self._prefill = Prefill()
         self._ahead = hardware.is_gpu if ahead is None else ahead
         self._slots = places
         self._make_cache(1)
@@ -208,22 +168,11 @@ class TransformersEngine:
     # The parts of a step
 
     def _read_prompts(self, requests: dict[int, _Request]) -> None:
-        unread = [request.unread for request in requests.values() if request.unread]
-        few = sum(unread) < PREFILL_TOKENS // 2 and FEW_WAIT * len(unread) < len(requests) - len(unread)
-        if not unread or (few and self._waited < PATIENT_STEPS):
-            self._waited += bool(unread)
-            return
-        self._waited = 0
-        budget = PREFILL_TOKENS_OF_MANY if 2 * len(unread) > len(requests) else PREFILL_TOKENS
-        chosen: list[tuple[int, int, int]] = []  # chunk length, key, tokens
-        for key, request in requests.items():
-            if request.unread and budget >= CHUNKS[0]:
-                chunk = _at_least(CHUNKS, min(request.unread, _at_most(CHUNKS, budget)))
-                chosen.append((chunk, key, min(request.unread, chunk)))
-                budget -= chunk
-        for chunk, group in groupby(sorted(chosen), key=lambda each: each[0]):
-            members = [(key, requests[key], count) for _, key, count in group]
-            self._read_chunks(chunk, members)
+        unread = {key: request.unread for key, request in requests.items() if request.unread}
+        chunks = self._prefill.choose(unread, decoding=len(requests) - len(unread))
+        for length, group in groupby(chunks, key=lambda chunk: chunk.length):
+            members = [(chunk.key, requests[chunk.key], chunk.count) for chunk in group]
+            self._read_chunks(length, members)
             for _, request, count in members:
                 request.read += count
 
@@ -340,8 +289,8 @@ class TransformersEngine:
         for rows in reversed(sizes if self._graphs.enabled else sizes[-1:]):
             for read in (self._context - 1, 0):
                 self._pretend(rows, read=read)
-        for chunk in reversed(CHUNKS):
-            if chunk < self._context:
+        for chunk in [chunk for chunk in reversed(CHUNKS) if chunk < self._context]:
+            for _ in range(PREFILLS_BEFORE_A_GRAPH + 1 if self._graphs.enabled else 1):
                 self._pretend(1, read=0, chunk=chunk)
         self._hardware.settle()
 
@@ -381,7 +330,7 @@ class TransformersEngine:
         return length * sum(shape.bytes_per_token(self._hardware.dtype) for shape in self._shapes)
 
     def _filled_up(self, rows: int, sizes: Sequence[int] = ROWS) -> int:
-        return min(_at_least(sizes, rows), self._cache.places) if self._graphs.enabled else rows
+        return min(at_least(sizes, rows), self._cache.places) if self._graphs.enabled else rows
 
     def _read_length(self, tokens: int) -> int:
         read = SHORTEST_READ
@@ -433,14 +382,6 @@ def load(spec: EngineSpec, progress: Progress) -> TransformersEngine:
         there = ", ".join(sorted(path.name for path in Path(folder).iterdir()))
         needed = "config.json of a causal language model, *.safetensors and a tokenizer (tokenizer.json)"
         raise LoadError(f"--model {folder}: {error}\nIt holds {there}; needed are {needed}") from error
-
-
-def _at_least(sizes: Sequence[int], number: int) -> int:
-    return next((size for size in sizes if size >= number), number)
-
-
-def _at_most(sizes: Sequence[int], number: int) -> int:
-    return max(size for size in sizes if size <= number)
 
 
 _WARM = TextWork(prompt="", tokens=1, temperature=1.0)
