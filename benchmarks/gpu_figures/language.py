@@ -73,7 +73,10 @@ def measure(tiny: bool) -> None:
             return
         for batch in some:
             reads[batch] = attempt(
-                "engine's step", lambda m=made, b=batch, w=way: _steps(m, b, w, calls, prompts * 3 // 4), way=way, batch=batch
+                "engine's step",
+                lambda m=made, b=batch, w=way: _steps(m, b, w, calls, prompts * 3 // 4),
+                way=way,
+                batch=batch,
             )
         if way == "eager":
             del made

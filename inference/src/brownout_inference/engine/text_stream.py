@@ -55,7 +55,7 @@ class TextStream:
             new = text[self._seen :]
             self._window = self._window[-self._fresh :]
             self._fresh, self._seen = 0, None
-            self._behind_text = self._begun or bool(new)
+            self._behind_text = self._behind_text or bool(new)
             return self._hand_on(new)
         trailing = len(text) - len(text.rstrip(UNFINISHED))
         whole = len(text) - min(trailing, LONGEST_UNFINISHED)
