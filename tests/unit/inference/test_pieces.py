@@ -1,6 +1,7 @@
 """Tokens whose text is looked up give the text that decoding gives."""
 
 import random
+from collections.abc import Callable, Sequence
 
 import pytest
 from tokenizers import Tokenizer, decoders, models
@@ -52,8 +53,10 @@ ACROSS_TOKENS = {
 }
 
 
-def decoder_of(tokenizer: PreTrainedTokenizerFast):  # type: ignore[no-untyped-def]
-    return lambda tokens: tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+def decoder_of(tokenizer: PreTrainedTokenizerFast) -> Callable[[Sequence[int]], str]:
+    return lambda tokens: str(
+        tokenizer.decode(list(tokens), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    )
 
 
 @pytest.mark.parametrize("name", TOKENIZERS)

@@ -7,7 +7,7 @@ from brownout_inference.engine.remember import REMEMBERED, remembering
 
 
 def test_the_same_question_is_asked_of_the_network_once_until_others_push_it_out() -> None:
-    asked = []
+    asked: list[tuple[list[int], float]] = []
 
     def network(tokens: Tensor, *, scale: float = 1.0) -> tuple[Tensor]:
         asked.append((tokens.tolist(), scale))

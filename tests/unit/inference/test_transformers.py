@@ -246,12 +246,14 @@ def test_a_step_begun_ahead_that_runs_out_of_memory_is_made_when_it_is_asked_for
 
 def test_who_comes_and_goes_while_a_step_is_ahead_disturbs_nobody(llama: TransformersEngine, monkeypatch: Any) -> None:
     works = {key: text(PROMPTS[key % 4 + 1], temperature=1.0, seed=key, tokens=5 + key % 7) for key in range(24)}
-    expected = {}
+    expected: dict[int, Continuation] = {}
     for key, work in works.items():
         llama.join(key, work)
         expected |= run(llama, [key])
     monkeypatch.setattr(llama, "_ahead", True)
-    draw, waiting, there, results = Random(0), list(works), [], {}
+    draw, waiting = Random(0), list(works)
+    there: list[int] = []
+    results: dict[int, Continuation] = {}
     while waiting or there:
         while waiting and len(there) < 6:
             there.append(waiting.pop(0))
