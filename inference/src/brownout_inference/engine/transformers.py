@@ -58,9 +58,9 @@ class _Request:
     tokens: int = 0
     """Tokens of the answer."""
 
-    @property
-    def unread(self) -> int:
-        return max(0, len(self.prompt) - 1 - self.read)
+    def __post_init__(self) -> None:
+        self.read_ahead = len(self.prompt) - 1
+        """Tokens to be in the cache before the first is chosen: the prompt's last goes the way of chosen ones."""
 
 
 class TransformersEngine:
@@ -155,7 +155,7 @@ class TransformersEngine:
             self._seating.to_the_front(keys)
             # A chunk that was read stays read if what follows fails: what a request is given does not depend on where its prompt was cut.
             self._read_prompts(requests)
-            ready = {key: request for key, request in requests.items() if request.unread == 0}
+            ready = {key: request for key, request in requests.items() if request.read >= request.read_ahead}
             pending = self._pending
             if pending is None or pending.rows.keys().isdisjoint(ready.values()):
                 pending = self._pending = self._begin(ready) if ready else None
@@ -168,7 +168,7 @@ class TransformersEngine:
     # The parts of a step
 
     def _read_prompts(self, requests: dict[int, _Request]) -> None:
-        unread = {key: request.unread for key, request in requests.items() if request.unread}
+        unread = {key: each.read_ahead - each.read for key, each in requests.items() if each.read < each.read_ahead}
         chunks = self._prefill.choose(unread, decoding=len(requests) - len(unread))
         for length, group in groupby(chunks, key=lambda chunk: chunk.length):
             members = [(chunk.key, requests[chunk.key], chunk.count) for chunk in group]
