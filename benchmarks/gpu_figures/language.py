@@ -8,12 +8,13 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from brownout_inference.engine import attention
+from brownout_inference.engine.decoding import choose
 from brownout_inference.engine.hardware import Hardware, find_hardware
 from brownout_inference.engine.interface import DeviceFullError
-from brownout_inference.engine.transformers import TransformersEngine, _choose
+from brownout_inference.engine.transformers import TransformersEngine
 from brownout_inference.work import TextWork
 from gpu_figures.saturation import saturate
-from gpu_figures.timing import attempt, note, report, seconds_each, settle
+from gpu_figures.timing import attempt, note, report, seconds_each
 
 REAL = {
     "vocab_size": 32_000,
@@ -54,7 +55,7 @@ def measure(tiny: bool) -> None:
     hardware = find_hardware()
     model, tokenizer = model_and_tokenizer(tiny, hardware)
     note("model", f"{sum(each.numel() for each in model.parameters()) / 1e6:.0f} M parameters, {hardware}")
-    batches = [1, 4] if tiny else [1, 8, 32, 64, 128, 256]
+    batches = [1, 2, 4] if tiny else [1, 8, 32, 64, 128, 256]
     context, most = (200, 4) if tiny else (1024, 256)
     calls = 3 if tiny else 20
     prompts = 16 if tiny else PROMPT_TOKENS
@@ -65,50 +66,55 @@ def measure(tiny: bool) -> None:
         report("slots that warm-up measured", [slots], "slots", way="graphs" if graphs else "eager")
         return made
 
-    for way in ("eager", "graphs"):
+    reads = {}
+    for way, some in (("eager", batches[-3:-2]), ("graphs", batches)):
         made = attempt("engine", lambda way=way: engine(graphs=way == "graphs"), way=way)
         if made is None:
-            continue
-        for batch in batches:
-            attempt(
-                "engine's step", lambda m=made, b=batch, w=way: _steps(m, b, w, calls, prompts), way=way, batch=batch
+            return
+        for batch in some:
+            reads[batch] = attempt(
+                "engine's step",
+                lambda m=made, b=batch, w=way: _steps(m, b, w, calls, prompts * 3 // 4),
+                way=way,
+                batch=batch,
             )
         if way == "eager":
             del made
     bare = {}
-    for batch in batches[1:]:
-        bare[batch] = attempt("bare loop", lambda b=batch: _bare(made, b, calls), batch=batch) or 0.0
-    best = max(bare, key=lambda batch: bare[batch])
-    for batch in {best, sorted(bare)[len(bare) // 2]}:
-        attempt("saturation", lambda b=batch: _saturation(made, b, bare[b], tiny, prompts), batch=batch)
-    for batch in batches[-3:-1]:
-        attempt("model.generate", lambda b=batch: _generate(model, hardware, b, tiny), batch=batch)
-    attempt("torch.compile", lambda: _compiled(model, made, batches[-2], calls), batch=batches[-2])
+    for batch in batches:
+        read = reads[batch] or made._read_length(2 * prompts)
+        bare[batch] = attempt("bare loop", lambda b=batch, r=read: _bare(made, b, r, calls), batch=batch) or 0.0
+    for batch in batches[-1], batches[len(batches) // 2]:
+        attempt("saturation", lambda b=batch: _saturation(made, b, tiny, prompts), batch=batch)
+    attempt("model.generate", lambda: _generate(model, hardware, batches[-3], tiny), batch=batches[-3])
 
 
-def _steps(engine: TransformersEngine, batch: int, way: str, calls: int, prompts: int) -> None:
+def _steps(engine: TransformersEngine, batch: int, way: str, calls: int, prompts: int) -> int:
+    """Returns how far the cache was read in the last of them."""
     keys = range(batch)
     for key in keys:
         engine.join(
             key,
             TextWork(
-                prompt=prompt(prompts, key), tokens=9 + calls * 7 + batch * prompts // 256, temperature=0.8, seed=key
+                prompt=prompt(prompts, key), tokens=12 + calls * 6 + batch * prompts // 1024, temperature=0.8, seed=key
             ),
         )
     try:
         while len(engine.step(list(keys)).pieces) < batch:  # until all prompts are read
             pass
         each = seconds_each(lambda: engine.step(list(keys)), calls=calls, repeats=5 if calls > 3 else 2)
+        read = engine._read_length(2 + max(engine._requests[key].read for key in keys))
     finally:
         for key in keys:
             engine.leave(key)
     report("engine's step", [one * 1e3 for one in each], "ms", way=way, batch=batch)
     report("engine's tokens", [batch / one for one in each], "tokens/s", way=way, batch=batch)
+    return read
 
 
-def _bare(engine: TransformersEngine, batch: int, calls: int) -> float:
+def _bare(engine: TransformersEngine, batch: int, read: int, calls: int) -> float:
     """The same network, cache and graph in a loop that does nothing else: no host reads a token, nobody joins, nothing is decoded into text."""
-    cache, device, read = engine._cache, engine._hardware.device, engine._read_length(PROMPT_TOKENS + 80)
+    cache, device = engine._cache, engine._hardware.device
     every = torch.arange(batch, device=device)
     tokens = torch.ones(batch, 1, dtype=torch.long, device=device)
     positions = torch.full((batch, 1), min(PROMPT_TOKENS, read - 2), dtype=torch.long, device=device)
@@ -118,7 +124,7 @@ def _bare(engine: TransformersEngine, batch: int, calls: int) -> float:
     def once() -> None:
         cache.look_at(every, positions, read=read, first=batch)
         scores = engine._call(engine._model, tokens, positions, read, logits_to_keep=1).logits[:, -1]
-        tokens.copy_(_choose(scores.float(), temperature, torch.rand(batch, device=device))[:, None])
+        tokens.copy_(choose(scores.float(), temperature, torch.rand(batch, device=device))[:, None])
 
     with torch.inference_mode():
         if engine._graphs.enabled:
@@ -126,26 +132,76 @@ def _bare(engine: TransformersEngine, batch: int, calls: int) -> float:
         each = seconds_each(
             lambda: engine._graphs.run(("bare", batch), once, []), calls=calls, repeats=5 if calls > 3 else 2
         )
-    report("bare loop's step", [one * 1e3 for one in each], "ms", batch=batch)
-    return report("bare loop's tokens", [batch / one for one in each], "tokens/s", batch=batch)
+    report("bare loop's step", [one * 1e3 for one in each], "ms", batch=batch, reads=read)
+    return report("bare loop's tokens", [batch / one for one in each], "tokens/s", batch=batch, reads=read)
 
 
-def _saturation(engine: TransformersEngine, batch: int, bare: float, tiny: bool, prompts: int) -> None:
-    """Answers of 64 to 192 tokens: once after prompts of 128 tokens that have to be read, once after a word."""
+def _bare_answers(engine: TransformersEngine, batch: int, prompts: int, answer: int) -> float:
+    """A bare loop that does what a saturated engine does: reads `batch` prompts, several in a call, and gives each `answer` tokens. Returns tokens a second.
+
+    It is easier off: all begin and end together, so no row is ever empty or longer than the others.
+    """
+    cache, device = engine._cache, engine._hardware.device
+    at_once = max(1, min(batch, 2048 // prompts))
+    every = torch.arange(batch, device=device)
+    tokens = torch.ones(batch, 1, dtype=torch.long, device=device)
+    positions = torch.zeros(batch, 1, dtype=torch.long, device=device)
+    temperature = torch.full((batch,), 0.8, device=device)
+    texts = torch.ones(at_once, prompts, dtype=torch.long, device=device)
+    places = torch.arange(prompts, device=device).repeat(at_once, 1)
+
+    def prefill(rows: Any) -> None:
+        read = engine._read_length(prompts)
+        cache.look_at(rows, places, read=read)
+        engine._call(engine._model.base_model, texts, places, read)
+
+    def decode(read: int) -> None:
+        cache.look_at(every, positions, read=read, first=batch)
+        scores = engine._call(engine._model, tokens, positions, read, logits_to_keep=1).logits[:, -1]
+        tokens.copy_(choose(scores.float(), temperature, torch.rand(batch, device=device))[:, None])
+        positions.add_(1)
+
+    def once() -> None:
+        for start in range(0, batch if prompts > 1 else 0, at_once):
+            rows = every[start : start + at_once]
+            if len(rows) == at_once:
+                engine._graphs.run(("bare prefill", batch, prompts), prefill, [rows])
+        positions.fill_(prompts - 1)
+        for number in range(answer):
+            read = engine._read_length(prompts + number)
+            engine._graphs.run(("bare answers", batch, prompts, read), lambda read=read: decode(read), [])
+
+    with torch.inference_mode():
+        positions.fill_(prompts - 1)
+        once()  # recordings are warmed up and advance the positions, which nobody reads
+        each = seconds_each(once, calls=1, repeats=2)
+    return report(
+        "bare loop's answers", [batch * answer / one for one in each], "tokens/s", batch=batch, prompt_tokens=prompts
+    )
+
+
+def _saturation(engine: TransformersEngine, batch: int, tiny: bool, prompts: int) -> None:
+    """Answers of 64 to 192 tokens: once after a word, once after prompts of 128 tokens that have to be read."""
     longest = 24 if tiny else 192
-    for kind, words in (("prompts of a word", 1), (f"prompts of {prompts} tokens", prompts)):
+    for words in (1, prompts):
+        bare = attempt("bare answers", lambda words=words: _bare_answers(engine, batch, words, longest * 2 // 3))
+        texts = [prompt(words, number) for number in range(256)]
         found = []
-        for repeat in range(2 if tiny else 3):
+        for repeat in range(3 if tiny else 4):
             draw = random.Random(repeat)
 
-            def work(number: int, draw: random.Random = draw, words: int = words) -> TextWork:
+            def work(number: int, draw: random.Random = draw, texts: list[str] = texts) -> TextWork:
                 tokens = draw.randint(longest // 3, longest)
-                return TextWork(prompt=prompt(words, number), tokens=tokens, temperature=0.8, seed=number)
+                return TextWork(prompt=texts[number % len(texts)], tokens=tokens, temperature=0.8, seed=number)
 
-            done = saturate(engine, work, slots=batch, seconds=1.0 if tiny else 3.0)
-            found.append(done.slot_steps / done.seconds if words == 1 else _tokens(done) / done.seconds)
-        report("saturated engine's tokens", found, "tokens/s", batch=batch, kind=kind)
-        report("of the bare loop", [one / bare for one in found], "share", batch=batch, kind=kind)
+            done = saturate(engine, work, slots=batch, seconds=1.0 if tiny else 2.0)
+            found.append(_tokens(done) / done.seconds)
+        found = found[1:]  # in the first, graphs were recorded
+        report("saturated engine's tokens", found, "tokens/s", batch=batch, prompt_tokens=words)
+        if bare:
+            report(
+                "of the bare loop's answers", [one / bare for one in found], "share", batch=batch, prompt_tokens=words
+            )
 
 
 def _tokens(done: Any) -> int:
@@ -171,27 +227,6 @@ def _generate(model: Any, hardware: Hardware, batch: int, tiny: bool) -> None:
         report("model.generate's tokens", [batch * length / one for one in each], "tokens/s", batch=batch)
     finally:
         model.set_attn_implementation(attention.NAME)
-
-
-def _compiled(model: Any, engine: TransformersEngine, batch: int, calls: int) -> None:
-    """The bare step by torch.compile's kernels, recorded as a graph as well."""
-    cache, device, read = engine._cache, engine._hardware.device, engine._read_length(PROMPT_TOKENS + 80)
-    every = torch.arange(batch, device=device)
-    tokens = torch.ones(batch, 1, dtype=torch.long, device=device)
-    positions = torch.full((batch, 1), min(PROMPT_TOKENS, read - 2), dtype=torch.long, device=device)
-    forward = torch.compile(lambda: engine._call(model, tokens, positions, read, logits_to_keep=1).logits[:, -1])
-
-    def once() -> None:
-        tokens.copy_(forward().argmax(dim=-1, keepdim=True))
-
-    with torch.inference_mode():
-        cache.look_at(every, positions, read=read, first=batch)
-        once()
-        settle()
-        each = seconds_each(
-            lambda: engine._graphs.run(("compiled", batch), once, []), calls=calls, repeats=5 if calls > 3 else 2
-        )
-    report("compiled step", [one * 1e3 for one in each], "ms", batch=batch)
 
 
 def measure_memory(tiny: bool) -> None:

@@ -13,9 +13,12 @@ from brownout_inference.engine.hardware import Hardware, find_hardware
 from brownout_inference.engine.interface import DeviceFullError
 from brownout_inference.work import ImageWork
 from gpu_figures.saturation import saturate
-from gpu_figures.timing import attempt, note, report, seconds_each, settle
+from gpu_figures.timing import attempt, note, report, seconds_each
 
 STEPS = 20
+
+MEMORY_PART = 0.25
+"""The part of the device's memory in which it is tried how much fits."""
 
 
 def pipeline(tiny: bool, hardware: Hardware) -> Any:
@@ -87,13 +90,17 @@ def measure(tiny: bool) -> None:
     engines = {way: DiffusersEngine(made, hardware, graphs=way == "graphs") for way in ("eager", "graphs")}
     for batch in batches:
         for way, engine in engines.items():
-            attempt("engine's step", lambda e=engine, b=batch, w=way: _steps(e, b, w, calls), way=way, batch=batch)
+            if way == "graphs" or batch == batches[len(batches) // 2]:
+                attempt("engine's step", lambda e=engine, b=batch, w=way: _steps(e, b, w, calls), way=way, batch=batch)
         bare[batch] = attempt("bare loop", lambda b=batch: _bare(engines["graphs"], b, calls), batch=batch) or 0.0
     best = max(bare, key=lambda batch: bare[batch])
-    attempt("decoding", lambda: _decoding(made, hardware, calls))
-    attempt("saturation", lambda: _saturation(engines["graphs"], best, bare[best], tiny), batch=best)
-    attempt("the pipeline itself", lambda: _itself(made, best, tiny), batch=best)
-    attempt("torch.compile", lambda: _compiled(engines["graphs"], 1 if tiny else 8, calls))
+    decoding = {
+        batch: attempt("decoding", lambda b=batch: _decoding(made, hardware, b, calls), batch=batch)
+        for batch in (1, 2, DECODE_AT_ONCE, 2 * DECODE_AT_ONCE)
+    }
+    decode_seconds = min(filter(None, decoding.values()), default=0.0)
+    attempt("saturation", lambda: _saturation(engines["graphs"], best, bare[best], decode_seconds, tiny), batch=best)
+    attempt("the pipeline itself", lambda: _itself(made, min(best, 8), tiny), batch=min(best, 8))
 
 
 def _work(number: int, *, steps: int, pictures: int = 1) -> ImageWork:
@@ -137,19 +144,25 @@ def _bare(engine: DiffusersEngine, batch: int, calls: int) -> float:
     return report("bare loop's picture-steps", [batch / one for one in each], "picture-steps/s", batch=batch)
 
 
-def _decoding(made: Any, hardware: Hardware, calls: int) -> None:
+def _decoding(made: Any, hardware: Hardware, batch: int, calls: int) -> float:
+    """Seconds for each picture."""
     side = made.unet.config.sample_size
-    latents = torch.randn(DECODE_AT_ONCE, 4, side, side, device=hardware.device, dtype=hardware.dtype)
+    latents = torch.randn(batch, 4, side, side, device=hardware.device, dtype=hardware.dtype)
     with torch.no_grad():
-        each = seconds_each(lambda: made.vae.decode(latents, return_dict=False), calls=calls, repeats=3)
-    report("decoding", [one * 1e3 / DECODE_AT_ONCE for one in each], "ms/picture", batch=DECODE_AT_ONCE)
+        each = seconds_each(lambda: made.vae.decode(latents, return_dict=False), calls=calls, repeats=2)
+    return report("decoding", [one * 1e3 / batch for one in each], "ms/picture", batch=batch) / 1e3
 
 
-def _saturation(engine: DiffusersEngine, batch: int, bare: float, tiny: bool) -> None:
-    """Requests of one or two pictures and of 14 to 26 steps, which join whenever there is room."""
+def _saturation(engine: DiffusersEngine, batch: int, bare: float, decode_seconds: float, tiny: bool) -> None:
+    """Requests of one or two pictures and of 14 to 26 steps, which join whenever there is room.
+
+    Held against a bare loop that makes the steps and decodes the pictures, by the times that each of these took alone. The engine encodes prompts too.
+    """
     engine.warm_up(batch)
     middle = 3 if tiny else STEPS
-    pictures, shares = [], []
+    whole = 1 / (middle / bare + decode_seconds)
+    report("bare loop's pictures, steps and decoding", [whole], "pictures/s", batch=batch)
+    steps, finished = [], []
     for repeat in range(2):
         draw = random.Random(repeat)
 
@@ -157,11 +170,13 @@ def _saturation(engine: DiffusersEngine, batch: int, bare: float, tiny: bool) ->
             steps = draw.randint(middle * 7 // 10, middle * 13 // 10)
             return _work(number, steps=steps, pictures=draw.choice([1, 1, 1, 2]))
 
-        done = saturate(engine, work, slots=batch, seconds=1.0 if tiny else 12.0)
-        pictures.append(sum(len(result) for result in done.results) / done.seconds)
-        shares.append(done.slot_steps / done.seconds / bare)
-    report("saturated engine's pictures", pictures, "pictures/s", batch=batch)
-    report("of the bare loop, decoding and encoding included in the engine's time", shares, "share", batch=batch)
+        done = saturate(engine, work, slots=batch, seconds=1.0 if tiny else 9.0)
+        steps.append(done.slot_steps / done.seconds)
+        finished.append(sum(len(result) for result in done.results) / done.seconds)
+    report("saturated engine's picture-steps", steps, "picture-steps/s", batch=batch)
+    report("saturated engine's pictures finished, the first later", finished, "pictures/s", batch=batch)
+    report("of the bare loop of steps", [one / bare for one in steps], "share", batch=batch)
+    report("of the bare loop of steps and decoding", [one / middle / whole for one in steps], "share", batch=batch)
 
 
 def _itself(made: Any, batch: int, tiny: bool) -> None:
@@ -170,23 +185,16 @@ def _itself(made: Any, batch: int, tiny: bool) -> None:
     def once() -> None:
         made("picture", num_inference_steps=steps, num_images_per_prompt=batch, output_type="np")
 
-    each = seconds_each(once, calls=1, repeats=2)
+    each = seconds_each(once, calls=1, repeats=1)
     report("the pipeline's own pictures", [batch / one for one in each], "pictures/s", batch=batch)
-
-
-def _compiled(engine: DiffusersEngine, batch: int, calls: int) -> None:
-    forward = torch.compile(lambda *inputs: engine._pipeline.unet(*inputs, return_dict=False)[0])
-    inputs = _inputs(engine, batch)
-    with torch.no_grad():
-        forward(*inputs)
-        settle()
-        each = seconds_each(lambda: engine._graphs.run(("compiled", batch), forward, inputs), calls=calls, repeats=3)
-    report("compiled step of the network", [one * 1e3 for one in each], "ms", batch=batch)
 
 
 def measure_memory(tiny: bool) -> None:
     """What warm-up says fits, and where memory really ends; then a step too large, and the smaller one that goes on."""
-    hardware = find_hardware()
+    hardware = find_hardware(memory_share=0.9 * MEMORY_PART)
+    if hardware.is_gpu:  # where all of a large GPU's memory is filled, each try takes ten seconds
+        torch.cuda.set_per_process_memory_fraction(MEMORY_PART)
+        note("memory is limited to", f"{MEMORY_PART} of the device")
     engine = DiffusersEngine(pipeline(tiny, hardware), hardware, graphs=False)
     most = 4 if tiny else 512
     slots = engine.warm_up(most)

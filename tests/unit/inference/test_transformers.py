@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -24,9 +25,10 @@ PROMPTS = {
 }
 
 
-def engine_of(folder: Path, *, places: int = 6, max_tokens: int = CONTEXT) -> TransformersEngine:
+def engine_of(folder: Path, *, places: int = 6, max_tokens: int = CONTEXT, ahead: bool = False) -> TransformersEngine:
     spec = EngineSpec(model=str(folder), device="cpu", max_batch=4, places=places, max_tokens=max_tokens)
     engine = load(spec, lambda what, part: None)
+    engine._ahead = ahead
     assert engine.warm_up(4) == 4
     return engine
 
@@ -54,9 +56,9 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return language_folder(tmp_path_factory.mktemp(request.param), request.param, **changes)
 
 
-@pytest.fixture(scope="module")
-def engine(folder: Path) -> TransformersEngine:
-    return engine_of(folder)
+@pytest.fixture(scope="module", params=[False, True], ids=["step by step", "ahead"])
+def engine(folder: Path, request: pytest.FixtureRequest) -> TransformersEngine:
+    return engine_of(folder, ahead=request.param)
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +145,10 @@ def test_a_seed_gives_the_same_text_whoever_else_is_in_the_batch(llama: Transfor
 
 def test_tokens_are_drawn_as_likely_as_the_model_says(llama: TransformersEngine) -> None:
     scores = torch.tensor([0.0, 1.0, 2.0, -1.0])
-    from brownout_inference.engine.transformers import _choose
+    from brownout_inference.engine.decoding import choose
 
     chances = (torch.arange(10_000) + 0.5) / 10_000
-    drawn = _choose(scores.expand(10_000, 4), torch.full((10_000,), 0.5), chances)
+    drawn = choose(scores.expand(10_000, 4), torch.full((10_000,), 0.5), chances)
     found = torch.bincount(drawn, minlength=4) / 10_000
     assert torch.allclose(found, torch.softmax(scores / 0.5, 0), atol=2e-4)
 
@@ -224,6 +226,45 @@ def test_a_step_that_runs_out_of_memory_changes_nothing(llama: TransformersEngin
         with pytest.raises(DeviceFullError, match="no memory"):
             llama.step([1])
     assert run(llama, [1]) == expected
+
+
+def test_a_step_begun_ahead_that_runs_out_of_memory_is_made_when_it_is_asked_for(
+    llama: TransformersEngine, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(llama, "_ahead", True)
+    llama.join(1, text("the", temperature=1.0, seed=1))
+    expected = run(llama, [1])
+    llama.join(1, text("the", temperature=1.0, seed=1))
+    with monkeypatch.context() as full:
+        llama.step([1])
+        full.setattr(llama._model.lm_head, "forward", _out_of_memory)
+        assert not llama.step([1]).failed  # its token was there already
+        with pytest.raises(DeviceFullError, match="no memory"):
+            llama.step([1])
+    assert run(llama, [1]) == expected
+
+
+def test_who_comes_and_goes_while_a_step_is_ahead_disturbs_nobody(llama: TransformersEngine, monkeypatch: Any) -> None:
+    works = {key: text(PROMPTS[key % 4 + 1], temperature=1.0, seed=key, tokens=5 + key % 7) for key in range(24)}
+    expected: dict[int, Continuation] = {}
+    for key, work in works.items():
+        llama.join(key, work)
+        expected |= run(llama, [key])
+    monkeypatch.setattr(llama, "_ahead", True)
+    draw, waiting = Random(0), list(works)
+    there: list[int] = []
+    results: dict[int, Continuation] = {}
+    while waiting or there:
+        while waiting and len(there) < 6:
+            there.append(waiting.pop(0))
+            llama.join(there[-1], works[there[-1]])
+        if draw.random() < 0.1:  # one is dropped, begins again later, and has left its place to somebody else
+            waiting.append(there.pop(draw.randrange(len(there))))
+            llama.leave(waiting[-1])
+        elif finished := llama.step(draw.sample(there, draw.randint(1, min(4, len(there))))).finished:
+            results |= finished
+            there = [key for key in there if key not in finished]
+    assert results == expected
 
 
 def _out_of_memory(*_: Any) -> None:

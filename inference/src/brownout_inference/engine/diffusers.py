@@ -27,6 +27,7 @@ from brownout_inference.engine.graphs import Graphs
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
 from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport, UnsuitableError
 from brownout_inference.engine.load import EngineSpec, LoadError
+from brownout_inference.engine.remember import remembering
 from brownout_inference.engine.strand import Call, Done, Failed, Strand
 from brownout_inference.engine.together import (
     Rows,
@@ -44,6 +45,9 @@ DENOISERS = ("unet", "transformer", "transformer_2")
 """The parts of pipelines that are called once or twice in every step."""
 
 VAE = "vae"
+
+TEXT_ENCODER = "text_encoder"
+"""How the names of the parts begin that read prompts."""
 
 DECODE_AT_ONCE = 4
 """Pictures that are decoded in one go: at full size a picture in the making takes more memory there than anywhere else."""
@@ -73,6 +77,9 @@ class DiffusersEngine:
         if not self._denoisers or getattr(pipeline, VAE, None) is None:
             raise ValueError(f"{type(pipeline).__name__} has no {' or '.join(DENOISERS)}, or no {VAE}")
         pipeline.set_progress_bar_config(disable=True)
+        for name, component in pipeline.components.items():
+            if name.startswith(TEXT_ENCODER) and isinstance(component, torch.nn.Module):
+                component.forward = remembering(component.forward)
         self._strands: dict[int, Strand] = {}
 
     # What the interface asks
@@ -169,7 +176,7 @@ class DiffusersEngine:
             "prompt": work.prompt,
             "num_inference_steps": work.steps_per_frame,
             "generator": random,
-            "output_type": "np",
+            "output_type": "pt",  # rounded on the device, a quarter of the bytes is copied
             "callback_on_step_end": made_a_step,
         }
         if "num_images_per_prompt" in self._takes:
@@ -179,6 +186,9 @@ class DiffusersEngine:
         if work.side is not None and "height" in self._takes:
             given["height"] = given["width"] = self._side(work.side)
         images = pipeline(**given).images
+        if isinstance(images, Tensor):
+            images = images.permute(0, 2, 3, 1).float()
+            return [image[None] for image in (images * 255).round().to(torch.uint8).contiguous().cpu().numpy()]
         return [(image[None] * 255).round().astype(np.uint8) for image in images]
 
     def _advance(self, strands: Sequence[Strand]) -> None:

@@ -6,6 +6,7 @@ pool of memory, for only one runs at a time. https://docs.pytorch.org/docs/stabl
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ class Graphs:
     def __init__(self, device: torch.device, *, enabled: bool = True) -> None:
         self._enabled = enabled and device.type == "cuda"
         self._recorded: dict[Hashable, _Recorded | None] = {}
+        self._asked: Counter[Hashable] = Counter()
         self._pool: Any = None
 
     @property
@@ -47,14 +49,18 @@ class Graphs:
         self._recorded.clear()
         self._pool = None
 
-    def run(self, key: Hashable, function: Callable[..., Any], inputs: Sequence[Tensor]) -> Any:
+    def run(self, key: Hashable, function: Callable[..., Any], inputs: Sequence[Tensor], *, after: int = 0) -> Any:
         """`function(*inputs)`. `key` stands for the function and for everything besides the inputs' values that it depends on, shapes included.
 
         A function that cannot be recorded (it looks at values on the way) runs as it is, and that is said once in the log.
+        The first runs, so many as `after` says, are made without a recording.
         """
         if not self._enabled:
             return function(*inputs)
         if key not in self._recorded:
+            if self._asked[key] < after:
+                self._asked[key] += 1
+                return function(*inputs)
             self._recorded[key] = self._record(key, function, inputs)
         recorded = self._recorded[key]
         if recorded is None:

@@ -7,8 +7,10 @@ which is what CPUs are fast at.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from brownout_inference.engine.interface import DeviceFullError, Memory
 
@@ -46,6 +48,14 @@ class Hardware:
             kv_places=kv_places,
             kv_places_most=kv_places_most,
         )
+
+    def upload(self, tensor: Tensor) -> Tensor:
+        """A tensor of the host's memory, on the device as soon as what it was given before is done; the caller does not wait."""
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.is_gpu else tensor
+
+    def upload_numbers(self, numbers: Any) -> Tensor:
+        """The same of whole numbers in lists."""
+        return self.upload(torch.tensor(numbers, dtype=torch.long))
 
     def settle(self) -> None:
         """Waits until the device has done what it was given, so that a step lasts as long as its work."""

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from brownout_inference.engine.fitting import how_many_fit, memory_of
+from brownout_inference.engine.graphs import Graphs
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
 from brownout_inference.engine.interface import Memory, StepReport
 from brownout_inference.models.catalogue import IMAGE_MODELS, IMAGE_SHARES, SIDES
@@ -27,6 +28,9 @@ SWING = 0.6
 """How far a clip's noise turns to either side, in radians; at a quarter turn it would be noise of no likeness."""
 
 LEAST_ROWS = 8
+
+GRAPH_ROWS = (8, 16, 32, 64, 128, 256, 512, 1024)
+"""Where there are CUDA graphs, a batch is filled up to one of these by repeating its last picture."""
 
 
 @dataclass(eq=False)
@@ -51,8 +55,9 @@ class ImageEngine:
 
     def __init__(self, device: str = "cpu", dtype: str = "auto") -> None:
         self._hardware = find_hardware(device, dtype)
+        self._graphs = Graphs(self._hardware.device)
         self._groups = {
-            (model, side): _Group(network, side, distilled=SHAPES[model].distilled, hardware=self._hardware)
+            (model, side): _Group(network, side, SHAPES[model].distilled, self._hardware, self._graphs)
             for model, network in self._networks().items()
             for side in SIDES
         }
@@ -125,8 +130,8 @@ class ImageEngine:
 class _Group:
     """The pictures of one model at one size: a row for each in tensors that grow when they must."""
 
-    def __init__(self, network: DigitDenoiser, side: int, *, distilled: bool, hardware: Hardware) -> None:
-        self._network, self._distilled, self._hardware = network, distilled, hardware
+    def __init__(self, network: DigitDenoiser, side: int, distilled: bool, hardware: Hardware, graphs: Graphs) -> None:
+        self._network, self._distilled, self._hardware, self._graphs = network, distilled, hardware, graphs
         self.noisy = torch.empty(0, side, side, device=hardware.device)
         self.digit = torch.empty(0, dtype=torch.long, device=hardware.device)
         self.step = torch.empty(0, device=hardware.device)
@@ -148,12 +153,20 @@ class _Group:
     def index(self, rows: list[int]) -> Tensor:
         return torch.tensor(rows, device=self._hardware.device)
 
-    def ahead(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+    def ahead(self, rows: list[int]) -> tuple[Tensor, Tensor]:
         """What these pictures are after one step, and the clean ones that the network has in mind."""
-        noisy, step, steps = self.noisy[rows], self.step[rows], self.steps[rows]
+        count = next((size for size in GRAPH_ROWS if size >= len(rows)), 0) if self._graphs.enabled else 0
+        at = self.index(rows + rows[-1:] * (count - len(rows)))
+        inputs = [each[at] for each in self._tensors()]
+        if not count:
+            return self._compute(*inputs)
+        noisy, clean = self._graphs.run((self, count), self._compute, inputs)
+        return noisy[: len(rows)].clone(), clean[: len(rows)].clone()
+
+    def _compute(self, noisy: Tensor, digit: Tensor, step: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
         now, then = 1 - step / steps, 1 - (step + 1) / steps
         width = now - then if self._distilled else torch.zeros_like(now)
-        velocity = self._network(noisy.to(self._hardware.dtype), now, width, self.digit[rows])
+        velocity = self._network(noisy.to(self._hardware.dtype), now, width, digit)
         return denoise(noisy, velocity.float(), now, then)
 
     def _grow(self, least: int) -> None:
@@ -173,8 +186,9 @@ class _Advance:
 
     def __init__(self, group: _Group, members: Sequence[tuple[int, _Request]]) -> None:
         self._group, self._members = group, members
-        self._rows = group.index([row for _, request in members for row in request.rows])
-        self._noisy, clean = group.ahead(self._rows)
+        rows = [row for _, request in members for row in request.rows]
+        self._rows = group.index(rows)
+        self._noisy, clean = group.ahead(rows)
         self._next_step = group.step[self._rows] + 1
         self._finite = clean.isfinite().flatten(1).all(1).tolist()
         self._places = list(_places(members))

@@ -127,6 +127,8 @@ class Seating:
 
     def to_the_front(self, keys: Sequence[Hashable]) -> None:
         """Moves requests so that these have the first places, in any order."""
+        if not keys or max(map(self._place.__getitem__, keys)) < len(keys):
+            return
         chosen = set(keys)
         at = {place: key for key, place in self._place.items()}
         holes = [place for place in range(len(keys)) if at.get(place) not in chosen]
