@@ -85,7 +85,7 @@ class Pending:
         if hardware.is_gpu:
             self._chosen = torch.empty(chosen.shape, dtype=chosen.dtype, pin_memory=True)
             self._chosen.copy_(chosen, non_blocking=True)
-            self._event = torch.cuda.Event()
+            self._event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             self._event.record()
 
     def read(self, whose: Sequence[Hashable]) -> list[int]:

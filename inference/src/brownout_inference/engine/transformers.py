@@ -66,6 +66,9 @@ class _Request:
 class TransformersEngine:
     """Continues texts. A piece is text that was added (whole characters, perhaps none); a result is a Continuation."""
 
+    _seating: Seating
+    _pending: Pending | None
+
     def __init__(
         self,
         model: Any,
@@ -313,7 +316,7 @@ class TransformersEngine:
     def _make_cache(self, places: int) -> None:
         self._graphs.forget()
         self._cache: Any = None
-        self._pending: Pending | None = None
+        self._pending = None
         self._hardware.free_bytes()
         self._cache = KeyValues(
             self._shapes,
