@@ -1,9 +1,10 @@
 """Tickets, verdicts, an engine that counts steps, and time that a test moves: as short as a test can say them."""
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
@@ -72,7 +73,7 @@ class VirtualTime:
 class CountingEngine:
     """Every request is done after its steps. `batches` is who was in the batch at each step that was tried; some requests can be made to fail.
 
-    `unable` fail when they join, `poisoned` break every step that they are in. `holds` is how many requests' state fits, `fits` how many may step at once. It is its own process, which goes on by itself if it may, and a report comes as soon as nothing else is to be done.
+    `unable` fail when they join, `poisoned` break every step that they are in. `holds` is how many requests' state fits, `fits` how many may step at once. Where it has a `time`, a step with so many takes `takes` seconds of it. It is its own process, which goes on by itself if it may, and a report comes as soon as nothing else is to be done.
     """
 
     batches: list[list[int]] = field(default_factory=list)
@@ -86,9 +87,11 @@ class CountingEngine:
     memory_now: Memory = field(default_factory=Memory)
     left: dict[int, int] = field(default_factory=dict)
     told: int = 0
+    time: VirtualTime | None = None
+    takes: Callable[[int], float] = lambda count: 0.0
 
     def __post_init__(self) -> None:
-        self._worker = Worker(self)
+        self._worker = Worker(self, clock=self.time.clock if self.time else time.monotonic)
         self._made: deque[Advanced] = deque()
         self._asked = Advance()
 
@@ -109,7 +112,9 @@ class CountingEngine:
 
     def _answer(self, answer: "asyncio.Future[Advanced]") -> None:
         advanced = self._made.popleft()
-        if not self._made and advanced.going_on:
+        if advanced.going_on and self._made:  # it has seen the next message, and does that instead
+            advanced = replace(advanced, going_on=False, seated=())
+        elif advanced.going_on:
             self._asked = following(self._asked, advanced)
             self._making(self._asked)
         if not answer.done():
@@ -138,6 +143,8 @@ class CountingEngine:
 
     def step(self, keys: Sequence[int]) -> StepReport:
         self.batches.append(list(keys))
+        if self.time is not None:
+            self.time.now += self.takes(len(keys))
         if self.lost or len(self.batches) == self.breaks_at_step:
             raise RuntimeError("device lost")
         if len(keys) > self.fits:

@@ -7,6 +7,7 @@ nobody loses a place. Work that runs is never cut.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import Enum
 from typing import Any
@@ -47,6 +48,7 @@ class Admission:
         scheduler: Scheduler,
         meters: Meters,
         clock: Callable[[], float],
+        queue_seconds: float | None = None,
     ) -> None:
         self.phase = Phase.LOADING
         self._judge = judge
@@ -54,6 +56,7 @@ class Admission:
         self._scheduler = scheduler
         self._meters = meters
         self._clock = clock
+        self._queue_seconds = math.inf if queue_seconds is None else queue_seconds
 
     async def admit(self, feature: Feature, ask: Ask, caller: Caller, *, stream: bool = False) -> Ticket:
         """Queues the ask. Raises RefusedError."""
@@ -116,7 +119,7 @@ class Admission:
         if late := late_by(ticket.deadline, now=now, ahead=ahead, own_seconds=ticket.own_seconds):
             self._meters.refused(feature.name, tier, cohort, refusal.TOO_LATE)
             raise RefusedError(refusal.too_late(verdict, feature.name, wait_seconds=late))
-        loser = self._scheduler.submit(ticket)
+        loser = self._scheduler.submit(ticket, is_full=ahead > self._queue_seconds)
         if loser is not None:
             full = RefusedError(refusal.queue_full(loser.verdict, loser.feature, wait_seconds=ahead))
             if loser is ticket:

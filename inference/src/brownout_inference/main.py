@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import logging
+import math
 import os
 import sys
 import time
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from brownout_inference.engine.company import SLACK
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.process import EngineLostError, EngineProcess
 from brownout_inference.identity_options import add_identity_options, identity_settings
@@ -87,7 +89,18 @@ def parser() -> argparse.ArgumentParser:
     add("--step-seconds", type=float, help="wall time that a step takes at least; 0 is unpaced (default 0.1)")
     add("--max-batch", type=int, help="places in the batch (default 4)")
     add("--pause-slots", type=int, help="places for those who began and let others go first (default: --max-batch)")
+    add(
+        "--company-slack",
+        type=float,
+        help="by which part of what it takes without them lower tiers may make a step of more important ones longer, where steps are not paced; negative or inf: any "
+        "(default 0.25)",
+    )
     add("--queue-places", type=int, help="places in the queue for each tier (default 64)")
+    add(
+        "--queue-seconds",
+        type=float,
+        help="who would wait behind more GPU-seconds of the same or a higher priority is refused at once (default: no bound but the places and the objective)",
+    )
     add(
         "--heaviest-users",
         type=int,
@@ -181,6 +194,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         max_connections=_first(arguments.max_connections, from_environment("MAX_CONNECTIONS", 1000)),
         engine=engine,
         pause_slots=pause_slots,
+        company_slack=_first(arguments.company_slack, file.company_slack, SLACK),
+        queue_seconds=file.queue_seconds if arguments.queue_seconds is None else arguments.queue_seconds,
         step_timeout_seconds=_first(arguments.step_timeout_seconds, file.step_timeout_seconds, 60.0),
         load_timeout_seconds=_first(arguments.load_timeout_seconds, file.load_timeout_seconds, 600.0),
     )
@@ -197,6 +212,12 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--quota-ttl-seconds is {settings.quota.ttl_seconds}; write 1 to 86400")
     if not 0 < settings.engine.memory_share <= 1:
         raise SettingsError(f"--memory-share is {settings.engine.memory_share}; write more than 0 and at most 1")
+    if math.isnan(settings.company_slack):
+        raise SettingsError("--company-slack is no number; write a part such as 0.25, or inf for no bound")
+    if settings.queue_seconds is not None and not settings.queue_seconds > 0:
+        raise SettingsError(
+            f"--queue-seconds is {settings.queue_seconds}; write more than 0, or leave it out for no bound"
+        )
     for name, value, least in (
         ("--step-seconds", settings.step_seconds, 0),
         ("--max-batch", settings.max_batch, 1),

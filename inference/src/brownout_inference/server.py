@@ -66,6 +66,7 @@ async def serve(
         pace=Pace(settings.step_seconds),
         max_batch=settings.max_batch,
         pause_slots=settings.pause_slots,
+        company_slack=settings.company_slack,
         meters=meters,
     )
     meters.watch(scheduler)
@@ -77,6 +78,7 @@ async def serve(
         scheduler=scheduler,
         meters=meters,
         clock=device.clock,
+        queue_seconds=settings.queue_seconds,
     )
 
     def ready(loaded: Loaded) -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from brownout_inference.engine.company import SLACK
 from brownout_inference.engine.load import OWN, SHIPPED, EngineSpec
 from brownout_inference.features import BUILT_IN, Api, Feature
 
@@ -101,6 +102,8 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
     heaviest_users: int | None = None
     pod_deletion_cost_seconds: float | None = None
     pause_slots: int | None = None
+    company_slack: float | None = None
+    queue_seconds: float | None = None
     device: Literal["cpu", "cuda", "auto"] | None = None
     dtype: str | None = None
     threads: int | None = None
@@ -114,7 +117,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take.
 
     `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody. `pod` (namespace, name) is the pod whose deletion cost is kept, at most
-    every `pod_deletion_cost_seconds`; 0 keeps none. `pause_slots` bounds those who have begun and let others go first. An engine
+    every `pod_deletion_cost_seconds`; 0 keeps none. `pause_slots` bounds those who have begun and let others go first. Lower tiers may slow the steps of more important
+    ones by `company_slack` of what they take alone; negative or infinite means without bound. Nobody is admitted behind more GPU-seconds than `queue_seconds`; None is without bound. An engine
     that says nothing for `step_timeout_seconds` in a step, or for `load_timeout_seconds` while it loads, is taken for dead.
     """
 
@@ -136,6 +140,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: int = 1000
     engine: EngineSpec
     pause_slots: int = 4
+    company_slack: float = SLACK
+    queue_seconds: float | None = None
     step_timeout_seconds: float = 60.0
     load_timeout_seconds: float = 600.0
 

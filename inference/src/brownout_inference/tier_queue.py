@@ -70,9 +70,13 @@ class TierQueue(Generic[T]):
         """How many wait, by tier; a tier that has waited before stays, at 0."""
         return self._lengths
 
-    def offer(self, ticket: T) -> T | None:
-        """Takes the ticket. Returns who has no place: None, the ticket itself, or the last ticket of the heaviest user of its tier, which was taken out."""
-        loser = self._loser(ticket) if self._lengths[ticket.tier] >= self._places_per_tier else None
+    def offer(self, ticket: T, *, is_full: bool = False) -> T | None:
+        """Takes the ticket. Returns who has no place: None, the ticket itself, or the last ticket of the heaviest user of its tier, which was taken out.
+
+        With `is_full` no more than waits now may wait, though places are left.
+        """
+        is_full = is_full or self._lengths[ticket.tier] >= self._places_per_tier
+        loser = self._loser(ticket) if is_full else None
         if loser is ticket:
             return ticket
         if loser is not None:

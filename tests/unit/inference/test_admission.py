@@ -35,6 +35,7 @@ class Door:
 
     says: Verdict = field(default_factory=lambda: verdict(value=FULL))
     places: int = 10
+    queue_seconds: float | None = None
     engine: CountingEngine = field(default_factory=CountingEngine)
 
     def __post_init__(self) -> None:
@@ -49,6 +50,7 @@ class Door:
             scheduler=self.scheduler,
             meters=self.meters,
             clock=time.clock,
+            queue_seconds=self.queue_seconds,
         )
         self.admission.phase = Phase.SERVING
 
@@ -109,6 +111,33 @@ async def test_a_full_queue_refuses_with_the_time_that_what_is_ahead_takes() -> 
         await door.admit()
     assert (await door.refusal()).retry_after_seconds == pytest.approx(3 * 8 * STEP_SECONDS / 2)
     assert [door.count("admitted"), door.count("refused", reason="queue_full")] == [3, 1]
+
+
+async def test_nobody_is_admitted_behind_more_gpu_seconds_than_the_queue_may_hold() -> None:
+    door = Door(queue_seconds=3.0)
+    for _ in range(2):
+        await door.admit()  # 2 GPU-seconds each
+    refused = await door.refusal()
+    assert (refused.reason, refused.retry_after_seconds) == ("queue_full", pytest.approx(4.0))
+    assert door.count("refused", reason="queue_full") == 1
+
+
+async def test_a_bound_in_seconds_is_for_those_of_the_same_or_a_higher_priority() -> None:
+    door = Door(queue_seconds=3.0)
+    for _ in range(2):
+        await door.admit()
+    door.says = verdict("pro", value=FULL)
+    await door.admit()
+    assert dict(door.scheduler.queue.lengths) == {"free": 2, "pro": 1}
+
+
+async def test_behind_a_bound_in_seconds_too_a_heavy_user_gives_way_to_a_light_one() -> None:
+    door = Door(queue_seconds=3.0)
+    heavy = [await door.admit(user="heavy") for _ in range(2)]
+    light = await door.admit(user="light")
+    assert list(door.scheduler.queue) == [heavy[0], light]
+    with pytest.raises(RefusedError, match="full"):
+        await door.admission.result(heavy[1])
 
 
 async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_demand() -> None:

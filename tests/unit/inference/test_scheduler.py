@@ -1,13 +1,15 @@
 """Who is in the batch at which step, in virtual time."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from brownout_inference.engine.device import PacedDevice
-from brownout_inference.engine.interface import Memory
+from brownout_inference.engine.interface import Memory, StepReport
 from brownout_inference.engine.process import EngineGoneError
 from brownout_inference.engine.scheduler import EngineError, Scheduler
 from brownout_inference.engine.suspects import SUSPECT_SECONDS
@@ -25,6 +27,7 @@ def scheduler(
     pause_slots: int | None = None,
     step_seconds: float = 1.0,
     aged_share: float = 0.05,
+    company_slack: float = 0.25,
 ) -> Scheduler:
     device = PacedDevice(step_seconds=step_seconds, clock=time.clock, sleep=time.sleep)
     return Scheduler(
@@ -34,6 +37,7 @@ def scheduler(
         max_batch=max_batch,
         meters=Meters("image"),
         pause_slots=pause_slots,
+        company_slack=company_slack,
     )
 
 
@@ -561,3 +565,139 @@ async def test_a_full_batch_costs_each_request_its_share_of_the_step() -> None:
     async with running(serving, engine):
         await asyncio.gather(*(each.outcome for each in tickets))
     assert time.now == pytest.approx(8 * (8 * 1.0 / 4))  # eight requests at steps x step time / batch each
+
+
+class Floods:
+    """Requests of some tiers that never end: whoever is answered comes again, `at_once` of each tier."""
+
+    def __init__(self, serving: Scheduler, at_once: dict[str, int], *, steps: int = 8) -> None:
+        self.answered: Counter[str] = Counter()
+        self.first: list[Ticket] = []
+        self._serving = serving
+        self._steps = steps
+        self._tasks = [asyncio.create_task(self._come(tier)) for tier, count in at_once.items() for _ in range(count)]
+
+    async def _come(self, tier: str) -> None:
+        while True:
+            new = ticket(tier, steps=self._steps, cost=0.01)
+            new.offered_at = self._serving._device.clock()
+            self._serving.submit(new)
+            await new.outcome
+            self.answered[tier] += 1
+
+    async def until(self, tier: str, count: int) -> None:
+        while self.answered[tier] < count:
+            await asyncio.sleep(0)
+
+    def end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+def tiers_of(engine: CountingEngine, serving: Scheduler) -> list[Counter[str]]:
+    """Who was in each step, by tier. The engine's batches are of numbers, so every ticket is remembered as it comes."""
+    seen: dict[int, str] = {}
+    submit = serving.submit
+
+    def remember(new: Ticket, **more: bool) -> Ticket | None:
+        seen[new.number] = new.tier
+        return submit(new, **more)
+
+    serving.submit = remember  # type: ignore[method-assign]
+    steps: list[Counter[str]] = []
+    step = engine.step
+
+    def watched(keys: Sequence[int]) -> StepReport:
+        steps.append(Counter(seen[key] for key in keys))
+        return step(keys)
+
+    engine.step = watched  # type: ignore[method-assign]
+    return steps
+
+
+async def test_without_a_pace_lower_tiers_may_slow_the_more_important_by_a_quarter_and_no_more() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01 * (1 + 0.1 * count))
+    steps = tiers_of(engine, serving)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("pro", 100)
+        floods.end()
+    late = [batch for batch in steps[len(steps) // 2 :] if batch["pro"]]
+    together = Counter(batch.total() for batch in late)
+    assert together.most_common(1)[0][0] == 3  # 1.1 alone and 1.3 with two more are within a quarter, 1.4 is not
+    assert sum(count for total, count in together.items() if total > 4) < 0.05 * len(late)  # who has aged
+
+
+async def test_without_a_pace_a_device_whose_full_steps_take_no_longer_has_all_its_places_taken() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01)
+    steps = tiers_of(engine, serving)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("pro", 50)
+        floods.end()
+    late = [batch.total() for batch in steps[len(steps) // 2 :]]
+    assert sum(late) / len(late) > 7.5
+
+
+async def test_without_a_pace_those_of_one_tier_have_all_places_however_long_a_full_step_takes() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01 * count)
+    async with running(serving, engine):
+        floods = Floods(serving, {"free": 20})
+        await floods.until("free", 100)
+        floods.end()
+    assert all(len(batch) == 8 for batch in engine.batches[20:-20])
+
+
+async def test_without_a_pace_a_lower_tier_is_not_kept_out_for_ever() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01 * count)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("free", 40)
+        floods.end()
+    assert floods.answered["pro"] > 0
+
+
+async def test_with_an_infinite_slack_lower_tiers_fill_all_places() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0, company_slack=math.inf)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01 * count)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("pro", 20)
+        floods.end()
+    assert all(len(batch) == 8 for batch in engine.batches[20:-20])
+
+
+async def test_on_a_paced_device_company_costs_nothing_and_nobody_is_kept_out() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0.1)
+    engine = CountingEngine(time=time, takes=lambda count: 0.001 * count)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("pro", 20)
+        floods.end()
+    assert sum(len(batch) for batch in engine.batches) / len(engine.batches) > 7.5
+
+
+async def test_without_a_pace_who_is_more_important_takes_part_in_the_very_next_step() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=4, step_seconds=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01)
+    async with running(serving, engine):
+        floods = Floods(serving, {"free": 9}, steps=50)
+        while len(engine.batches) < 20:
+            await asyncio.sleep(0)
+        pro = ticket("pro", steps=1)
+        serving.submit(pro)
+        begun = len(engine.batches)
+        await pro.outcome
+        floods.end()
+    assert first_and_last(engine, pro)[0] <= begun + 1  # the one that is under way ends first

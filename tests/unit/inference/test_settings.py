@@ -1,5 +1,6 @@
 """Settings: what stands over what, and what cannot be."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,17 @@ def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
     assert made.features[0].steps == 12
 
 
+def test_company_is_bounded_and_the_queue_is_not_unless_told_otherwise(tmp_path: Path) -> None:
+    image = ("--workload", "image", "--features", "image-generation")
+    made = settings(*image)
+    assert (made.company_slack, made.queue_seconds) == (0.25, None)
+    path = config(tmp_path, "companySlack: .inf\nqueueSeconds: 0.5")
+    made = settings(*image, "--config", path)
+    assert (made.company_slack, made.queue_seconds) == (math.inf, 0.5)
+    made = settings(*image, "--config", path, "--company-slack", "0", "--queue-seconds", "2")
+    assert (made.company_slack, made.queue_seconds) == (0, 2)
+
+
 def test_the_heaviest_users_are_named_until_somebody_says_no(monkeypatch: pytest.MonkeyPatch) -> None:
     image = ("--workload", "image", "--features", "image-generation")
     assert settings(*image).heaviest_users == 5
@@ -83,6 +95,8 @@ def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
         (["--workload", "image", "--features", "image-generation", "--max-batch", "0"], "--max-batch"),
         (["--workload", "image", "--features", "image-generation", "--step-seconds", "nan"], "--step-seconds"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
+        (["--workload", "image", "--features", "image-generation", "--company-slack", "nan"], "--company-slack"),
+        (["--workload", "image", "--features", "image-generation", "--queue-seconds", "0"], "--queue-seconds"),
         (["--workload", "image", "--features", "image-generation", "--heaviest-users", "6"], "--heaviest-users"),
         (["--workload", "image", "--features", "image-generation", "--quota-url", "flags:8080"], "--quota-url"),
         (["--workload", "image", "--features", "image-generation", "--quota-ttl-seconds", "0"], "--quota-ttl-seconds"),

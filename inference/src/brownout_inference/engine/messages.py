@@ -41,6 +41,7 @@ class Advanced:
 
     `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
     of memory. `failed` says why, and has left; of `unsuitable` ones whoever asked is told it. `broken` says why nothing can be computed any more.
+    `seconds` is what the step took in the engine.
     """
 
     number: int = 0
@@ -54,6 +55,7 @@ class Advanced:
     no_room: tuple[int, ...] = ()
     full: bool = False
     broken: str = ""
+    seconds: float = 0.0
     memory: Memory | None = None
 
 

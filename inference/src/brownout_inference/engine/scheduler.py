@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from brownout_inference.engine.batch import Batch
 from brownout_inference.engine.bound import Bound
+from brownout_inference.engine.company import SLACK, Company
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.messages import Advance, Advanced, following
@@ -22,6 +23,7 @@ from brownout_inference.engine.seating import Seat, Seating, seat
 from brownout_inference.engine.suspects import Suspects
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
+from brownout_inference.step_times import StepTimes
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue, order
 
@@ -56,7 +58,7 @@ class Advancing(Protocol):
 
 
 class Scheduler:
-    """One engine with its queue. `pause_slots` bounds the slots of requests that are paused."""
+    """One engine with its queue. `pause_slots` bounds the slots of requests that are paused; by `company_slack` a step may take longer for those who are less important."""
 
     def __init__(
         self,
@@ -67,6 +69,7 @@ class Scheduler:
         max_batch: int,
         meters: Meters,
         pause_slots: float | None = None,
+        company_slack: float = SLACK,
     ) -> None:
         self.queue = queue
         self.pace = pace
@@ -77,6 +80,9 @@ class Scheduler:
         self._pause_slots = max_batch if pause_slots is None else pause_slots
         self._device = device
         self._meters = meters
+        self._step_times = StepTimes()
+        # on a paced device every step takes the same time
+        self._company = None if device.sets_the_pace else Company(self._step_times, company_slack)
         self._batch = Batch()
         self._suspects = Suspects()
         self._wake = asyncio.Event()
@@ -110,15 +116,15 @@ class Scheduler:
         """How many of the batch's slots they take."""
         return sum(each.slots for each in self._active())
 
-    def submit(self, ticket: Ticket) -> Ticket | None:
-        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out.
+    def submit(self, ticket: Ticket, *, is_full: bool = False) -> Ticket | None:
+        """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out; where it `is_full` somebody has not.
 
         One that has ended engines before is answered at once.
         """
         if self._suspects.are_enough(ticket, at=self._device.clock()):
             ticket.end_with(EngineError("engines were lost with it before"))
             return None
-        loser = self.queue.offer(ticket)
+        loser = self.queue.offer(ticket, is_full=is_full)
         if loser is not ticket:
             self._quiet.clear()
             self._wake.set()
@@ -203,7 +209,7 @@ class Scheduler:
     def _tell(self, engine: Advancing) -> None:
         """Chooses who takes part in the next step, and says so where the engine would do something else."""
         batch, seating = self._batch, self._seat()
-        past_ends, standby = not len(self.queue), self._standby(seating)
+        past_ends, standby = seating.is_limited or not len(self.queue), self._standby(seating)
         if batch.under_way and batch.is_told(
             seating, standby, least_standby=self._most_standby // 2, past_ends=past_ends
         ):
@@ -227,6 +233,8 @@ class Scheduler:
     def _standby(self, seating: Seating) -> Sequence[Ticket]:
         """Who may take the places of those who finish without being asked for; nobody where who is next is not plain."""
         if self._device.sets_the_pace or not len(self.queue) or self.slots.is_less or self.places.is_less:
+            return ()
+        if seating.is_limited:  # by who is there: when one of them finishes, more may come or fewer
             return ()
         next_ones = list(islice(self.queue, self._most_standby))
         if len(seating.stepping) < len(self._batch.seats) or self.queue.head(self._device.clock()) is not next_ones[0]:
@@ -259,7 +267,10 @@ class Scheduler:
         seating, advanced, seconds = step
         made = {*advanced.stepped, *advanced.failed}
         took_part = [each for each in seating.stepping if each.ticket.number in made]
-        fill = min(1.0, sum([each.slots for each in took_part]) / self.max_batch)
+        slots = sum([each.slots for each in took_part])
+        fill = min(1.0, slots / self.max_batch)
+        if not advanced.full and not advanced.failed:
+            self._step_times.stepped(slots, advanced.seconds)
         self._meters.gpu_busy(seconds, fill=fill)
         self._meters.worked(seconds, [each.ticket for each in took_part], most=self.max_batch)
         self.pace.stepped(seconds, fill=fill)
@@ -268,7 +279,13 @@ class Scheduler:
         now, seats = self._device.clock(), self._batch.seats
         most = self.memory.kv_places_most or None
         seating = seat(
-            list(seats.values()), self.queue, slots=self.slots.now, places=self.places.now, most=most, now=now
+            list(seats.values()),
+            self.queue,
+            slots=self.slots.now,
+            places=self.places.now,
+            most=most,
+            now=now,
+            company=self._company,
         )
         for each in seating.joining:
             seats[each.ticket.number] = each

@@ -70,8 +70,10 @@ class Worker:
                 else:
                     self._fail(step, key, error)
         keys = [key for key in asked.keys if key in self._works]
+        began = self._clock()
         if keys:
             self._step(step, keys)
+        seconds = self._clock() - began
         if step.stepped:
             self._remember(step)
         broken = self._judge(step)
@@ -87,6 +89,7 @@ class Worker:
             no_room=tuple(no_room),
             full=step.full,
             broken=broken,
+            seconds=seconds,
             memory=self._memory(),
         )
         return self._going_on(asked, advanced)
