@@ -2,7 +2,7 @@
 
     python benchmarks/inference.py --references PYTHON [--quick] [--only saturation overhead comparison tiers restarts memory]
 
-PYTHON is the interpreter of an environment with LitServe and Ray Serve (`make bench-inference` makes one). Writes benchmarks/results/inference.md and inference.json. It
+A whole run takes less than half an hour, ten minutes of it the comparison: two rounds of four servers at five levels. PYTHON is the interpreter of an environment with LitServe and Ray Serve (`make bench-inference` makes one). Writes benchmarks/results/inference.md and inference.json. It
 needs `wrk` (Debian has it) for the memory's part.
 """
 
@@ -64,14 +64,14 @@ def main() -> None:
                 print(f"  {figures[-1].measured}", file=sys.stderr, flush=True)
         if "comparison" in wanted:
             print("comparison ...", file=sys.stderr, flush=True)
-            found, table = comparison.measure(
-                folder,
+            setting = comparison.Setting(
+                folder=folder,
                 python=args.references,
                 batch=batch,
                 capacity=capacity,
-                rounds=rounds,
-                seconds=seconds * 0.6,
+                seconds=4.0 if few else 8.0,
             )
+            found, table = comparison.measure(setting, rounds=1 if few else 2)
             figures += found
     minutes = (time.monotonic() - began) / 60
     print_figures(figures)

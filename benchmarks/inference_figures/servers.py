@@ -1,6 +1,7 @@
 """The servers that are compared, each as processes of its own, ended with all their children."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = os.sysconf("SC_PAGE_SIZE")
+AT_ONCE_SECONDS = 0.5
+"""An idle server answers within this."""
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -88,6 +91,20 @@ def wait_until_ready(server: Running, path: str, *, seconds: float) -> None:
             return
         time.sleep(0.05)
     raise RuntimeError(f"{server.process.args!r} was not ready within {seconds:.0f} s")
+
+
+def is_idle_within(seconds: float, server: Running, path: str, body: Mapping[str, object]) -> bool:
+    """Asks until an answer comes at once, which says that nothing of an earlier load is left to do."""
+    request = urllib.request.Request(
+        server.url + path, data=json.dumps(body).encode(), headers={"Content-Type": "application/json"}
+    )
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=AT_ONCE_SECONDS) as response:
+            response.read()
+            return True
+        time.sleep(0.1)
+    return False
 
 
 def ours(port: int, *options: str, log: Path | None = None) -> contextlib.AbstractContextManager[Running]:
