@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from brownout_inference import refusal
+from brownout_inference.http.png import grey_png
 from brownout_inference.refusal import RefusedError
 from brownout_inference.work import Picture
 
@@ -32,9 +33,12 @@ def size_of(text: str | None) -> Size:
 
 def still(picture: Picture, size: Size, *, kind: str, quality: int = 100) -> bytes:
     """One picture as `kind`: png, jpeg or webp; quality is 0..100, for the last two."""
+    enlarged = _enlarged(picture, size)
+    if kind == "png" and enlarged.mode == "L":
+        return grey_png(np.asarray(enlarged))
     options = {"png": {"compress_level": 1}, "jpeg": {"quality": quality}, "webp": {"quality": quality}}[kind]
     file = io.BytesIO()
-    _enlarged(picture, size).save(file, kind.upper(), **options)
+    enlarged.save(file, kind.upper(), **options)
     return file.getvalue()
 
 
