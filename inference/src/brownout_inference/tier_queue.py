@@ -94,7 +94,8 @@ class TierQueue(Generic[T]):
         if not self._tickets:
             return None
         first = self._tickets[0]
-        if self._credit <= 0:
+        is_only_tier = not first.aged and self._tickets[-1].priority == first.priority
+        if self._credit <= 0 or is_only_tier:
             return first
         aged = [
             ticket

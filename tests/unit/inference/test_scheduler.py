@@ -572,7 +572,7 @@ class Floods:
 
     def __init__(self, serving: Scheduler, at_once: dict[str, int], *, steps: int = 8) -> None:
         self.answered: Counter[str] = Counter()
-        self.first: list[Ticket] = []
+        self._answer = asyncio.Event()
         self._serving = serving
         self._steps = steps
         self._tasks = [asyncio.create_task(self._come(tier)) for tier, count in at_once.items() for _ in range(count)]
@@ -584,10 +584,12 @@ class Floods:
             self._serving.submit(new)
             await new.outcome
             self.answered[tier] += 1
+            self._answer.set()
 
     async def until(self, tier: str, count: int) -> None:
         while self.answered[tier] < count:
-            await asyncio.sleep(0)
+            self._answer.clear()
+            await self._answer.wait()
 
     def end(self) -> None:
         for task in self._tasks:
@@ -676,6 +678,17 @@ async def test_with_an_infinite_slack_lower_tiers_fill_all_places() -> None:
     assert sum(map(len, engine.batches)) / len(engine.batches) > 7.5
 
 
+async def test_where_nobody_may_be_paused_nobody_is_for_the_company_either() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=8, step_seconds=0, pause_slots=0)
+    engine = CountingEngine(time=time, takes=lambda count: 0.01 * count)
+    async with running(serving, engine):
+        floods = Floods(serving, {"pro": 1, "free": 20})
+        await floods.until("pro", 50)
+        floods.end()
+    assert serving.preemptions == 0
+
+
 async def test_on_a_paced_device_company_costs_nothing_and_nobody_is_kept_out() -> None:
     time = VirtualTime()
     serving = scheduler(time, max_batch=8, step_seconds=0.1)
@@ -692,12 +705,12 @@ async def test_without_a_pace_who_is_more_important_takes_part_in_the_very_next_
     serving = scheduler(time, max_batch=4, step_seconds=0)
     engine = CountingEngine(time=time, takes=lambda count: 0.01)
     async with running(serving, engine):
-        floods = Floods(serving, {"free": 9}, steps=50)
-        while len(engine.batches) < 20:
-            await asyncio.sleep(0)
+        free = [ticket("free", steps=50) for _ in range(9)]
+        for each in free:
+            serving.submit(each)
+        await is_running(free[5])
         pro = ticket("pro", steps=1)
         serving.submit(pro)
         begun = len(engine.batches)
         await pro.outcome
-        floods.end()
     assert first_and_last(engine, pro)[0] <= begun + 1  # the one that is under way ends first

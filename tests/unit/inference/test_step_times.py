@@ -1,10 +1,20 @@
 """What steps take by their slots."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brownout_inference.step_times import ENOUGH, FORGET_AFTER_STEPS, LOOK_AGAIN_STEPS, StepTimes, rising, size_of, slots_of
+from brownout_inference.step_times import (
+    ENOUGH,
+    FORGET_AFTER_STEPS,
+    LOOK_AGAIN_STEPS,
+    StepTimes,
+    rising,
+    size_of,
+    slots_of,
+)
 
 
 def times(*steps: tuple[float, float], each: int = ENOUGH) -> StepTimes:
@@ -67,5 +77,5 @@ def test_a_size_is_near_the_slots_that_belong_to_it(slots: float) -> None:
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=20))
 def test_rising_values_rise_and_keep_their_mean(values: list[float]) -> None:
     risen = rising(values)
-    assert all(one <= other + 1e-9 for one, other in zip(risen, risen[1:], strict=False))
+    assert all(one <= other + 1e-9 for one, other in pairwise(risen))
     assert sum(risen) == pytest.approx(sum(values))

@@ -21,9 +21,10 @@ class Times(Protocol):
 
 
 class Company:
-    """Says who may join whom. A `slack` that is negative or infinite lets everybody in."""
+    """Says who may join whom. A `slack` that is negative or infinite lets everybody in; `may_pause`: who runs already and is too much is left out."""
 
-    def __init__(self, times: Times, slack: float = SLACK) -> None:
+    def __init__(self, times: Times, slack: float = SLACK, *, may_pause: bool = True) -> None:
+        self.may_pause = may_pause
         self._times = times
         self._slack = slack if slack >= 0 else math.inf
 

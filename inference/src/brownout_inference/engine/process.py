@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from typing import Any
+from typing import Any, Protocol
 
 from brownout_inference.engine.interface import Progress
 from brownout_inference.engine.load import EngineSpec, LoadError
@@ -29,6 +29,16 @@ class EngineGoneError(Exception):
 
 class EngineLostError(Exception):
     """Engines have gone too often; the server cannot go on."""
+
+
+class Advancing(Protocol):
+    """An engine that makes one step at a time; in a process of its own, or in a test's."""
+
+    def tell(self, asked: Advance) -> None:
+        """Asks for a step, or for something else than the engine is about to do by itself."""
+
+    def report(self) -> "asyncio.Future[Advanced]":
+        """What comes of the step under way. The future raises EngineGoneError where the engine is lost."""
 
 
 class EngineProcess(asyncio.Protocol):

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any
 
 from brownout_inference.engine.batch import Batch
 from brownout_inference.engine.bound import Bound
@@ -18,7 +18,7 @@ from brownout_inference.engine.company import SLACK, Company
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.messages import Advance, Advanced, following
-from brownout_inference.engine.process import EngineGoneError
+from brownout_inference.engine.process import Advancing, EngineGoneError
 from brownout_inference.engine.seating import Seat, Seating, seat
 from brownout_inference.engine.suspects import Suspects
 from brownout_inference.metrics import Meters
@@ -47,16 +47,6 @@ class EngineError(Exception):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Advancing(Protocol):
-    """An engine that makes one step at a time; in a process of its own, or in a test's."""
-
-    def tell(self, asked: Advance) -> None:
-        """Asks for a step, or for something else than the engine is about to do by itself."""
-
-    def report(self) -> "asyncio.Future[Advanced]":
-        """What comes of the step under way. The future raises EngineGoneError where the engine is lost."""
-
-
 class Scheduler:
     """One engine with its queue. `pause_slots` bounds the slots of requests that are paused; by `company_slack` a step may take longer for those who are less important."""
 
@@ -82,7 +72,9 @@ class Scheduler:
         self._meters = meters
         self._step_times = StepTimes()
         # on a paced device every step takes the same time
-        self._company = None if device.sets_the_pace else Company(self._step_times, company_slack)
+        self._company = (
+            None if device.sets_the_pace else Company(self._step_times, company_slack, may_pause=self._pause_slots > 0)
+        )
         self._batch = Batch()
         self._suspects = Suspects()
         self._wake = asyncio.Event()

@@ -114,7 +114,10 @@ class _Choice:
         self._add(seat)
 
     def add_held(self, seat: Seat) -> None:
-        if self._steps(seat.slots) and (seat.ticket.aged or self._is_welcome(seat.ticket, seat.slots)):
+        stays = seat.ticket.aged or (
+            seat.paused_at is None and self._company is not None and not self._company.may_pause
+        )
+        if self._steps(seat.slots) and (stays or self._is_welcome(seat.ticket, seat.slots)):
             self._add(seat)
         else:
             self.left_out.append(seat)
