@@ -16,7 +16,8 @@ from openfeature.evaluation_context import EvaluationContext
 
 from brownout_inference import refusal
 from brownout_inference.deadlines import late, late_by
-from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.engine.process import EngineError
+from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
 from brownout_inference.identity import Caller
 from brownout_inference.metrics import Meters
@@ -57,6 +58,11 @@ class Admission:
         self._meters = meters
         self._clock = clock
         self._queue_seconds = math.inf if queue_seconds is None else queue_seconds
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return self._scheduler.is_quiet
 
     async def admit(self, feature: Feature, ask: Ask, caller: Caller, *, stream: bool = False) -> Ticket:
         """Queues the ask. Raises RefusedError."""

@@ -10,8 +10,8 @@ import pytest
 
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory, StepReport
-from brownout_inference.engine.process import EngineGoneError
-from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.engine.process import EngineError, EngineGoneError
+from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.engine.suspects import SUSPECT_SECONDS
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace

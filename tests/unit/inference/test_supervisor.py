@@ -11,8 +11,8 @@ from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory, Progress
 from brownout_inference.engine.load import LoadError
 from brownout_inference.engine.messages import Loaded
-from brownout_inference.engine.process import EngineGoneError, EngineLostError
-from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.engine.process import EngineError, EngineGoneError, EngineLostError
+from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.engine.supervisor import MOST_LOSSES, PATIENCE_SECONDS, Supervisor
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace

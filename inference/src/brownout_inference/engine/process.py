@@ -27,6 +27,18 @@ class EngineGoneError(Exception):
     """The engine's process has ended, or was ended because it did not answer."""
 
 
+class EngineError(Exception):
+    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense.
+
+    Of an `unsuitable` request the message tells whoever asked what to write instead.
+    """
+
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, unsuitable: bool = False) -> None:
+        super().__init__(message)
+        self.unsuitable = unsuitable
+        self.retry_after_seconds = retry_after_seconds
+
+
 class EngineLostError(Exception):
     """Engines have gone too often; the server cannot go on."""
 

@@ -18,7 +18,7 @@ from brownout_inference.engine.company import SLACK, Company
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.messages import Advance, Advanced, following
-from brownout_inference.engine.process import Advancing, EngineGoneError
+from brownout_inference.engine.process import Advancing, EngineError, EngineGoneError
 from brownout_inference.engine.seating import Seat, Seating, seat
 from brownout_inference.engine.suspects import Suspects
 from brownout_inference.metrics import Meters
@@ -33,18 +33,6 @@ STANDBY = 16
 """Requests that an engine without a pace may seat by itself, or as many as a batch has places, which all may get free in one step. It is told anew when half are left."""
 
 DOES_NOT_FIT = "the device has no memory for it, not even alone"
-
-
-class EngineError(Exception):
-    """The model failed on this request. Where it was not the request's fault, `retry_after_seconds` says when another try makes sense.
-
-    Of an `unsuitable` request the message tells whoever asked what to write instead.
-    """
-
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None, unsuitable: bool = False) -> None:
-        super().__init__(message)
-        self.unsuitable = unsuitable
-        self.retry_after_seconds = retry_after_seconds
 
 
 class Scheduler:
@@ -154,6 +142,11 @@ class Scheduler:
         for each in lost.seats.values():
             each.ticket.end_with(error)
         self._tell_if_quiet()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing waits and nothing runs."""
+        return self._quiet.is_set()
 
     async def until_quiet(self) -> None:
         """Returns once nothing waits and nothing runs."""

@@ -15,8 +15,8 @@ from typing import Protocol
 
 from brownout_inference.engine.interface import Progress
 from brownout_inference.engine.messages import Advance, Advanced, Loaded
-from brownout_inference.engine.process import EngineGoneError, EngineLostError
-from brownout_inference.engine.scheduler import EngineError, Scheduler
+from brownout_inference.engine.process import EngineError, EngineGoneError, EngineLostError
+from brownout_inference.engine.scheduler import Scheduler
 
 log = logging.getLogger(__name__)
 
