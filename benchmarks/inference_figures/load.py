@@ -3,7 +3,7 @@
     python load.py URL --path /v1/images/generations --rate 30 --seconds 20 [--plan free] [--seed 1] [--patience 30]
 
 Prints one line of JSON: what became of each request, as `[sent, seconds, status]`, `sent` in seconds from the start; a status of 0 is a connection that failed or took
-longer than the client's patience.
+longer than the client's patience. With a plan there are 997 users, who share it fairly; without one nobody is known, and first come is first served, as with the references.
 """
 
 import argparse
@@ -83,7 +83,7 @@ async def offer(
         while (at := at + moments.expovariate(rate)) < seconds:
             await asyncio.sleep(max(0.0, began + at - time.monotonic()))
             number += 1
-            headers = {"X-Brownout-User": f"{plan}-{number % 997}"} | ({"X-Brownout-Plan": plan} if plan else {})
+            headers = {"X-Brownout-User": f"{plan}-{number % 997}", "X-Brownout-Plan": plan} if plan else {}
             sending.append(asyncio.create_task(_call(session, url + path, body, headers, began, calls)))
         await asyncio.gather(*sending)
     return calls

@@ -73,16 +73,18 @@ class TierQueue(Generic[T]):
     def offer(self, ticket: T, *, is_full: bool = False) -> T | None:
         """Takes the ticket. Returns who has no place: None, the ticket itself, or the last ticket of the heaviest user of its tier, which was taken out.
 
-        With `is_full` no more than waits now may wait, though places are left.
+        With `is_full` no more than waits now may wait, though places are left: then it is the last of its tier in the order of service who has none.
         """
-        is_full = is_full or self._lengths[ticket.tier] >= self._places_per_tier
-        loser = self._loser(ticket) if is_full else None
+        loser = self._loser(ticket) if self._lengths[ticket.tier] >= self._places_per_tier else None
         if loser is ticket:
             return ticket
         if loser is not None:
             self.remove(loser)
         ticket.start_tag = self._clocks[ticket.priority].tag(ticket.user, ticket.cost)
         self._insert(ticket)
+        if loser is None and is_full:
+            loser = next(waiting for waiting in reversed(self._tickets) if waiting.tier == ticket.tier)
+            self.remove(loser)
         return loser
 
     def put_back(self, ticket: T) -> None:

@@ -140,6 +140,18 @@ async def test_behind_a_bound_in_seconds_too_a_heavy_user_gives_way_to_a_light_o
         await door.admission.result(heavy[1])
 
 
+async def test_behind_a_bound_in_seconds_who_was_served_lately_gives_way_to_who_was_not() -> None:
+    door = Door(queue_seconds=3.0)
+    async with door.serving():
+        await door.admission.result(await door.admit(user="served"))
+    waiting = await door.admit(user="other")
+    again = await door.admit(user="served")
+    new = await door.admit(user="new")
+    assert list(door.scheduler.queue) == [waiting, new]
+    with pytest.raises(RefusedError, match="full"):
+        await door.admission.result(again)
+
+
 async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_demand() -> None:
     door = Door()
     assert (await door.refusal(pictures=3)).status == 400
