@@ -53,7 +53,7 @@ def main() -> None:
             "tiers": lambda: tiers.measure(folder, batch=batch, capacity=capacity, rounds=rounds, seconds=2 * seconds),
             "restarts": lambda: restarts.measure(folder, restarts=4 if few else 20),
             "memory": lambda: (
-                memory.many(folder, requests=20_000 if few else 600_000)
+                memory.many(folder, requests=20_000 if few else 1_000_000)
                 + memory.flood(folder, connections=1_000 if few else 10_000)
             ),
         }
