@@ -17,7 +17,6 @@ HERE = Path(__file__).parent
 PAGE = os.sysconf("SC_PAGE_SIZE")
 AT_ONCE_SECONDS = 0.5
 """An idle server answers within this."""
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass

@@ -27,9 +27,7 @@ def main() -> None:
     parser = training.arguments(__doc__)
     parser.add_argument("model", choices=list(SHAPES))
     parser.add_argument("--updates", type=int)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    options = training.begin(parser)
     updates = options.updates or UPDATES[options.model]
     shown, held_out = load()
     reach = torch.arange(WINDOW + 1)

@@ -29,9 +29,7 @@ def main() -> None:
     parser = training.arguments(__doc__)
     parser.add_argument("model", choices=list(UPDATES))
     parser.add_argument("--updates", type=int)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    options = training.begin(parser)
     updates = options.updates or UPDATES[options.model]
     pictures, labels, _, _ = mnist.load()
     at_sides = {side: mnist.at_side(pictures, side) for side in SIDES}

@@ -32,9 +32,7 @@ LEARNING_RATE = 7e-4
 def main() -> None:
     parser = training.arguments(__doc__)
     parser.add_argument("--updates", type=int, default=UPDATES)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    options = training.begin(parser)
     pictures, labels, _, _ = mnist.load()
     at_sides = {side: mnist.at_side(pictures, side) for side in SIDES}
     teacher = load_into(DigitDenoiser(SHAPES["full"]), digits_path("full"))

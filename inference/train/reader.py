@@ -24,9 +24,7 @@ MOVE = 2
 def main() -> None:
     parser = training.arguments(__doc__)
     parser.add_argument("--updates", type=int, default=UPDATES)
-    options = parser.parse_args()
-    torch.manual_seed(options.seed)
-    torch.set_num_threads(options.threads)
+    options = training.begin(parser)
     pictures, labels, held_out, held_out_labels = mnist.load()
 
     def loss_of(network: nn.Module, _average: nn.Module, update: int) -> Tensor:

@@ -27,6 +27,14 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def begin(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """Reads the options, and does what they say of random numbers and threads."""
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    return options
+
+
 def train(
     name: str,
     network: nn.Module,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
+from brownout_inference.engine.interface import DeviceFullError, Engine, Memory, StepReport
 from brownout_inference.engine.messages import Advance, Advanced, following
 from brownout_inference.engine.worker import Worker
 from brownout_inference.ticket import Ticket
@@ -157,3 +157,16 @@ class CountingEngine:
         for key in finished:
             del self.left[key]
         return StepReport(pieces={key: "piece" for key in keys if key in self.left}, finished=finished)
+
+
+def finished(engine: Engine, keys: Sequence[int], *, most: int) -> dict[int, Any]:
+    """Steps with these until all are done, `most` times at most; says what each was given."""
+    left, results = list(keys), dict[int, Any]()
+    for _ in range(most):
+        if not left:
+            return results
+        report = engine.step(left)
+        assert not report.failed
+        results |= report.finished
+        left = [key for key in left if key not in results]
+    raise AssertionError(f"{left} never finished")

@@ -13,6 +13,7 @@ from brownout_inference.engine.diffusers import DiffusersEngine, load
 from brownout_inference.engine.interface import DeviceFullError, UnsuitableError
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.work import ImageWork, Picture, TextWork
+from inference.builders import finished
 from inference.tiny_models import PIPELINES, picture_folder
 
 # diffusers' schedulers hand torch tensors to NumPy in a way that NumPy will not take much longer.
@@ -38,15 +39,7 @@ def engine_of(folder: Path) -> DiffusersEngine:
 
 
 def run(engine: DiffusersEngine, keys: Sequence[int], *, most: int = 20) -> dict[int, list[Picture]]:
-    left, results = list(keys), {}
-    for _ in range(most):
-        if not left:
-            return results
-        report = engine.step(left)
-        assert not report.failed
-        results |= report.finished
-        left = [key for key in left if key not in results]
-    raise AssertionError(f"{left} never finished")
+    return finished(engine, keys, most=most)
 
 
 @pytest.fixture(scope="module", params=list(PIPELINES))

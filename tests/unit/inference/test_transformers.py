@@ -14,6 +14,7 @@ from brownout_inference.engine.interface import DeviceFullError, UnsuitableError
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.transformers import TransformersEngine, load
 from brownout_inference.work import Continuation, ImageWork, TextWork
+from inference.builders import finished
 from inference.tiny_models import CHAT, CONTEXT, language_folder
 
 FAMILIES = ["llama", "qwen2", "gpt2", "mistral"]
@@ -39,15 +40,7 @@ def text(prompt: str, *, tokens: int = 12, temperature: float = 0.0, **more: Any
 
 def run(engine: TransformersEngine, keys: Sequence[int], *, most: int = 300) -> dict[int, Continuation]:
     """Steps with these until all are done; says what each was given."""
-    left, results = list(keys), {}
-    for _ in range(most):
-        if not left:
-            return results
-        report = engine.step(left)
-        assert not report.failed
-        results |= report.finished
-        left = [key for key in left if key not in results]
-    raise AssertionError(f"{left} never finished")
+    return finished(engine, keys, most=most)
 
 
 @pytest.fixture(scope="module", params=FAMILIES)

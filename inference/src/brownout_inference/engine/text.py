@@ -16,6 +16,7 @@ from torch import Tensor
 from brownout_inference.engine.fitting import how_many_fit, memory_of
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
 from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
+from brownout_inference.engine.text_stream import begun
 from brownout_inference.models.catalogue import TEXT_SHARES
 from brownout_inference.models.characters import (
     ALPHABET,
@@ -79,16 +80,9 @@ class _Request:
             return character, ended
         if stop := next((stop for stop in self.work.stop if stop and self.text.endswith(stop)), ""):
             self.text, ended = self.text.removesuffix(stop), True
-        until = len(self.text) if ended is not None else len(self.text) - self._begun_stop()
+        until = len(self.text) if ended is not None else len(self.text) - begun(self.text, self.work.stop)
         piece, self.shown = self.text[self.shown : until], max(until, self.shown)
         return piece, ended
-
-    def _begun_stop(self) -> int:
-        """How many of the last characters may be the beginning of a stop text."""
-        begun = (
-            length for stop in self.work.stop for length in range(1, len(stop)) if self.text.endswith(stop[:length])
-        )
-        return max(begun, default=0)
 
 
 class TextEngine:

@@ -88,7 +88,7 @@ class TextStream:
             self.stopped = True
             piece, self._held = self._held[:found], ""
         else:
-            safe = len(self._held) - _begun(self._held, self._stop)
+            safe = len(self._held) - begun(self._held, self._stop)
             piece, self._held = self._held[:safe], self._held[safe:]
         self.text += piece
         return piece
@@ -99,7 +99,7 @@ def _first(text: str, stops: Sequence[str]) -> int | None:
     return min(places, default=None)
 
 
-def _begun(text: str, stops: Sequence[str]) -> int:
+def begun(text: str, stops: Sequence[str]) -> int:
     """How many of the last characters may be the beginning of a stop text."""
     return max(
         (
