@@ -45,6 +45,16 @@ def _level(variant: str, percent: int) -> str:
     return variant if percent == 100 else f"{variant} {percent} %"
 
 
+def line(state: dict[str, Any]) -> str:
+    """The state of `picture` in a line of a log."""
+    ready = "".join(f", {s['name']} {_count(s['ready'])}/{_count(s['desired'])}" for s in state["scalers"])
+    full = _percent(state["saturation"])
+    return (
+        f"[{state['phase']}] GPUs {_count(state['held'])}/{_count(state['gpus'])}, saturation {full}, "
+        f"ladder {state['ladder'] or '-'}{ready}"
+    )
+
+
 def screen(record: Record, now: float, *, page: str) -> RenderableType:
     """The terminal's view."""
     state = picture(record, now)

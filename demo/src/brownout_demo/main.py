@@ -18,7 +18,7 @@ from rich.table import Table
 from brownout_demo import stage
 from brownout_demo.crowd import Crowd
 from brownout_demo.figures import report
-from brownout_demo.live import picture, screen
+from brownout_demo.live import line, picture, screen
 from brownout_demo.memory import weigh
 from brownout_demo.page import serve
 from brownout_demo.records import Record
@@ -152,11 +152,7 @@ async def _headless(record: Record, say: stage.Say, now: Callable[[], float]) ->
         flips, scalings = len(record.flips), len(record.scalings)
         if now() - spoke >= 15.0:
             spoke = now()
-            state = picture(record, spoke)
-            ready = ", ".join(f"{s['name']} {s['ready']}/{s['desired']}" for s in state["scalers"])
-            say(
-                f"[{state['phase']}] GPUs {state['held']}/{state['gpus']}, {state['saturation']} % full, ladder {state['ladder']}, {ready}"
-            )
+            say(line(picture(record, spoke)))
         await asyncio.sleep(SECOND)
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from brownout_demo.live import picture
+from brownout_demo.live import line, picture
 from brownout_demo.records import Record
 from brownout_demo.witness import Witness
 
@@ -77,3 +77,8 @@ async def test_what_the_operator_has_not_said_is_not_seen_as_zero() -> None:
     assert (moment.scalers[0].ready, moment.scalers[0].saturation_percent) == (None, None)
     state = picture(record, 12.0)
     assert (state["saturation"], state["scalers"][0]["demanded"]) == (None, None)
+
+
+def test_a_line_of_the_log_says_that_nothing_is_known_yet_and_no_number() -> None:
+    said = line(picture(Record(minutes=6.0), 12.0))
+    assert said == "[calm] GPUs -/-, saturation unknown, ladder -"
