@@ -121,12 +121,20 @@ def clients(server: FlagServer, product: Namespace, javascript: JavaScript) -> I
 
 
 def all_see(clients: list[AnyClient], variant: str, **user: Any) -> None:
-    seen = wait_for(
-        lambda: {client.variant(KEY, **user) for client in clients} == {variant},
-        f"every client sees {variant}",
-        seconds=10,
-    )
-    assert seen
+    """Every client is served this variant before 10 s have passed; a failure says what each of them is served instead."""
+    seen: list[str] = []
+
+    def look() -> bool:
+        seen[:] = [
+            f"{type(client).__name__} {number}: {client.variant(KEY, **user)}" for number, client in enumerate(clients)
+        ]
+        return all(each.endswith(f": {variant}") for each in seen)
+
+    try:
+        wait_for(look, f"every client sees {variant}", seconds=10)
+    except AssertionError as error:
+        error.add_note("; ".join(seen))
+        raise
 
 
 def test_a_flip_and_its_restoration_reach_every_client(product: Namespace, clients: list[AnyClient]) -> None:

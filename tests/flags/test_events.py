@@ -111,6 +111,23 @@ def test_changes_that_come_too_fast_are_coalesced_and_the_last_one_is_told() -> 
         assert len(listening.events) <= 3
 
 
+def test_what_is_taken_back_before_it_is_announced_is_told_to_who_came_in_between(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("brownout.flags.notices.COALESCE_SECONDS", 2.0)
+    with hosted(WELL) as server:
+        with stream(server, where_to_listen(server)) as first:
+            all_open(server, 1)
+            announced = server.publish(SHED).version
+            first.wait_for(1)
+            server.publish(WORSE)
+            with stream(server, where_to_listen(server)) as in_between:
+                all_open(server, 2)
+                assert server.publish(SHED).version == announced
+                assert in_between.wait_for(1)[0].id == announced
+        assert len(first.events) == 1
+
+
 def test_a_restore_is_spread_out_and_everybody_is_told_within_the_window() -> None:
     with ExitStack() as open_streams:
         server = open_streams.enter_context(hosted(WORSE, notice_spread_seconds=2.0))

@@ -236,7 +236,9 @@ class Notices:
         for namespace in self._board.namespaces():
             evaluator = self._board.get(namespace)
             before = self._announced.get(namespace)
-            if evaluator is None or (before is not None and before.version == evaluator.flag_set.version):
+            if (
+                evaluator is None or before is evaluator.flag_set
+            ):  # by identity: A, B and A again is news to who was told of B
                 continue
             wait = self._announced_at.get(namespace, -COALESCE_SECONDS) + COALESCE_SECONDS - now
             if wait > 0:
