@@ -10,7 +10,15 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -55,6 +63,7 @@ class Meters:
     def __init__(self, workload: str) -> None:
         self.workload = workload
         self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
         self._heaviest: Heaviest | None = None
         self._tier, self._cohort, self._variant, self._reason = LabelCap(), LabelCap(), LabelCap(), LabelCap()
         cell = ["feature", "tier", "cohort"]

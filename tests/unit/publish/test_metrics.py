@@ -100,3 +100,13 @@ def test_the_counts_of_a_workload_that_cannot_be_read_are_no_series() -> None:
     unread = structs.replace(seen.scalers[KEY], unread=True, ready=None, current=0, replicas=0)
     metrics.show(snapshot(), structs.replace(seen, scalers={KEY: unread}), Memory())
     assert "brownout_scaler_replicas{" not in metrics.page().decode()
+
+
+def test_queries_are_counted_by_their_result_and_timed_either_way() -> None:
+    metrics = Metrics()
+    metrics.answered("answered", 0.02)
+    metrics.answered("failed", 5.0)
+    page = metrics.page().decode()
+    assert 'brownout_prometheus_queries_total{result="failed"} 1.0' in page
+    assert 'brownout_prometheus_query_duration_seconds_bucket{le="0.025"} 1.0' in page
+    assert "brownout_prometheus_query_duration_seconds_count 2.0" in page

@@ -7,6 +7,7 @@ from before, because an old number that looks fresh is worse than none.
 
 import asyncio
 import ssl
+import time
 from collections.abc import Callable, Iterable
 
 import aiohttp
@@ -36,9 +37,14 @@ Answer = tuple[Series, ...] | Missing
 
 
 class Prometheus:
-    """A client for any number of sources. `on_answer` is told `answered` or `failed`, for metrics."""
+    """A client for any number of sources. `on_answer` is told `answered` or `failed`, and after how many seconds, for metrics."""
 
-    def __init__(self, *, timeout_seconds: float = 5.0, on_answer: Callable[[str], None] = lambda result: None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_seconds: float = 5.0,
+        on_answer: Callable[[str, float], None] = lambda result, seconds: None,
+    ) -> None:
         self._on_answer = on_answer
         self._timeout_seconds = timeout_seconds
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -53,8 +59,9 @@ class Prometheus:
     async def ask(self, ask: Ask) -> Answer:
         """One answer. Never raises: what goes wrong is a Missing with words for the query's author."""
         async with self._in_flight:
+            began = time.monotonic()
             answer = await self._send(ask)
-        self._on_answer("failed" if isinstance(answer, Missing) else "answered")
+        self._on_answer("failed" if isinstance(answer, Missing) else "answered", time.monotonic() - began)
         return answer
 
     async def close(self) -> None:

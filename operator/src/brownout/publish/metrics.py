@@ -2,16 +2,26 @@
 
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan
 from brownout.decide.snapshot import Snapshot
+from brownout.publish.plan_metrics import SCALER, PlanMetrics
 
 TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
-SCALER = ("namespace", "scaler")
+QUERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -21,6 +31,10 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        self._plan = PlanMetrics()
+        registry.register(self._plan)
 
         def gauge(name: str, text: str, *labels: str) -> Gauge:
             return Gauge(f"brownout_{name}", text, labels, registry=registry)
@@ -43,6 +57,12 @@ class Metrics:
         )
         self.feature_flag_writes = counter("featureflag_writes", "Writes of FeatureFlag resources")
         self.queries = counter("prometheus_queries", "Queries sent to Prometheus", "result")
+        self.query_seconds = Histogram(
+            "brownout_prometheus_query_duration_seconds",
+            "How long Prometheus took to answer a query, or not to",
+            buckets=QUERY_BUCKETS,
+            registry=registry,
+        )
         self.unseen = gauge("kind_unseen", "1 while the objects of a kind are not known", "kind")
         self.invalid = gauge("objects_invalid", "Objects that cannot be read", "kind")
         self.missing = gauge("evidence_missing", "Numbers that are missing", "kind", "namespace", "name")
@@ -72,6 +92,11 @@ class Metrics:
         for result in ("answered", "failed"):
             self.queries.labels(result)
 
+    def answered(self, result: str, seconds: float) -> None:
+        """A query to Prometheus was answered or failed, after so long."""
+        self.queries.labels(result).inc()
+        self.query_seconds.observe(seconds)
+
     def page(self) -> bytes:
         """Everything in Prometheus' text format."""
         return generate_latest(self.registry)
@@ -87,6 +112,7 @@ class Metrics:
         self._show_evidence(snapshot)
         if snapshot.unseen:
             return
+        self._plan.saw(snapshot, plan, memory)
         self._show_scalers(plan, memory)
         self._show_pools(plan)
         self._show_cells(plan)

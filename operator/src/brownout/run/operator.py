@@ -104,7 +104,7 @@ async def _decide(
     client = connection.client
     watch = Watch(connection.log_in, kinds=kinds)
     scales = ScaleReader(client, watched=[kind.kind for kind in kinds])
-    prometheus = Prometheus(on_answer=lambda result: metrics.queries.labels(result).inc())
+    prometheus = Prometheus(on_answer=metrics.answered)
     events = Events(client, instance=options.instance, on_drop=metrics.events_dropped.inc)
     feature_flags = FeatureFlags(
         client,
