@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,19 @@ PROGRAMS = (
     Program("kubectl", CONTROL_PLANE, ("version", "--client"), ((1, 35), (1, 37))),
     Program("kwok", CONTROL_PLANE, ("--version",), ((0, 7), (0, 8))),
     Program("prometheus", PROMETHEUS, ("--version",), ((2, 42), (3, 99))),
+    Program("promtool", PROMETHEUS, ("--version",), ((3, 5), (3, 99))),
 )
+ALL = frozenset(program.name for program in PROGRAMS)
+CLUSTER = ALL - {"promtool"}
+"""What a cluster runs. promtool tests the chart's alerts; nobody needs to wait for it who only wants a cluster."""
 
 
-def find_binaries(*, prometheus: bool = True, say: Callable[[str], None] | None = None) -> dict[str, Path]:
+def find_binaries(names: Collection[str] = CLUSTER, *, say: Callable[[str], None] | None = None) -> dict[str, Path]:
     """Returns the path of each program, building what is neither installed nor cached (`say` is then told of progress).
 
     Looked for in this order: $KUBEBUILDER_ASSETS, $PATH, the cache. Raises BuildError with the log's path.
     """
-    wanted = [program for program in PROGRAMS if prometheus or program.name != "prometheus"]
+    wanted = [program for program in PROGRAMS if program.name in names]
     found = {program.name: path for program in wanted if (path := _installed(program))}
     for module in (CONTROL_PLANE, PROMETHEUS):
         missing = [program.name for program in wanted if program.module is module and program.name not in found]

@@ -62,7 +62,10 @@ CONTROL_PLANE = GoModule(
 )
 PROMETHEUS = GoModule(
     folder="prometheus",
-    programs={"prometheus": "github.com/prometheus/prometheus/cmd/prometheus"},
+    programs={
+        "prometheus": "github.com/prometheus/prometheus/cmd/prometheus",
+        "promtool": "github.com/prometheus/prometheus/cmd/promtool",
+    },
     flags=(
         "-tags",
         "netgo,remove_all_sd,enable_kubernetes_sd",
@@ -70,7 +73,7 @@ PROMETHEUS = GoModule(
         "-s -w -X github.com/prometheus/common/version.Version=3.16.0",
     ),
     minutes=4,
-    packages=1020,
+    packages=1028,
 )
 
 

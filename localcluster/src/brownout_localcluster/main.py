@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from brownout_localcluster.binaries import find_binaries
+from brownout_localcluster.binaries import ALL, find_binaries
 from brownout_localcluster.build import BuildError
 from brownout_localcluster.cluster import ClusterError, LocalCluster, end_cluster
 from brownout_localcluster.errors import ApiError
@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build(options: argparse.Namespace) -> int:
-    find_binaries(say=lambda words: print(words, flush=True))
+    find_binaries(ALL, say=lambda words: print(words, flush=True))
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from brownout_localcluster import binaries, build
-from brownout_localcluster.binaries import PROGRAMS, Program, find_binaries, fits
+from brownout_localcluster.binaries import ALL, PROGRAMS, Program, find_binaries, fits
 from brownout_localcluster.build import CONTROL_PLANE, MODULES, PROMETHEUS, BuildError, content_key, find_go
 
 FILES = ("go.mod", "go.sum", "tools.go")
@@ -89,9 +89,16 @@ def test_the_cache_is_used_where_nothing_is_installed(tmp_path: Path, monkeypatc
     fill_cache(tmp_path, monkeypatch)
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    found = find_binaries()
+    found = find_binaries(ALL)
     assert set(found) == {known.name for known in PROGRAMS}
     assert all(path.is_relative_to(tmp_path) for path in found.values())
+
+
+def test_whoever_wants_a_cluster_waits_for_nothing_that_only_tests_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill_cache(tmp_path, monkeypatch)
+    assert set(find_binaries()) == ALL - {"promtool"}
 
 
 def test_a_failed_build_names_its_log_and_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
