@@ -1,0 +1,322 @@
+"""Each alert of the chart fires on what it is for, with numbers, and on nothing where all is well. The real promtool says so."""
+
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from monitoring.healthy import (
+    CELL,
+    FLAGS,
+    FLAGS_POD,
+    FREE,
+    HEALTHY,
+    IMAGE,
+    OPERATOR,
+    OVERRIDE,
+    SCALER,
+    constant,
+    rising,
+)
+from monitoring.promtool import expect, promtool, run
+from monitoring.rules import RULES, alerts
+
+HERE = {"namespace": "brownout-system", "job": "operator"}
+FLAGS_HERE = {"namespace": "brownout-system", "job": "flags"}
+POD = {**FLAGS_HERE, "pod": "flags-1", "instance": "10.0.0.1:8080"}
+IMAGES = {"namespace": "media", "feature": "images"}
+
+
+class Trouble(NamedTuple):
+    """Series that differ from those of a healthy cluster ("" where there is none), when the alert fires, and with what words."""
+
+    series: dict[str, str]
+    at: str
+    labels: dict[str, str]
+    says: str
+
+
+def saturated(ratio: float) -> dict[str, str]:
+    return {
+        'brownout_pool_saturation_ratio{pool="h100"}': constant(ratio),
+        'brownout_pool_saturated{pool="h100"}': constant(1),
+    }
+
+
+TROUBLES = {
+    "BrownoutOperatorAbsent": Trouble(
+        {f"brownout_last_tick_timestamp_seconds{{{OPERATOR}}}": ""},
+        "6m",
+        {},
+        "No operator has been scraped for 5 minutes. Nobody scales, sheds or restores; flag servers go on serving what was decided last.",
+    ),
+    "BrownoutOperatorTickOld": Trouble(
+        {f"brownout_last_tick_timestamp_seconds{{{OPERATOR}}}": constant(60)},
+        "5m",
+        HERE,
+        "The last tick of operator in brownout-system ended 4m 0s ago; it should be 2 seconds.",
+    ),
+    "BrownoutOperatorWaits": Trouble(
+        {f"brownout_last_tick_timestamp_seconds{{{OPERATOR}}}": constant(0)},
+        "6m",
+        HERE,
+        "operator in brownout-system has made 0 ticks since it started: it lacks something, and /readyz says what.",
+    ),
+    "BrownoutTicksFail": Trouble(
+        {f"brownout_tick_errors_total{{{OPERATOR}}}": rising(1)},
+        "30m",
+        HERE,
+        "10 ticks of operator in brownout-system failed within 10 minutes. Each is begun anew; what they would have decided is not done.",
+    ),
+    "BrownoutTicksSlow": Trouble(
+        {f'brownout_tick_duration_seconds_bucket{{{OPERATOR},le="1"}}': constant(0)},
+        "30m",
+        HERE,
+        "95 % of the ticks of operator in brownout-system take up to 9.55s; shedding is late by as much.",
+    ),
+    "BrownoutKindUnseen": Trouble(
+        {f'brownout_kind_unseen{{{OPERATOR},kind="FeaturePolicy"}}': constant(1)},
+        "3m",
+        {**HERE, "kind": "FeaturePolicy"},
+        "For 2 minutes FeaturePolicy objects have not been listed, or have all vanished at once. All decisions of operator are held.",
+    ),
+    "BrownoutObjectsUnreadable": Trouble(
+        {f'brownout_objects_invalid{{{OPERATOR},kind="UserTier"}}': constant(2)},
+        "6m",
+        {**HERE, "kind": "UserTier"},
+        "2 UserTier objects cannot be read; what depends on them is held. Their condition Ready says which field, and what to write.",
+    ),
+    "BrownoutEvidenceMissing": Trouble(
+        {'brownout_evidence_missing{job="operator",kind="FeaturePolicy",namespace="media",name="images"}': constant(2)},
+        "6m",
+        {"kind": "FeaturePolicy", "namespace": "media", "name": "images"},
+        "2 numbers of FeaturePolicy media/images have been missing or stale for 5 minutes. Nothing of it is lowered or restored meanwhile.",
+    ),
+    "BrownoutPrometheusQueriesFail": Trouble(
+        {f'brownout_prometheus_queries_total{{{OPERATOR},result="failed"}}': rising(40)},
+        "12m",
+        HERE,
+        "25% of the queries of operator in brownout-system fail. What they would say is missing, and missing is never zero.",
+    ),
+    "BrownoutPrometheusSlow": Trouble(
+        {f'brownout_prometheus_query_duration_seconds_bucket{{{OPERATOR},le="0.1"}}': constant(0)},
+        "30m",
+        HERE,
+        "95 % of the queries of operator in brownout-system take up to 4.755s; after 5 seconds one counts as failed.",
+    ),
+    "BrownoutStatusWritesFail": Trouble(
+        {f'brownout_kubernetes_api_errors_total{{{OPERATOR},what="FeaturePolicy"}}': rising(2)},
+        "30m",
+        {**HERE, "what": "FeaturePolicy"},
+        "20 writes of FeaturePolicy statuses failed within 10 minutes. Flag servers serve what status says: users do not get what was decided.",
+    ),
+    "BrownoutScaleWritesFail": Trouble(
+        {f'brownout_scale_writes_total{{{OPERATOR},result="failed"}}': rising(1)},
+        "30m",
+        HERE,
+        "10 writes to /scale failed within 10 minutes. The scalers concerned have the condition Ready with the reason NotWritten.",
+    ),
+    "BrownoutPoolSaturated": Trouble(
+        saturated(1.46),
+        "16m",
+        {"pool": "h100"},
+        "Pool h100 has been saturated for 15 minutes, and is 146% full now: shedding has not been enough.",
+    ),
+    "BrownoutLadderExhausted": Trouble(
+        saturated(1.2) | {'brownout_pool_ladder_rungs{pool="h100",state="taken"}': constant(4)},
+        "3m",
+        {"pool": "h100"},
+        "Every rung of the ladder of pool h100 is taken, and it is 120% full: protected users wait.",
+    ),
+    "BrownoutFeatureShedLong": Trouble(
+        {f"brownout_cell_variant{{{FREE}}}": constant(1), f"brownout_cell_percent{{{FREE}}}": constant(35)},
+        "125m",
+        IMAGES,
+        "1 cells of images in media have less than their first variant, and somebody has had less for 2 hours.",
+    ),
+    "BrownoutReplicasNotReady": Trouble(
+        {f'brownout_scaler_replicas{{{SCALER},state="ready"}}': constant(4)},
+        "21m",
+        {"namespace": "media", "scaler": "image"},
+        "2 replicas of media/image were granted GPUs and have not been ready for 20 minutes.",
+    ),
+    "BrownoutPoolCapacityUnknown": Trouble(
+        {'brownout_pool_gpus{pool="h100",state="capacity"}': ""},
+        "6m",
+        {"pool": "h100"},
+        "The nodes or quotas of pool h100 cannot be read; its scalers keep the 6 GPUs that they were granted, and get no more.",
+    ),
+    "BrownoutOscillation": Trouble(
+        {f"brownout_cell_reversals{{{FREE}}}": constant(5)},
+        "1m",
+        {**IMAGES, "tier": "free", "cohort": "new"},
+        "images for free/new in media changed direction 5 times within an hour.",
+    ),
+    "BrownoutOverrideEndsSoon": Trouble(
+        {f"brownout_override_end_timestamp_seconds{{{OVERRIDE}}}": constant(3600)},
+        "50m",
+        {**IMAGES, "override": "incident", "variant": "denied"},
+        "In 10m 0s images in media is the loop's again, and no longer denied by the override incident.",
+    ),
+    "BrownoutOverrideLong": Trouble(
+        {f"brownout_override_start_timestamp_seconds{{{OVERRIDE}}}": constant(-86400)},
+        "1h",
+        {**IMAGES, "override": "incident", "variant": "denied"},
+        "images in media has been denied for 1d 1h 0m 0s by the override incident, whatever the load.",
+    ),
+    "BrownoutFlagsAbsent": Trouble(
+        {f"brownout_flags_sets{{{FLAGS_POD}}}": ""},
+        "3m",
+        {},
+        "No flag server has been scraped for 2 minutes. Where none answers, clients serve what they know, or what is written in their code.",
+    ),
+    "BrownoutFlagsSyncOld": Trouble(
+        {f"brownout_flags_sync_age_seconds{{{FLAGS_POD}}}": rising(60)},
+        "6m",
+        POD,
+        "flags-1 in brownout-system last heard the API server 6m 0s ago; a minute is usual.",
+    ),
+    "BrownoutFlagsFromSnapshot": Trouble(
+        {f"brownout_flags_sync_age_seconds{{{FLAGS_POD}}}": constant(-1)},
+        "3m",
+        POD,
+        "flags-1 in brownout-system has served 1 sets from its snapshot, or none where there was no snapshot, for 2 minutes.",
+    ),
+    "BrownoutFlagsKindMissing": Trouble(
+        {f'brownout_flags_kind_missing{{{FLAGS},kind="featurepolicies"}}': constant(1)},
+        "6m",
+        {**FLAGS_HERE, "kind": "featurepolicies"},
+        "For 5 minutes there have been no featurepolicies where there were some. The last known ones are served until that is believed.",
+    ),
+    "BrownoutFlagsDisagree": Trouble(
+        {
+            'brownout_flags_set_info{namespace="media",version="aaa",pod="flags-2"}': "",
+            'brownout_flags_set_info{namespace="media",version="bbb",pod="flags-2"}': constant(1),
+        },
+        "6m",
+        {"namespace": "media"},
+        "For 5 minutes 2 versions of the flags of media have been served at once: it depends on the replica what a user has.",
+    ),
+    "BrownoutFlagsRenderFails": Trouble(
+        {f'brownout_flags_renders_total{{{FLAGS},result="failed"}}': rising(1)},
+        "30m",
+        FLAGS_HERE,
+        "Rendering failed 15 times within 15 minutes; the last good set goes on being served, and nothing new reaches users of that namespace.",
+    ),
+    "BrownoutFlagsUnreadableObjects": Trouble(
+        {f'brownout_flags_unreadable_objects_total{{{FLAGS},kind="featurepolicies"}}': rising(1)},
+        "30m",
+        {**FLAGS_HERE, "kind": "featurepolicies"},
+        "15 times within 15 minutes an object of featurepolicies could not be read; its last readable state is served.",
+    ),
+    "BrownoutFlagsSnapshotErrors": Trouble(
+        {f'brownout_flags_snapshot_errors_total{{{FLAGS_POD},operation="write"}}': rising(2)},
+        "30m",
+        {"namespace": "brownout-system", "pod": "flags-1", "operation": "write"},
+        "30 times within 15 minutes flags-1 could not write its snapshot. After a restart without the API server it would serve older flags, or none.",
+    ),
+    "BrownoutFlagsConnectionsFull": Trouble(
+        {f'brownout_flags_connections_ended_total{{{FLAGS},reason="displaced"}}': rising(300)},
+        "12m",
+        {**FLAGS_HERE, "reason": "displaced"},
+        "5.0 connections a second are ended (displaced), because as many are open as may be.",
+    ),
+    "BrownoutQuotaStorageAway": Trouble(
+        {f"brownout_flags_quota_available{{{FLAGS_POD}}}": constant(0)},
+        "2m",
+        FLAGS_HERE,
+        "The storage of quotas has not answered flags in brownout-system for a minute (0 of 1). Each policy's whenUnavailable says who is let through meanwhile.",
+    ),
+    "BrownoutTokenKeysUnreadable": Trouble(
+        {f"brownout_flags_jwks_errors_total{{{FLAGS}}}": rising(0.2)},
+        "60m",
+        FLAGS_HERE,
+        "Reading the key set failed 6 times within 30 minutes. The known keys stay in use; tokens signed by a new one are refused.",
+    ),
+    "BrownoutProtectedUsersRefused": Trouble(
+        {f'brownout_feature_refused_total{{{CELL},reason="queue_full"}}': rising(6)},
+        "12m",
+        {**IMAGES, "tier": "pro"},
+        "10% of the requests of pro for images in media are refused, because queues are full or an answer would come too late.",
+    ),
+    "BrownoutEngineRestarts": Trouble(
+        {f"brownout_inference_engine_losses_total{{{IMAGE}}}": rising(0.1)},
+        "60m",
+        {"namespace": "media", "workload": "image"},
+        "3 engines of image in media were lost within 30 minutes; each is made anew, and its requests are lost.",
+    ),
+    "BrownoutRequestsFail": Trouble(
+        {f'brownout_feature_failed_total{{{CELL},reason="engine"}}': rising(33)},
+        "30m",
+        IMAGES,
+        "5% of the requests for images in media were let in and failed in the engine.",
+    ),
+    "BrownoutQuotaUnasked": Trouble(
+        {'brownout_inference_quota_total{namespace="media",feature="images",outcome="unavailable"}': rising(30)},
+        "12m",
+        IMAGES,
+        "0.50 requests a second for images in media are served or refused without their quota having been asked for.",
+    ),
+}
+
+
+def with_trouble(trouble: Trouble) -> dict[str, str]:
+    """The healthy cluster's series, but for those of the trouble."""
+    return {name: values for name, values in (HEALTHY | trouble.series).items() if values}
+
+
+def firing(name: str, trouble: Trouble) -> dict[str, Any]:
+    """The alert as it is to be sent; what its summary says is not told twice."""
+    rule = alerts()[name]
+    summary = rule["annotations"]["summary"]
+    for label, value in trouble.labels.items():
+        summary = summary.replace(f"{{{{ $labels.{label} }}}}", value)
+    return {
+        "exp_labels": {**trouble.labels, **rule["labels"]},
+        "exp_annotations": {
+            "summary": summary,
+            "description": trouble.says,
+            "runbook_url": rule["annotations"]["runbook_url"],
+        },
+    }
+
+
+def test_every_alert_has_its_trouble() -> None:
+    assert set(TROUBLES) == set(alerts())
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_an_alert_fires_on_what_it_is_for_and_says_it_with_numbers(name: str, tmp_path: Path) -> None:
+    trouble = TROUBLES[name]
+    expect(tmp_path, with_trouble(trouble), alert=name, at=trouble.at, firing=[firing(name, trouble)])
+
+
+def test_nothing_fires_where_all_is_well(tmp_path: Path) -> None:
+    silent = [
+        {"eval_time": at, "alertname": name, "exp_alerts": []}
+        for name in alerts()
+        for at in ("1m", "10m", "30m", "60m", "150m")
+    ]
+    series = [{"series": name, "values": values} for name, values in HEALTHY.items()]
+    ran = run(tmp_path, [{"name": "healthy", "interval": "1m", "input_series": series, "alert_rule_test": silent}])
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_a_series_of_a_trouble_replaces_the_healthy_one_or_is_of_something_that_is_not_there_in_health() -> None:
+    new = {series for trouble in TROUBLES.values() for series in trouble.series if series not in HEALTHY}
+    assert {series.partition("{")[0] for series in new} == {
+        "brownout_kind_unseen",
+        "brownout_objects_invalid",
+        "brownout_flags_set_info",
+    }
+
+
+def test_the_rules_are_sound_by_promtools_own_judgement() -> None:
+    checked = subprocess.run(
+        [promtool(), "check", "rules", "--lint=all", "--lint-fatal", *RULES],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
