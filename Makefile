@@ -59,13 +59,15 @@ check: setup ## formatting, lint, types, import contracts, generated files: what
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m brownout.api.generate --check
+	@$(BIN)/python scripts/dashboards.py --check
 
 format: setup ## format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: setup ## write crds/ from the typed API
+generate: setup ## write crds/ from the typed API, and the chart's dashboards from scripts/grafana
 	@$(BIN)/python -m brownout.api.generate
+	@$(BIN)/python scripts/dashboards.py
 
 lock: setup ## pin every dependency anew, with hashes, in requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev \

@@ -72,7 +72,7 @@ HEALTHY = {
     f'brownout_feature_refused_total{{{FREE},reason="queue_full"}}': rising(300),
     f'brownout_feature_failed_total{{{CELL},reason="engine"}}': constant(2),
     f"brownout_inference_engine_losses_total{{{IMAGE}}}": constant(1),
-    f'brownout_inference_quota_total{{namespace="media",feature="images",outcome="reserved"}}': rising(10),
-    f'brownout_inference_quota_total{{namespace="media",feature="images",outcome="unavailable"}}': constant(0),
+    'brownout_inference_quota_total{namespace="media",feature="images",outcome="reserved"}': rising(10),
+    'brownout_inference_quota_total{namespace="media",feature="images",outcome="unavailable"}': constant(0),
 }
 """Free users are refused by a full queue, which is what a queue is for; a failure here and there is none to wake anybody for."""

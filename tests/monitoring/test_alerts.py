@@ -133,7 +133,7 @@ TROUBLES = {
         {f"brownout_cell_variant{{{FREE}}}": constant(1), f"brownout_cell_percent{{{FREE}}}": constant(35)},
         "125m",
         IMAGES,
-        "1 cells of images in media have less than their first variant, and somebody has had less for 2 hours.",
+        "Cells of images in media with less than their first variant: 1. Somebody has had less for 2 hours.",
     ),
     "BrownoutReplicasNotReady": Trouble(
         {f'brownout_scaler_replicas{{{SCALER},state="ready"}}': constant(4)},
@@ -181,7 +181,7 @@ TROUBLES = {
         {f"brownout_flags_sync_age_seconds{{{FLAGS_POD}}}": constant(-1)},
         "3m",
         POD,
-        "flags-1 in brownout-system has served 1 sets from its snapshot, or none where there was no snapshot, for 2 minutes.",
+        "flags-1 in brownout-system has been up for 2 minutes without having heard the API server. Sets that it serves from its snapshot: 1.",
     ),
     "BrownoutFlagsKindMissing": Trouble(
         {f'brownout_flags_kind_missing{{{FLAGS},kind="featurepolicies"}}': constant(1)},
