@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 from brownout_localcluster.binaries import find_binaries
 from support.waiting import wait_for
@@ -21,7 +23,7 @@ Labels = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """A running Prometheus that scrapes nothing."""
+    """A running Prometheus; without a configuration of its own it scrapes nothing."""
 
     url: str
 
@@ -30,6 +32,15 @@ class Remembering:
         for first in range(0, len(samples), SAMPLES_IN_ONE_WRITE):
             metrics = [_metric(*sample, counter=counter) for sample in samples[first : first + SAMPLES_IN_ONE_WRITE]]
             self._post({"resourceMetrics": [{"scopeMetrics": [{"metrics": metrics}]}]})
+
+    def get(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of its HTTP API. Fails the test with Prometheus' own words where it refuses."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v1/{path}?{urlencode(parameters)}", timeout=10) as response:
+                return json.load(response)["data"]
+        except urllib.error.HTTPError as error:
+            with error:
+                raise AssertionError(f"{path} {parameters}: {json.load(error)['error']}") from None
 
     def _post(self, body: object) -> None:
         request = urllib.request.Request(
@@ -50,12 +61,12 @@ def _metric(at: float, name: str, labels: Labels, value: float, *, counter: bool
 
 
 @contextmanager
-def prometheus(folder: Path) -> Iterator[Remembering]:
+def prometheus(folder: Path, *, configuration: str = CONFIGURATION) -> Iterator[Remembering]:
     """Start one with its data in a folder, and end it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    (folder / "prometheus.yaml").write_text(CONFIGURATION)
+    (folder / "prometheus.yaml").write_text(configuration)
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
