@@ -75,7 +75,7 @@ NOW = Row(
             says="Since a flag server last heard the API server; below 0: never since it started.",
         ),
         number(
-            "Quota storage",
+            "Quota storage answers",
             Query(f"min(brownout_flags_quota_available{{{HERE}}})"),
             unit="bool_yes_no",
             says="Whether it answered the last request of every flag server.",
@@ -200,7 +200,7 @@ SERVING = Row(
             says="What cannot be read or rendered stays as it was last.",
         ),
         lines(
-            "Quota storage",
+            "Answers of the quota storage",
             Query(quantile(0.95, "brownout_flags_quota_ledger_seconds"), "95 % of answers"),
             unit="s",
             says="How long it takes to answer, or not to.",

@@ -219,7 +219,7 @@ EVIDENCE = Row(
             width=12,
         ),
         table(
-            "Overrides in force",
+            "When overrides end",
             Query(
                 f"max by (namespace, feature, override, variant) (brownout_override_end_timestamp_seconds{{{CELLS}}}) - time()"
             ),
