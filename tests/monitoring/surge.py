@@ -63,6 +63,8 @@ def surge(cluster: LocalCluster, namespace: Namespace, folder: Path) -> Iterator
         quota = {"limit": 1000, "period": "Day"}
         tiers = [pro | {"quota": quota}, free | {"quota": quota}]
         namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"tiers": tiers}})
+        waiting = {"name": "queue", "role": "Backlog", "query": f'sum(waiting{{namespace="{namespace.name}"}})'}
+        namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [waiting]}})
         namespace.create(world.policy("stickers", demand=world.policy()["spec"]["demand"]))
         stack.enter_context(world.added(override("incident", "denied", until=UNTIL) | _of("stickers")))
         operator = stack.enter_context(Operator(cluster, namespace.name, folder))
@@ -79,7 +81,7 @@ def surge(cluster: LocalCluster, namespace: Namespace, folder: Path) -> Iterator
         }
         (folder / "prometheus").mkdir()
         seen = stack.enter_context(prometheus(folder / "prometheus", configuration=_scraping(targets)))
-        world.set_load(pro=2, free=20)
+        world.set_load(pro=2, free=20, extra="waiting 3")
         yield Surge(world, flags, image, chat, seen)
 
 

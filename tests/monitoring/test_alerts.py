@@ -79,7 +79,7 @@ TROUBLES = {
         {f'brownout_kind_unseen{{{OPERATOR},kind="FeaturePolicy"}}': constant(1)},
         "3m",
         {**HERE, "kind": "FeaturePolicy"},
-        "For 2 minutes FeaturePolicy objects have not been listed, or have all vanished at once. All decisions of operator are held.",
+        "For a minute FeaturePolicy objects have not been listed, or have all vanished at once. All decisions of operator are held; what has vanished is believed to be gone after 5 minutes.",
     ),
     "BrownoutObjectsUnreadable": Trouble(
         {f'brownout_objects_invalid{{{OPERATOR},kind="UserTier"}}': constant(2)},
@@ -187,7 +187,7 @@ TROUBLES = {
         {f'brownout_flags_kind_missing{{{FLAGS},kind="featurepolicies"}}': constant(1)},
         "6m",
         {**FLAGS_HERE, "kind": "featurepolicies"},
-        "For 5 minutes there have been no featurepolicies where there were some. The last known ones are served until that is believed.",
+        "For a minute there have been no featurepolicies where there were some. The last known ones are served for 10 minutes; then that is believed.",
     ),
     "BrownoutFlagsDisagree": Trouble(
         {
