@@ -99,3 +99,9 @@ def _family(family: Any) -> Exported:
 
 def _labels(family: Metric) -> set[str]:
     return {label for sample in family.samples for label in sample.labels if label != "le"}
+
+
+def row(metric: Exported) -> str:
+    """A metric's line in the table of docs/monitoring.md."""
+    labels = ", ".join(f"`{label}`" for label in sorted(metric.labels))
+    return f"| `{metric.name}` | {metric.type} | {labels} | {metric.words.removesuffix('.')} |"

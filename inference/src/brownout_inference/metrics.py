@@ -92,12 +92,12 @@ class Meters:
         )
         self._work = counter(
             "brownout_inference_gpu_work_seconds",
-            "The same, a step counting by the share of the batch's places that were taken: what costs are learned from",
+            "Busy seconds, a step counting by the share of the batch's places that were taken: what costs are learned from",
             ["workload"],
         )
         self._feature_work = counter(
             "brownout_inference_feature_gpu_seconds",
-            "The same, by what the places were used for",
+            "Seconds of work on the device, by what the batch's places were used for",
             ["workload", "feature", "variant"],
         )
 
@@ -264,7 +264,11 @@ class _QueueAndBatch(Collector):
     def _memory(self) -> Iterable[Metric]:
         """What is not known has no series."""
         memory = self._scheduler.memory
-        size = GaugeMetricFamily("brownout_inference_memory_bytes", "Of the device", labels=["workload", "kind"])
+        size = GaugeMetricFamily(
+            "brownout_inference_memory_bytes",
+            "Memory of the device: used, and the most that there is",
+            labels=["workload", "kind"],
+        )
         for kind, bytes_ in (("used", memory.used_bytes), ("most", memory.most_bytes)):
             if bytes_ is not None:
                 size.add_metric([self._workload, kind], bytes_)

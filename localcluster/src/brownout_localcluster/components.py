@@ -33,6 +33,7 @@ PROMETHEUS_CONFIG = Template("""\
 global: {scrape_interval: ${scrape_interval}, scrape_timeout: ${scrape_interval}, evaluation_interval: ${scrape_interval}}
 scrape_configs:
 - job_name: pods
+  honor_labels: true
   kubernetes_sd_configs: [{role: pod, kubeconfig_file: ${kubeconfig}}]
   relabel_configs:
   - {source_labels: [__meta_kubernetes_pod_annotation_prometheus_io_scrape], regex: "true", action: keep}

@@ -46,17 +46,21 @@ class Metrics:
             "brownout_tick_duration_seconds", "How long a tick took", buckets=TICK_BUCKETS, registry=registry
         )
         self.tick_errors = counter("tick_errors", "Ticks that ended in an error")
-        self.last_tick = gauge("last_tick_timestamp_seconds", "When the last tick ended")
-        self.decisions = counter("decisions", "Changed decisions", "kind", "reason")
-        self.scale_writes = counter("scale_writes", "Writes to /scale", "result")
+        self.last_tick = gauge("last_tick_timestamp_seconds", "When the last tick ended; 0 before the first")
+        self.decisions = counter(
+            "decisions", "Changed decisions, by the kind of object and the reason", "kind", "reason"
+        )
+        self.scale_writes = counter("scale_writes", "Writes to /scale: written, failed or out_of_date", "result")
         self.status_writes = counter("status_writes", "Writes of status", "kind")
-        self.api_errors = counter("kubernetes_api_errors", "Writes that the API server did not take", "what")
+        self.api_errors = counter(
+            "kubernetes_api_errors", "Writes of status that the API server did not take, by kind", "what"
+        )
         self.events_dropped = counter("events_dropped", "Events that were not posted")
         self.feature_flag = gauge(
             "featureflag", "The FeatureFlag resource of a namespace: 1 for its state", "namespace", "state"
         )
         self.feature_flag_writes = counter("featureflag_writes", "Writes of FeatureFlag resources")
-        self.queries = counter("prometheus_queries", "Queries sent to Prometheus", "result")
+        self.queries = counter("prometheus_queries", "Queries sent to Prometheus: answered or failed", "result")
         self.query_seconds = Histogram(
             "brownout_prometheus_query_duration_seconds",
             "How long Prometheus took to answer a query, or not to",
@@ -65,21 +69,38 @@ class Metrics:
         )
         self.unseen = gauge("kind_unseen", "1 while the objects of a kind are not known", "kind")
         self.invalid = gauge("objects_invalid", "Objects that cannot be read", "kind")
-        self.missing = gauge("evidence_missing", "Numbers that are missing", "kind", "namespace", "name")
+        self.missing = gauge(
+            "evidence_missing", "Numbers of the object that are missing or stale", "kind", "namespace", "name"
+        )
         self.replicas = gauge(
-            "scaler_replicas", "Replicas: desired, current, ready, coming, demanded", *SCALER, "state"
+            "scaler_replicas", "Replicas: desired, current, ready, coming, demanded, obtainable", *SCALER, "state"
         )
         self.saturation = gauge("scaler_saturation_ratio", "Admitted demand over ready capacity; 1 is full", *SCALER)
-        self.flow = gauge("scaler_demand_gpus", "Demand and capacity in GPU-seconds a second", *SCALER, "which")
-        self.backlog = gauge("scaler_backlog_gpu_seconds", "Queued work", *SCALER)
+        self.flow = gauge(
+            "scaler_demand_gpus",
+            "In GPU-seconds a second: what is offered and admitted, and the capacity of what is ready",
+            *SCALER,
+            "which",
+        )
+        self.backlog = gauge("scaler_backlog_gpu_seconds", "Work that waits", *SCALER)
         self.cost_factor = gauge("scaler_cost_factor", "Learned cost over declared cost", *SCALER)
         self.gpus = gauge("pool_gpus", "GPUs: capacity, granted, held", "pool", "state")
         self.ladder = gauge("pool_ladder_rungs", "Rungs: taken and total", "pool", "state")
         self.cell_variant = gauge(
-            "cell_variant", "Index of the cell's variant; 0 is the best", "namespace", "feature", "tier", "cohort"
+            "cell_variant",
+            "Index of the variant that the loop gives the cell; 0 is the best",
+            "namespace",
+            "feature",
+            "tier",
+            "cohort",
         )
         self.cell_percent = gauge(
-            "cell_percent", "Share of the cell's users on that variant", "namespace", "feature", "tier", "cohort"
+            "cell_percent",
+            "Share of the cell's users on that variant, in percent; the others are on the next one",
+            "namespace",
+            "feature",
+            "tier",
+            "cohort",
         )
         self.users_held_back = gauge(
             "cell_users_held_back",

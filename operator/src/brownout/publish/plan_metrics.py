@@ -47,7 +47,11 @@ class PlanMetrics(Collector):
 
     def _scalers(self) -> Iterator[Metric]:
         snapshot, plan, _ = self._seen
-        info = GaugeMetricFamily("brownout_scaler_info", "1: where it belongs", labels=(*SCALER, "pool", "mode"))
+        info = GaugeMetricFamily(
+            "brownout_scaler_info",
+            "1: the pool that it takes GPUs from, and its mode",
+            labels=(*SCALER, "pool", "mode"),
+        )
         rule = GaugeMetricFamily("brownout_scaler_rule", "1 for the rule that decided", labels=(*SCALER, "rule"))
         saturated = GaugeMetricFamily(
             "brownout_scaler_saturated", "1 once it has been beyond full for long enough to act on", labels=SCALER
@@ -63,7 +67,9 @@ class PlanMetrics(Collector):
 
     def _pools(self) -> Iterator[Metric]:
         ratio = GaugeMetricFamily(
-            "brownout_pool_saturation_ratio", "That of its fullest scaler whose figure is known", labels=("pool",)
+            "brownout_pool_saturation_ratio",
+            "Saturation of the pool's fullest scaler whose figure is known; 1 is full",
+            labels=("pool",),
         )
         saturated = GaugeMetricFamily(
             "brownout_pool_saturated", "1 while a scaler of the pool is saturated", labels=("pool",)
