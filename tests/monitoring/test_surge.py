@@ -16,6 +16,7 @@ SECONDS = 120
 SILENT = {
     "Learned cost over declared cost": "nothing is busy: load is stated here",
     "Missing or stale numbers": "none is",
+    "Changes of direction within an hour": "nothing has come back yet",
     "Refused by the API server": "it refuses nothing",
     "FeatureFlag resources": "none are asked for",
     "Failed lists and watches": "none fails",

@@ -72,7 +72,7 @@ def test_the_shares_are_what_users_have_and_not_what_the_loop_would_give(
 
 def test_steps_down_and_up_are_counted_from_0_on() -> None:
     metrics = seen(cell())
-    at = {"namespace": "media", "feature": "images", "tier": "free", "cohort": "new"}
+    at = {"namespace": "media", "feature": "images"}
 
     def flips(direction: str) -> float | None:
         return metrics.registry.get_sample_value("brownout_cell_flips_total", {**at, "direction": direction})
@@ -94,7 +94,7 @@ def test_a_user_who_is_held_back_alone_is_in_no_metric_of_cells() -> None:
     alone = CellKey(IMAGES, Audience("free", "new", "ana"))
     page = seen(cell(), cell(alone, level=Level(1), before=FIRST)).page().decode()
     assert "ana" not in page
-    assert 'direction="shed",feature="images",namespace="media",tier="free"} 0.0' in page
+    assert 'direction="shed",feature="images",namespace="media"} 0.0' in page
 
 
 def test_overrides_in_force_have_a_beginning_and_an_end_and_others_have_none() -> None:

@@ -13,7 +13,6 @@ from prometheus_client import (
     generate_latest,
 )
 
-from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan
@@ -86,30 +85,6 @@ class Metrics:
         self.cost_factor = gauge("scaler_cost_factor", "Learned cost over declared cost", *SCALER)
         self.gpus = gauge("pool_gpus", "GPUs: capacity, granted, held", "pool", "state")
         self.ladder = gauge("pool_ladder_rungs", "Rungs: taken and total", "pool", "state")
-        self.cell_variant = gauge(
-            "cell_variant",
-            "Index of the variant that the loop gives the cell; 0 is the best",
-            "namespace",
-            "feature",
-            "tier",
-            "cohort",
-        )
-        self.cell_percent = gauge(
-            "cell_percent",
-            "Share of the cell's users on that variant, in percent; the others are on the next one",
-            "namespace",
-            "feature",
-            "tier",
-            "cohort",
-        )
-        self.users_held_back = gauge(
-            "cell_users_held_back",
-            "Users of the cell who are held back alone",
-            "namespace",
-            "feature",
-            "tier",
-            "cohort",
-        )
         for result in ("answered", "failed"):
             self.queries.labels(result)
 
@@ -136,7 +111,6 @@ class Metrics:
         self._plan.saw(snapshot, plan, memory)
         self._show_scalers(plan, memory)
         self._show_pools(plan)
-        self._show_cells(plan)
         for note in plan.notes:
             self.decisions.labels(note.kind, str(note.reason)).inc()
 
@@ -193,16 +167,3 @@ class Metrics:
             self.gpus.labels(key.name, "held").set(pool.held)
             self.ladder.labels(key.name, "taken").set(pool.rungs_taken)
             self.ladder.labels(key.name, "total").set(pool.rungs_total)
-
-    def _show_cells(self, plan: Plan) -> None:
-        self.cell_variant.clear()
-        self.cell_percent.clear()
-        self.users_held_back.clear()
-        for policy in plan.policies.values():
-            for cell in policy.cells:
-                at = (policy.key.namespace, policy.key.name, cell.key.audience.tier, cell.key.audience.cohort)
-                if cell.key.audience.user:
-                    self.users_held_back.labels(*at).inc(int(cell.level != FIRST))
-                    continue
-                self.cell_variant.labels(*at).set(cell.level.variant)
-                self.cell_percent.labels(*at).set(cell.level.percent)

@@ -12,13 +12,16 @@ from prometheus_client.registry import Collector
 
 from brownout.api.override import ends_at
 from brownout.api.reasons import Reason
+from brownout.api.resources import Key
+from brownout.decide.cells import FIRST
 from brownout.decide.memory import Memory
-from brownout.decide.outcome import CellKey, CellPlan, Plan
+from brownout.decide.outcome import CellPlan, Plan, PolicyPlan
 from brownout.decide.restore import BUDGET_SECONDS
 from brownout.decide.snapshot import Policy, Snapshot
 
 SCALER = ("namespace", "scaler")
 CELL = ("namespace", "feature", "tier", "cohort")
+SHED, RESTORED = "shed", "restored"
 OVERRIDE = ("namespace", "feature", "override", "variant")
 
 
@@ -27,8 +30,7 @@ class PlanMetrics(Collector):
 
     def __init__(self) -> None:
         self._seen = (Snapshot(), Plan(at=0.0), Memory())
-        self._shed: dict[CellKey, int] = {}
-        self._restored: dict[CellKey, int] = {}
+        self._flips: dict[tuple[Key, str], int] = {}
 
     def saw(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
         """A tick: what it knew, what it decided, and what it hands on."""
@@ -36,8 +38,8 @@ class PlanMetrics(Collector):
         for policy in plan.policies.values():
             for cell in policy.cells:
                 if cell.changed and not cell.key.audience.user:
-                    counts = self._shed if cell.level.depth > cell.previous.depth else self._restored
-                    counts[cell.key] = counts.get(cell.key, 0) + 1
+                    direction = SHED if cell.level.depth > cell.previous.depth else RESTORED
+                    self._flips[policy.key, direction] = self._flips.get((policy.key, direction), 0) + 1
 
     def describe(self) -> Iterable[Metric]:
         return []
@@ -81,43 +83,13 @@ class PlanMetrics(Collector):
         return iter((ratio, saturated))
 
     def _cells(self) -> Iterator[Metric]:
-        """Of users who are held back alone nothing: their names are nobody's business."""
         snapshot, plan, memory = self._seen
-        info = GaugeMetricFamily(
-            "brownout_cell_info",
-            "1: what the policy promises the cell, why it has what it has, and which rule keeps it from coming back",
-            labels=(*CELL, "availability", "reason", "refused_by"),
-        )
-        served = GaugeMetricFamily(
-            "brownout_cell_served_ratio",
-            "Share of the cell's users who have the variant, overrides and plans included",
-            labels=(*CELL, "variant"),
-        )
-        reversals = GaugeMetricFamily(
-            "brownout_cell_reversals", "Changes of direction within the last hour", labels=CELL
-        )
-        flips = CounterMetricFamily(
-            "brownout_cell_flips", "Steps that the loop took: shed or restored", labels=(*CELL, "direction")
-        )
+        cells = _Cells(memory, now=plan.at)
         for key, policy in plan.policies.items():
-            if (known := snapshot.policies.get(key)) is None:
-                continue
-            availability = {entry.tier_ref.name: entry.availability for entry in known.stored.spec.tiers}
-            for cell in policy.cells:
-                audience = cell.key.audience
-                if audience.user:
-                    continue
-                at = (key.namespace, key.name, audience.tier, audience.cohort)
-                info.add_metric(
-                    (*at, availability.get(audience.tier, ""), str(cell.reason), str(cell.refused_by or "")), 1
-                )
-                for variant, share in shares(cell, known):
-                    served.add_metric((*at, variant), share)
-                turned = memory.cells[cell.key].reversals if cell.key in memory.cells else ()
-                reversals.add_metric(at, sum(plan.at - moment < BUDGET_SECONDS for moment in turned))
-                flips.add_metric((*at, "shed"), self._shed.get(cell.key, 0))
-                flips.add_metric((*at, "restored"), self._restored.get(cell.key, 0))
-        return iter((info, served, reversals, flips))
+            cells.add(policy, snapshot.policies.get(key))
+            for direction in (SHED, RESTORED):
+                cells.flips.add_metric((key.namespace, key.name, direction), self._flips.get((key, direction), 0))
+        return cells.families()
 
     def _overrides(self) -> Iterator[Metric]:
         snapshot, plan, _ = self._seen
@@ -136,6 +108,71 @@ class PlanMetrics(Collector):
             begins.add_metric(at, override.created_at)
             ends.add_metric(at, ends_at(spec, created_at=override.created_at))
         return iter((begins, ends))
+
+
+class _Cells:
+    """The metrics of cells, filled policy by policy. Of users who are held back alone only their number is told."""
+
+    def __init__(self, memory: Memory, *, now: float) -> None:
+        self._memory = memory
+        self._now = now
+        self._variant = GaugeMetricFamily(
+            "brownout_cell_variant", "Index of the variant that the loop gives the cell; 0 is the best", labels=CELL
+        )
+        self._percent = GaugeMetricFamily(
+            "brownout_cell_percent",
+            "Share of the cell's users on that variant, in percent; the others are on the next one",
+            labels=CELL,
+        )
+        self._info = GaugeMetricFamily(
+            "brownout_cell_info",
+            "1: what the policy promises the cell, why it has what it has, and which rule keeps it from coming back",
+            labels=(*CELL, "availability", "reason", "refused_by"),
+        )
+        self._served = GaugeMetricFamily(
+            "brownout_cell_served_ratio",
+            "Share of the cell's users who have the variant, overrides and plans included",
+            labels=(*CELL, "variant"),
+        )
+        self._reversals = GaugeMetricFamily(
+            "brownout_cell_reversals", "Changes of direction within the last hour, of cells that had any", labels=CELL
+        )
+        self._held_back = GaugeMetricFamily(
+            "brownout_cell_users_held_back", "Users of the cell who are held back alone", labels=CELL
+        )
+        self.flips = CounterMetricFamily(
+            "brownout_cell_flips",
+            "Steps that the loop took with cells of a feature: shed or restored",
+            labels=("namespace", "feature", "direction"),
+        )
+
+    def add(self, policy: PolicyPlan, known: Policy | None) -> None:
+        """The cells of a policy; `known` is the policy as it was seen."""
+        entries = known.stored.spec.tiers if known is not None else ()
+        availability = {entry.tier_ref.name: entry.availability for entry in entries}
+        alone: dict[tuple[str, ...], int] = {}
+        for cell in policy.cells:
+            audience = cell.key.audience
+            at = (policy.key.namespace, policy.key.name, audience.tier, audience.cohort)
+            if audience.user:
+                alone[at] = alone.get(at, 0) + (cell.level != FIRST)
+                continue
+            self._variant.add_metric(at, cell.level.variant)
+            self._percent.add_metric(at, cell.level.percent)
+            why = (availability.get(audience.tier, ""), str(cell.reason), str(cell.refused_by or ""))
+            self._info.add_metric((*at, *why), 1)
+            for name, share in shares(cell, known) if known is not None else ():
+                self._served.add_metric((*at, name), share)
+            turned = self._memory.cells[cell.key].reversals if cell.key in self._memory.cells else ()
+            if recent := sum(self._now - moment < BUDGET_SECONDS for moment in turned):
+                self._reversals.add_metric(at, recent)
+        for cell_labels, users in alone.items():
+            self._held_back.add_metric(cell_labels, users)
+
+    def families(self) -> Iterator[Metric]:
+        return iter(
+            (self._variant, self._percent, self._info, self._served, self._reversals, self._held_back, self.flips)
+        )
 
 
 def shares(cell: CellPlan, policy: Policy) -> list[tuple[str, float]]:
