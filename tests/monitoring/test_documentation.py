@@ -38,3 +38,9 @@ def test_every_alert_is_listed_with_its_severity_and_its_runbook() -> None:
 def test_every_dashboard_is_named() -> None:
     for path in FILES:
         assert f"**{load(path)['title']}**" in PAGE
+
+
+def test_the_front_page_counts_them_right() -> None:
+    front = (REPOSITORY / "README.md").read_text()
+    assert f"{['no', 'one', 'two', 'three', 'four', 'five'][len(FILES)]} Grafana dashboards" in front
+    assert f"and {len(alerts())} alerts" in front
