@@ -18,6 +18,7 @@ from typing import Any
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.load import EngineSpec, LoadError, load_engine, without_garbage
 from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode, following
+from brownout_inference.engine.reports import Reports
 from brownout_inference.engine.worker import Worker
 
 log = logging.getLogger("brownout_inference.engine")
@@ -36,20 +37,21 @@ def main() -> int:
         spec = _read(end)
         if spec is None or (engine := _load(end, spec)) is None:
             return 1
-        worker = Worker(engine)
+        worker, reports = Worker(engine), Reports()
         while (asked := _read(end)) is not None:
-            _advance(end, worker, asked)
+            _advance(end, worker, reports, asked)
     return 0
 
 
-def _advance(end: socket.socket, worker: Worker, asked: Advance) -> None:
+def _advance(end: socket.socket, worker: Worker, reports: Reports, asked: Advance) -> None:
     """Makes the step, and further ones until another message waits."""
+    reports.begin()
     while True:
         advanced = worker.advance(asked)
         if advanced.going_on and _has_more(end):
             advanced = replace(advanced, going_on=False, seated=())
-        sent = _sendable(advanced)
-        _write(end, sent)
+        for told in reports.of(advanced):
+            _write(end, _sendable(told))
         if not advanced.going_on:
             return
         asked = following(asked, advanced)

@@ -1,7 +1,8 @@
 """What the server and the engine's process say to each other: pickled values on a pair of sockets, a length before each.
 
 One message says who leaves, who joins and who takes part in the next step, and is answered when that is made. Where the device sets no pace the engine may go on by itself
-until something changes: it looks for a message between two steps, and nothing waits for the way there and back. Only these two, one of which started
+until something changes: it looks for a message between two steps, nothing waits for the way there and back, and steps of which nobody waits to hear are reported
+together (`reports`). Only these two, one of which started
 the other, can write to the sockets, so nothing that is unpickled comes from elsewhere.
 """
 
@@ -41,7 +42,7 @@ class Advanced:
 
     `stepped` have made their step; who of the keys is neither there nor in `failed` or `no_room` had no memory for it (`full`). `no_room` could not join for lack
     of memory. `failed` says why, and has left; of `unsuitable` ones whoever asked is told it. `broken` says why nothing can be computed any more.
-    `seconds` is what the step took in the engine.
+    `seconds` is what the step took in the engine, `earlier_seconds` what those before it took that were not reported: the same requests made them, and nothing else came of them.
     """
 
     number: int = 0
@@ -56,7 +57,13 @@ class Advanced:
     full: bool = False
     broken: str = ""
     seconds: float = 0.0
+    earlier_seconds: tuple[float, ...] = ()
     memory: Memory | None = None
+
+    @property
+    def all_seconds(self) -> tuple[float, ...]:
+        """What each step took that this speaks of."""
+        return (*self.earlier_seconds, self.seconds)
 
 
 def following(asked: Advance, advanced: Advanced) -> Advance:

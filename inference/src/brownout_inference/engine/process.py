@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from brownout_inference.engine.interface import Progress
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode
+from brownout_inference.engine.reports import KEPT_BACK_SECONDS
 
 NAME = "brownout-inference engine"
 """What the process is called in lists of processes."""
@@ -96,7 +97,7 @@ class EngineProcess(asyncio.Protocol):
             self._transport.write(encode(asked))
 
     def report(self) -> "asyncio.Future[Advanced]":
-        """What comes of the step under way. The future raises EngineGoneError."""
+        """What comes of the step under way, and of those before it that were not worth a report. The future raises EngineGoneError."""
         return self._expect(self._step_timeout_seconds, "a step")
 
     async def until_gone(self) -> None:
@@ -168,7 +169,7 @@ class EngineProcess(asyncio.Protocol):
         if self._watch is not None:
             self._watch.cancel()
         reason = f"{what} took more than {seconds:g} s without a sign of life"
-        self._watch = asyncio.get_running_loop().call_later(seconds, self._kill, reason)
+        self._watch = asyncio.get_running_loop().call_later(seconds + KEPT_BACK_SECONDS, self._kill, reason)
 
     def _kill(self, reason: str) -> None:
         self._process.kill()

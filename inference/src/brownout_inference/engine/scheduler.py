@@ -254,11 +254,13 @@ class Scheduler:
         took_part = [each for each in seating.stepping if each.ticket.number in made]
         slots = sum([each.slots for each in took_part])
         fill = min(1.0, slots / self.max_batch)
-        if not advanced.full and not advanced.failed:
-            self._step_times.stepped(slots, advanced.seconds)
         self._meters.gpu_busy(seconds, fill=fill)
         self._meters.worked(seconds, [each.ticket for each in took_part], most=self.max_batch)
-        self.pace.stepped(seconds, fill=fill)
+        steps = advanced.all_seconds
+        for seconds_of_step in steps:
+            if not advanced.full and not advanced.failed:
+                self._step_times.stepped(slots, seconds_of_step)
+            self.pace.stepped(seconds / len(steps), fill=fill)
 
     def _seat(self) -> Seating:
         now, seats = self._device.clock(), self._batch.seats
@@ -288,10 +290,11 @@ class Scheduler:
         batch, seats = self._batch, self._batch.seats
         batch.has_reported(advanced)
         self.memory = advanced.memory or self.memory
+        steps = len(advanced.all_seconds)
         for number in advanced.stepped:
             if each := seats.get(number):
-                each.left -= 1
-                each.ticket.steps_done += 1
+                each.left -= steps
+                each.ticket.steps_done += steps
         now = self._device.clock()
         for number, piece in advanced.pieces.items():
             if each := seats.get(number):
