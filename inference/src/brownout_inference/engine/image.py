@@ -4,7 +4,8 @@ Pictures of one model and one size are advanced by one call of the network, so a
 the same place. Each is sampled from noise of its own that swings a little to and fro between two draws: sampling is deterministic, near noises give near
 pictures (Song et al., 2021, "Denoising Diffusion Implicit Models", arXiv:2010.02502, section 5.3), and the last frame leads back to the first.
 
-Where each picture stands is kept in tensors on the device, and written only when all of a step has been computed: a step that fails has changed nothing.
+Each picture is a row of a tensor on the device, written only when all of a step has been computed: a step that fails has changed nothing. At what time it stands is known without asking the
+device. On a CPU the small operations around the network are most of what a step of few pictures takes longer than a plain loop's, so there are few of them.
 """
 
 import math
@@ -42,6 +43,16 @@ class _Request:
     """The noise that it begins with and, for a clip, the one that it swings towards: (1 or 2, pictures, side, side)."""
     step: int = 0
     frames: list[Tensor] = field(default_factory=list)
+
+    @property
+    def now(self) -> float:
+        """The time at which its pictures stand, 1 being pure noise."""
+        return 1 - self.step / self.work.steps_per_frame
+
+    @property
+    def then(self) -> float:
+        """The time after the next step."""
+        return 1 - (self.step + 1) / self.work.steps_per_frame
 
     def start_of(self, frame: int) -> Tensor:
         if len(self.draws) == 1 or frame == 0:
@@ -88,7 +99,7 @@ class ImageEngine:
         drawn = torch.randn(2 if work.frames > 1 else 1, work.pictures, side, side, generator=random)
         with device_full():
             draws = drawn.to(self._hardware.device)
-            rows = group.take(draws[0], digit_in(work.prompt), work.steps_per_frame)
+            rows = group.take(draws[0], digit_in(work.prompt))
         self._requests[key] = _Request(work, group, rows, draws)
 
     def leave(self, key: int) -> None:
@@ -103,6 +114,7 @@ class ImageEngine:
             by_group.setdefault(request.group, []).append((key, request))
         with device_full():
             advances = [_Advance(group, members) for group, members in by_group.items()]
+            self._hardware.settle()
 
         finished: dict[int, list[Picture]] = {}
         failed: dict[int, Exception] = {}
@@ -134,91 +146,103 @@ class _Group:
         self._network, self._distilled, self._hardware, self._graphs = network, distilled, hardware, graphs
         self.noisy = torch.empty(0, side, side, device=hardware.device)
         self.digit = torch.empty(0, dtype=torch.long, device=hardware.device)
-        self.step = torch.empty(0, device=hardware.device)
-        self.steps = torch.empty(0, device=hardware.device)
         self._free: list[int] = []
 
-    def take(self, noisy: Tensor, digit: int, steps: int) -> list[int]:
+    def take(self, noisy: Tensor, digit: int) -> list[int]:
         """Rows for new pictures of one request; torch.OutOfMemoryError where there is no room for more."""
         if len(self._free) < len(noisy):
             self._grow(len(self.digit) + len(noisy) - len(self._free))
         rows, self._free = self._free[: len(noisy)], self._free[len(noisy) :]
         at = self.index(rows)
-        self.noisy[at], self.digit[at], self.step[at], self.steps[at] = noisy, digit, 0.0, float(steps)
+        self.noisy[at], self.digit[at] = noisy, digit
         return rows
 
     def give_back(self, rows: list[int]) -> None:
         self._free = sorted((*self._free, *rows))
 
-    def index(self, rows: list[int]) -> Tensor:
+    def index(self, rows: list[int]) -> Tensor | slice:
+        """What picks these rows of a tensor; without a copy where they lie together."""
+        first, after = rows[0], rows[0] + len(rows)
+        if rows == list(range(first, after)):
+            return slice(first, after)
         return torch.tensor(rows, device=self._hardware.device)
 
-    def ahead(self, rows: list[int]) -> tuple[Tensor, Tensor]:
-        """What these pictures are after one step, and the clean ones that the network has in mind."""
+    def ahead(self, rows: list[int], times: list[tuple[float, float]]) -> tuple[Tensor, Tensor]:
+        """What these pictures are after one step from a time to the next, and the clean ones that the network has in mind."""
         count = next((size for size in GRAPH_ROWS if size >= len(rows)), 0) if self._graphs.enabled else 0
-        at = self.index(rows + rows[-1:] * (count - len(rows)))
-        inputs = [each[at] for each in self._tensors()]
+        more = max(0, count - len(rows))
+        at = self.index(rows + rows[-1:] * more)
+        nows, thens = zip(*times, *times[-1:] * more, strict=True)
+        inputs = [self.noisy[at], self.digit[at], self._hardware.upload(torch.tensor((nows, thens)))]
         if not count:
             return self._compute(*inputs)
         noisy, clean = self._graphs.run((self, count), self._compute, inputs)
         return noisy[: len(rows)].clone(), clean[: len(rows)].clone()
 
-    def _compute(self, noisy: Tensor, digit: Tensor, step: Tensor, steps: Tensor) -> tuple[Tensor, Tensor]:
-        now, then = 1 - step / steps, 1 - (step + 1) / steps
+    def _compute(self, noisy: Tensor, digit: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
+        now, then = times.unbind()
         width = now - then if self._distilled else torch.zeros_like(now)
         velocity = self._network(noisy.to(self._hardware.dtype), now, width, digit)
         return denoise(noisy, velocity.float(), now, then)
 
     def _grow(self, least: int) -> None:
         size, had = max(2 * len(self.digit), least, LEAST_ROWS), len(self.digit)
-        grown = [torch.zeros(size, *old.shape[1:], dtype=old.dtype, device=old.device) for old in self._tensors()]
-        for new, old in zip(grown, self._tensors(), strict=True):
-            new[:had] = old
-        self.noisy, self.digit, self.step, self.steps = grown
+        noisy, digit = (
+            torch.zeros(size, *old.shape[1:], dtype=old.dtype, device=old.device) for old in (self.noisy, self.digit)
+        )
+        noisy[:had], digit[:had] = self.noisy, self.digit
+        self.noisy, self.digit = noisy, digit
         self._free += range(had, size)
-
-    def _tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.noisy, self.digit, self.step, self.steps
 
 
 class _Advance:
     """One step of some requests of a group, computed when it is made and written afterwards."""
 
     def __init__(self, group: _Group, members: Sequence[tuple[int, _Request]]) -> None:
+        members = sorted(members, key=lambda member: member[1].rows)  # then they often lie together
         self._group, self._members = group, members
         rows = [row for _, request in members for row in request.rows]
-        self._rows = group.index(rows)
-        self._noisy, clean = group.ahead(rows)
-        self._next_step = group.step[self._rows] + 1
-        self._finite = clean.isfinite().flatten(1).all(1).tolist()
-        self._places = list(_places(members))
+        times = [(request.now, request.then) for _, request in members for _ in request.rows]
+        self._at = group.index(rows)
+        self._noisy, clean = group.ahead(rows, times)
         ending = [
             (place, request)
-            for place, (_, request) in zip(self._places, members, strict=True)
+            for place, (_, request) in zip(_places(members), members, strict=True)
             if request.step + 1 == request.work.steps_per_frame
         ]
-        self._frames: dict[_Request, Tensor] = {}
+        self._frames: dict[_Request, Tensor | None] = {}
         if ending:
-            pixels = ((torch.cat([clean[place] for place, _ in ending]) + 1) * 127.5).round().to(torch.uint8).cpu()
-            frames = torch.split(pixels, [len(request.rows) for _, request in ending])
-            self._frames = dict(zip((request for _, request in ending), frames, strict=True))
+            self._frames = _frames(clean, ending)
         for place, request in ending:
             if len(request.frames) + 1 < request.work.frames:
-                self._noisy[place], self._next_step[place] = request.start_of(len(request.frames) + 1), 0.0
+                self._noisy[place] = request.start_of(len(request.frames) + 1)
 
     def write(self, finished: dict[int, list[Picture]], failed: dict[int, Exception]) -> None:
         """Makes it so, and adds who is done to `finished` or `failed`."""
-        self._group.noisy[self._rows] = self._noisy
-        self._group.step[self._rows] = self._next_step
-        for place, (key, request) in zip(self._places, self._members, strict=True):
+        self._group.noisy[self._at] = self._noisy
+        for key, request in self._members:
             request.step += 1
-            if not all(self._finite[place]):
+            if request not in self._frames:
+                continue
+            if (frame := self._frames[request]) is None:
                 failed[key] = ArithmeticError("the picture is not a number")
-            elif (frame := self._frames.get(request)) is not None:
-                request.step = 0
-                request.frames.append(frame)
-                if len(request.frames) == request.work.frames:
-                    finished[key] = list(torch.stack(request.frames, dim=1).numpy())
+                continue
+            request.step = 0
+            request.frames.append(frame)
+            if len(request.frames) == request.work.frames:
+                finished[key] = list(torch.stack(request.frames, dim=1).numpy())
+
+
+def _frames(clean: Tensor, ending: Sequence[tuple[slice, _Request]]) -> dict[_Request, Tensor | None]:
+    """The pixels of those that end a frame; None where they are no numbers, as everything is that was computed from something that is none."""
+    ended = torch.cat([clean[place] for place, _ in ending])
+    counts = [len(request.rows) for _, request in ending]
+    finite = torch.split(ended.isfinite().flatten(1).all(1).cpu(), counts)
+    pixels = torch.split(((ended + 1) * 127.5).round().to(torch.uint8).cpu(), counts)
+    return {
+        request: picture if all(each) else None
+        for (_, request), picture, each in zip(ending, pixels, finite, strict=True)
+    }
 
 
 def _places(members: Iterable[tuple[int, _Request]]) -> Iterable[slice]:
