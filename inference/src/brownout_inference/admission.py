@@ -59,11 +59,6 @@ class Admission:
         self._clock = clock
         self._queue_seconds = math.inf if queue_seconds is None else queue_seconds
 
-    @property
-    def is_quiet(self) -> bool:
-        """Nothing waits and nothing runs."""
-        return self._scheduler.is_quiet
-
     async def admit(self, feature: Feature, ask: Ask, caller: Caller, *, stream: bool = False) -> Ticket:
         """Queues the ask. Raises RefusedError."""
         context = caller.context

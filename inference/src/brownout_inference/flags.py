@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from openfeature import api
 from openfeature.contrib.provider.flagd import FlagdProvider
@@ -19,13 +20,15 @@ from openfeature.provider import ProviderStatus
 from brownout_inference.features import Feature
 from brownout_inference.metrics import UNKNOWN, Meters
 from brownout_inference.settings import FlagSettings
-from brownout_inference.verdict import AUDIENCE_FLAG, Audience, Verdict, verdict_of
+from brownout_inference.verdict import AUDIENCE_FLAG, BEST, Audience, Verdict, verdict_of
 
 log = logging.getLogger(__name__)
 
 DOMAIN = "brownout-inference"
 RETRY_MILLISECONDS = 500
 RETRY_MAX_MILLISECONDS = 2000
+KEPT_SECONDS = 1.0
+"""How long what the flags say about a user is kept, for whoever asks again and again. A change of the flags ends it at once; what changes with time alone (an account's age) counts that much later."""
 GRACE_SECONDS = 1
 """How long the provider waits before it calls a lost source an error. It keeps a thread for that long, which would hold up the end of the process."""
 
@@ -39,6 +42,9 @@ class Flags:
         self._settings = settings
         self._flags_seen = False
         self._unknown = Audience(tier=UNKNOWN, cohort="", priority=settings.unknown_priority)
+        self._before = Verdict(enabled=True, variant=BEST, value={}, audience=self._unknown)
+        self._kept: dict[tuple[Any, ...], Verdict] = {}
+        self._forget_at = 0.0
         self._meters = meters
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
@@ -63,12 +69,20 @@ class Flags:
 
     def verdict(self, feature: Feature, context: EvaluationContext) -> Verdict:
         """What the flags say now about this feature for this user."""
-        return verdict_of(
-            self._client.get_object_details(feature.flag_key, {}, context),
-            self._client.get_object_details(AUDIENCE_FLAG, {}, context),
-            unknown=self._unknown,
-            now=time.time(),
-        )
+        if not self.received:
+            return self._before  # as the SDK would say, which takes its time for it
+        if (now := time.monotonic()) >= self._forget_at:
+            self._kept.clear()
+            self._forget_at = now + KEPT_SECONDS
+        who = feature.flag_key, context.targeting_key, *sorted(context.attributes.items())
+        if (kept := self._kept.get(who)) is None:
+            kept = self._kept[who] = verdict_of(
+                self._client.get_object_details(feature.flag_key, {}, context),
+                self._client.get_object_details(AUDIENCE_FLAG, {}, context),
+                unknown=self._unknown,
+                now=time.time(),
+            )
+        return kept
 
     def stop(self) -> None:
         """Ends the synchronisation."""
@@ -91,6 +105,7 @@ class Flags:
         )
 
     def _changed(self) -> None:
+        self._kept.clear()
         if self._flags_seen and self._client.get_provider_status() is not ProviderStatus.NOT_READY:
             self.received = True
             self._on_change()

@@ -5,12 +5,15 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory, StepReport
+from brownout_inference.engine.messages import Advanced
 from brownout_inference.engine.process import EngineError, EngineGoneError
+from brownout_inference.engine.reports import Reports
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.engine.suspects import SUSPECT_SECONDS
 from brownout_inference.metrics import Meters
@@ -531,6 +534,31 @@ async def test_without_a_pace_a_poisoned_request_fails_alone() -> None:
         assert await asyncio.gather(*(each.outcome for each in good)) == ["done"] * 3
         with pytest.raises(EngineError, match="poisoned"):
             await bad.outcome
+
+
+async def test_steps_that_are_reported_together_count_as_so_many() -> None:
+    time = VirtualTime()
+    serving = scheduler(time, max_batch=1, step_seconds=0)
+    engine = Withholding(time=time, takes=lambda count: 1 / 64)
+    only = ticket(steps=6)
+    serving.submit(only)
+    async with running(serving, engine):
+        await only.outcome
+        await serving.until_quiet()
+    assert only.steps_done == 6
+    assert serving.pace.step_seconds == pytest.approx(serving._device.busy_seconds / 6)
+    assert serving._step_times.seconds(1) == 1 / 64
+
+
+class Withholding(CountingEngine):
+    """Reports what it can together, as the engine's process does."""
+
+    def _answer(self, answer: "asyncio.Future[Advanced]") -> None:
+        assert self.time is not None
+        reports = Reports(self.time.clock)
+        while not (told := reports.of(replace(self._made.popleft(), pieces={}))):
+            self._making(self._asked)
+        answer.set_result(told[0])
 
 
 async def test_with_a_pace_every_step_is_asked_for() -> None:

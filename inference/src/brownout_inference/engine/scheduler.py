@@ -143,11 +143,6 @@ class Scheduler:
             each.ticket.end_with(error)
         self._tell_if_quiet()
 
-    @property
-    def is_quiet(self) -> bool:
-        """Nothing waits and nothing runs."""
-        return self._quiet.is_set()
-
     async def until_quiet(self) -> None:
         """Returns once nothing waits and nothing runs."""
         await self._quiet.wait()

@@ -34,6 +34,10 @@ async def read_body(request: web.Request, shape: type[T]) -> T:
 
 async def received(request: web.Request) -> bytes:
     """The whole body. Raises RefusedError (408) where it takes too long."""
+    if request.content.is_eof():  # it came with the headers
+        if gate := gate_of(request):
+            gate.request_came()
+        return await request.read()
     async with in_time(request):
         return await request.read()
 

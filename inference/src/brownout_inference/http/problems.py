@@ -1,9 +1,9 @@
 """Every answer that is not what was asked for leaves here, as problem+json with OpenAI's `error` member in it."""
 
-import json
 import logging
 from uuid import uuid4
 
+import msgspec
 from aiohttp import web
 
 from brownout_inference import refusal
@@ -49,7 +49,7 @@ def problem(refused: Refusal) -> web.Response:
     """The answer to a refusal."""
     return web.Response(
         status=refused.status,
-        text=json.dumps(refused.body()),
+        body=msgspec.json.encode(refused.body()),
         content_type="application/problem+json",
         headers=refused.headers(),
     )
