@@ -46,11 +46,11 @@ def main() -> None:
         folder = Path(name)
         # the capacity is what the other parts refer to, so it is always measured
         print("saturation ...", file=sys.stderr, flush=True)
-        found, batch, capacity = saturation.measure(folder, rounds=rounds, seconds=seconds)
+        found, capacity = saturation.measure(folder, rounds=rounds, seconds=seconds)
         figures += found
         parts = {
             "overhead": lambda: saturation.overhead(folder, rounds=rounds, requests=50 if few else 300),
-            "tiers": lambda: tiers.measure(folder, batch=batch, capacity=capacity, rounds=rounds, seconds=2 * seconds),
+            "tiers": lambda: tiers.measure(folder, capacity=capacity, rounds=rounds, seconds=2 * seconds),
             "restarts": lambda: restarts.measure(folder, restarts=4 if few else 20),
             "memory": lambda: (
                 memory.many(folder, requests=20_000 if few else 1_000_000)
@@ -67,8 +67,8 @@ def main() -> None:
             setting = comparison.Setting(
                 folder=folder,
                 python=args.references,
-                batch=batch,
-                capacity=capacity,
+                batch=capacity.best,
+                capacity=capacity.pictures,
                 seconds=4.0 if few else 8.0,
             )
             found, table = comparison.measure(setting, rounds=1 if few else 2)

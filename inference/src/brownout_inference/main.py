@@ -93,7 +93,7 @@ def parser() -> argparse.ArgumentParser:
         "--company-slack",
         type=float,
         help="by which part of what it takes without them lower tiers may make a step of more important ones longer, where steps are not paced; negative or inf: any "
-        "(default 0.25)",
+        f"(default {SLACK})",
     )
     add("--queue-places", type=int, help="places in the queue for each tier (default 64)")
     add(

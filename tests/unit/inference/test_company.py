@@ -18,8 +18,8 @@ class Known:
         return self._seconds.get(slots)
 
 
-def test_company_is_welcome_as_far_as_it_makes_the_step_a_quarter_longer() -> None:
-    company = Company(Known({1: 1.0, 2: 1.25, 3: 1.3}))
+def test_company_is_welcome_as_far_as_it_makes_the_step_so_much_longer() -> None:
+    company = Company(Known({1: 1.0, 2: 1.25, 3: 1.3}), 0.25)
     assert company.allows(2, beside=1)
     assert not company.allows(3, beside=1)
 
