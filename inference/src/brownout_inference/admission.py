@@ -59,6 +59,10 @@ class Admission:
         self._clock = clock
         self._queue_seconds = math.inf if queue_seconds is None else queue_seconds
 
+    async def until_busy(self) -> None:
+        """Returns while something waits or runs, or once it does."""
+        await self._scheduler.until_busy()
+
     async def admit(self, feature: Feature, ask: Ask, caller: Caller, *, stream: bool = False) -> Ticket:
         """Queues the ask. Raises RefusedError."""
         context = caller.context

@@ -160,6 +160,7 @@ async def serve(
 
 async def _watch_deadlines(admission: Admission) -> None:
     while True:
+        await admission.until_busy()
         await asyncio.sleep(LOOK_FOR_LATE_SECONDS)
         admission.refuse_late()
 

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from brownout_inference.engine.image import ImageEngine
-from brownout_inference.engine.interface import DeviceFullError, Engine
+from brownout_inference.engine.interface import DeviceFullError, Engine, UnsuitableError
 from brownout_inference.engine.text import PREFILL_TEXTS, TextEngine
 from brownout_inference.models.catalogue import IMAGE_SHARES
 from brownout_inference.models.characters import END, MOST_POSITIONS
 from brownout_inference.models.digits import DigitDenoiser
-from brownout_inference.work import Continuation, ImageWork, Picture, TextWork
+from brownout_inference.work import Continuation, ImageWork, TextWork
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -323,7 +323,7 @@ def test_the_small_model_writes_too_and_beside_the_full_one(texts: TextEngine) -
 
 def test_a_text_may_be_as_long_as_there_are_positions(texts: TextEngine) -> None:
     longest = MOST_POSITIONS - len("A class") - len(END) - 1
-    with pytest.raises(ValueError, match="more than a text may have"):
+    with pytest.raises(UnsuitableError, match=r"max_completion_tokens is \d+; write \d+ at most"):
         texts.join(1, continuation_of("A class", tokens=longest + 1))
     texts.join(1, continuation_of("A class", tokens=longest))
     texts.leave(1)

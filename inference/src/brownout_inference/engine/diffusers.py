@@ -23,6 +23,7 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import Tensor
 
+from brownout_inference.engine.fitting import memory_of
 from brownout_inference.engine.graphs import Graphs
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
 from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport, UnsuitableError
@@ -126,7 +127,7 @@ class DiffusersEngine:
                 slots -= -(-slots // 8)
 
     def memory(self) -> Memory:
-        return self._hardware.memory()
+        return memory_of(self._hardware)
 
     def join(self, key: int, work: Work) -> None:
         if not isinstance(work, ImageWork):

@@ -40,12 +40,11 @@ def how_many_fit(hardware: Hardware, most: int, attempt: Callable[[int], None]) 
 
 
 def memory_of(hardware: Hardware, *, kv_places: int = 0, kv_places_most: int = 0) -> Memory:
-    """What is used now: on a GPU by torch, on a CPU by the process."""
-    if hardware.is_gpu:
-        return hardware.memory(kv_places=kv_places, kv_places_most=kv_places_most)
+    """What is used now, by torch on a GPU and by the process on a CPU, of what the device has in all."""
+    most = torch.cuda.mem_get_info(hardware.device)[1] if hardware.is_gpu else host_bytes()
     return Memory(
         used_bytes=used_bytes(hardware),
-        most_bytes=host_bytes(),
+        most_bytes=most,
         kv_places=kv_places,
         kv_places_most=kv_places_most,
     )

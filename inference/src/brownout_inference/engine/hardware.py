@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brownout_inference.engine.interface import DeviceFullError, Memory
+from brownout_inference.engine.interface import DeviceFullError
 
 
 @dataclass(frozen=True)
@@ -37,17 +37,6 @@ class Hardware:
         torch.cuda.empty_cache()
         free, total = torch.cuda.mem_get_info(self.device)
         return max(0, free - int((1 - self.memory_share) * total))
-
-    def memory(self, *, kv_places: int = 0, kv_places_most: int = 0) -> Memory:
-        """What torch holds of the device, and what the device has in all."""
-        if not self.is_gpu:
-            return Memory(kv_places=kv_places, kv_places_most=kv_places_most)
-        return Memory(
-            used_bytes=torch.cuda.memory_allocated(self.device),
-            most_bytes=torch.cuda.mem_get_info(self.device)[1],
-            kv_places=kv_places,
-            kv_places_most=kv_places_most,
-        )
 
     def upload(self, tensor: Tensor) -> Tensor:
         """A tensor of the host's memory, on the device as soon as what it was given before is done; the caller does not wait."""

@@ -68,6 +68,7 @@ class Scheduler:
         self._wake = asyncio.Event()
         self._quiet = asyncio.Event()
         self._quiet.set()
+        self._busy = asyncio.Event()
         self._undelivered: list[tuple[Callable[[Any], None], Any]] = []
         self.fits(max_batch)
 
@@ -107,6 +108,7 @@ class Scheduler:
         loser = self.queue.offer(ticket, is_full=is_full)
         if loser is not ticket:
             self._quiet.clear()
+            self._busy.set()
             self._wake.set()
         return loser
 
@@ -142,6 +144,10 @@ class Scheduler:
         for each in lost.seats.values():
             each.ticket.end_with(error)
         self._tell_if_quiet()
+
+    async def until_busy(self) -> None:
+        """Returns while something waits or runs, or once it does."""
+        await self._busy.wait()
 
     async def until_quiet(self) -> None:
         """Returns once nothing waits and nothing runs."""
@@ -391,3 +397,4 @@ class Scheduler:
     def _tell_if_quiet(self) -> None:
         if not self._batch.seats and not len(self.queue) and not self._undelivered:
             self._quiet.set()
+            self._busy.clear()

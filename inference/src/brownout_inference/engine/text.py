@@ -15,7 +15,7 @@ from torch import Tensor
 
 from brownout_inference.engine.fitting import how_many_fit, memory_of
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
-from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport
+from brownout_inference.engine.interface import DeviceFullError, Memory, StepReport, UnsuitableError
 from brownout_inference.engine.text_stream import begun
 from brownout_inference.models.catalogue import TEXT_SHARES
 from brownout_inference.models.characters import (
@@ -114,8 +114,8 @@ class TextEngine:
             raise ValueError(f"no model {work.model!r}; there are {', '.join(SHAPES)}")
         prompt = encode(work.prompt[-PROMPT_LENGTH:] + END)
         if len(prompt) + work.tokens >= MOST_POSITIONS:
-            raise ValueError(
-                f"{work.tokens} tokens are more than a text may have; ask for {MOST_POSITIONS - WINDOW} at most"
+            raise UnsuitableError(
+                f"max_completion_tokens is {work.tokens}; write {MOST_POSITIONS - len(prompt) - 1} at most"
             )
         random = torch.Generator()
         if work.seed is None:

@@ -22,6 +22,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from brownout_inference.engine import attention, causal
 from brownout_inference.engine.decoding import FROM_HOST, Chances, Pending, Turn, choose, pack, unpack
+from brownout_inference.engine.fitting import memory_of
 from brownout_inference.engine.graphs import Graphs
 from brownout_inference.engine.hardware import Hardware, device_full, find_hardware
 from brownout_inference.engine.interface import DeviceFullError, Memory, Progress, StepReport, UnsuitableError
@@ -130,7 +131,7 @@ class TransformersEngine:
                 places -= -(-places // 8)
 
     def memory(self) -> Memory:
-        return self._hardware.memory(kv_places=len(self._seating), kv_places_most=self._cache.places)
+        return memory_of(self._hardware, kv_places=len(self._seating), kv_places_most=self._cache.places)
 
     def join(self, key: int, work: Work) -> None:
         if not isinstance(work, TextWork):
