@@ -11,7 +11,7 @@ from brownout.api.schema import API_VERSION, Resource
 from brownout_localcluster import LocalCluster
 from brownout_localcluster.errors import ApiError
 from support.cluster import Namespace
-from support.examples import SAMPLES, example, objects_in
+from support.examples import EXAMPLES, SAMPLES, example, objects_in
 from support.operator import install_kinds
 from support.refusals import BOUNDS, IMMUTABLE, OVERRIDE, RULES, Refusal
 
@@ -131,7 +131,7 @@ def test_a_status_without_its_moments_is_stored(namespace: Namespace) -> None:
 def test_kubectl_finds_a_kind_by_its_short_name_and_prints_its_columns(
     resource: Resource, cluster: LocalCluster, namespace: Namespace
 ) -> None:
-    body = next(b for b in objects_in(SAMPLES[0].parent / "full.yaml") if b["kind"] == resource.kind)
+    body = next(b for b in objects_in(EXAMPLES / "full.yaml") if b["kind"] == resource.kind)
     body["metadata"] = {"name": namespace.name}
     try:
         namespace.create(body)

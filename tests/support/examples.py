@@ -9,7 +9,8 @@ from brownout.cli.validation.manifests import read
 
 REPOSITORY = Path(__file__).parents[2]
 EXAMPLES = REPOSITORY / "charts" / "brownout" / "examples"
-SAMPLES = sorted([*EXAMPLES.glob("*.yaml"), *(REPOSITORY / "demo" / "policies").glob("*.yaml")])
+ENGINES = sorted((EXAMPLES / "engines").glob("*.yaml"))
+SAMPLES = sorted([*EXAMPLES.glob("*.yaml"), *ENGINES, *(REPOSITORY / "demo" / "policies").glob("*.yaml")])
 """Every sample that the repository shows anybody."""
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from brownout.cli.main import main
 from brownout.cli.validation.objects import problems
-from support.examples import ABSENT, EXAMPLES, SAMPLES, changed, example, objects_in
+from support.examples import ABSENT, ENGINES, EXAMPLES, SAMPLES, changed, example, objects_in
 from support.refusals import BOUNDS, POLICY, RULES, SCALER, TIER, Refusal
 
 
@@ -32,7 +32,9 @@ def test_the_fields_of_every_sample_are_right(sample: Path) -> None:
         assert body["kind"] == "Namespace" or problems(body) == []
 
 
-@pytest.mark.parametrize("place", [*EXAMPLES.glob("*.yaml"), SAMPLES[-1].parent], ids=lambda place: place.name)
+@pytest.mark.parametrize(
+    "place", [*EXAMPLES.glob("*.yaml"), *ENGINES, SAMPLES[-1].parent], ids=lambda place: place.name
+)
 def test_every_set_of_samples_is_valid_without_a_warning(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "-f", str(place)]) == 0
     printed = capsys.readouterr()

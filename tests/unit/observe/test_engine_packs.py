@@ -25,7 +25,7 @@ def test_an_unknown_signal_is_named_with_those_there_are() -> None:
     found = query(EngineMetric(pack="tgi", signal="kv-cache"), labels={}, namespace="n")
     assert isinstance(found, Missing)
     assert "tgi has no signal 'kv-cache'" in found.message
-    assert "latency-p95, running, waiting" in found.message
+    assert "latency-p95, queue-p95, running, waiting" in found.message
 
 
 def test_a_label_that_prometheus_cannot_have_is_named() -> None:

@@ -1,14 +1,15 @@
 """Engine packs: named queries for the metrics that known inference servers already have.
 
 A pack turns `engine: {pack: vllm, signal: kv-cache}` into PromQL over the engine's own metric names, within the scaler's
-namespace. Counts are summed over replicas, utilizations averaged, latencies taken at the 95th percentile.
+namespace. Counts are summed over replicas, utilizations averaged, latencies taken at the 95th percentile; Triton has no
+histograms by default, and so means over its requests. `charts/brownout/examples/engines` has a sample of each.
 
 | pack | signals |
 |---|---|
-| vllm | running, waiting, kv-cache, first-token-p95, latency-p95 |
+| vllm | running, waiting, kv-cache, queue-p95, first-token-p95, latency-p95 |
 | sglang | running, waiting, kv-cache, first-token-p95, latency-p95 |
-| tgi | running, waiting, latency-p95 |
-| triton | waiting, gpu, busy |
+| tgi | running, waiting, queue-p95, latency-p95 |
+| triton | waiting, gpu, busy, queue-mean, latency-mean |
 | brownout | busy, work, backlog, running, waiting, batch-fill, queue-wait-p95 |
 """
 
@@ -27,11 +28,18 @@ def _p95(histogram: str) -> str:
     return f"histogram_quantile(0.95, sum by (le) (rate({histogram}_bucket{{MATCHERS}}[{WINDOW}])))"
 
 
+def _mean_of_requests(microseconds: str) -> str:
+    """Seconds of a request on average; NaN, and so missing, where nobody was answered."""
+    requests = f"sum(rate(nv_inference_request_success{{MATCHERS}}[{WINDOW}]))"
+    return f"sum(rate({microseconds}{{MATCHERS}}[{WINDOW}])) / {requests} / 1e6"
+
+
 PACKS: dict[str, dict[str, str]] = {
     "vllm": {
         "running": "sum(vllm:num_requests_running{MATCHERS})",
         "waiting": "sum(vllm:num_requests_waiting{MATCHERS})",
         "kv-cache": "avg(vllm:kv_cache_usage_perc{MATCHERS} or vllm:gpu_cache_usage_perc{MATCHERS})",
+        "queue-p95": _p95("vllm:request_queue_time_seconds"),
         "first-token-p95": _p95("vllm:time_to_first_token_seconds"),
         "latency-p95": _p95("vllm:e2e_request_latency_seconds"),
     },
@@ -45,12 +53,15 @@ PACKS: dict[str, dict[str, str]] = {
     "tgi": {
         "running": "sum(tgi_batch_current_size{MATCHERS})",
         "waiting": "sum(tgi_queue_size{MATCHERS})",
+        "queue-p95": _p95("tgi_request_queue_duration"),
         "latency-p95": _p95("tgi_request_duration"),
     },
     "triton": {
         "waiting": "sum(nv_inference_pending_request_count{MATCHERS})",
         "gpu": "avg(nv_gpu_utilization{MATCHERS})",
         "busy": f"sum(rate(nv_inference_compute_infer_duration_us{{MATCHERS}}[{WINDOW}])) / 1e6",
+        "queue-mean": _mean_of_requests("nv_inference_queue_duration_us"),
+        "latency-mean": _mean_of_requests("nv_inference_request_duration_us"),
     },
     "brownout": {
         "busy": f"sum(rate(brownout_inference_gpu_busy_seconds_total{{MATCHERS}}[{WINDOW}]))",
