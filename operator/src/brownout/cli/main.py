@@ -35,6 +35,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("validate", "brownout.cli.validate", "check manifests offline, more strictly than the API server does"),
     Command("plan", "brownout.cli.plan", "say what files would change now, if they were applied"),
     Command("simulate", "brownout.cli.simulate", "run manifests in virtual time, beside other controllers"),
+    Command("diagnose", "brownout.cli.diagnose", "gather what helps to find out what is wrong, without secrets"),
     Command("completion", "brownout.cli.completion", "print a script that completes commands in your shell"),
     Command("operator", "brownout.cli.operator", "decide, scale and shed: the control loop"),
     Command("flags", "brownout.cli.flags", "serve the flags: OFREP, flagd sync, pages"),

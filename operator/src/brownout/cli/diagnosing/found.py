@@ -1,0 +1,88 @@
+"""What has been found: bodies as the API server has them, and what the processes say. Rules read it; nothing here is redacted."""
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct, field
+
+from brownout.api.resources import Key
+from brownout.cli.overview import Objects
+
+Body = dict[str, Any]
+
+
+class Process(Struct, kw_only=True):
+    """A pod of ours. `metrics`: its page, or None where it could not be read."""
+
+    component: str
+    pod: Body
+    metrics: str | None = None
+
+    @property
+    def name(self) -> str:
+        meta = self.pod["metadata"]
+        return f"{meta['namespace']}/{meta['name']}"
+
+    @property
+    def statuses(self) -> list[Body]:
+        """The states of its containers; none while it waits for a node."""
+        return list((self.pod.get("status") or {}).get("containerStatuses") or ())
+
+    @property
+    def ready(self) -> bool:
+        conditions = (self.pod.get("status") or {}).get("conditions") or ()
+        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        return tuple(str(one.get("image", "")) for one in self.pod["spec"]["containers"])
+
+    def number(self, metric: str) -> float | None:
+        """The first number of a metric without labels; None where it is not there."""
+        for line in (self.metrics or "").splitlines():
+            name, _, value = line.partition(" ")
+            if name == metric:
+                try:
+                    return float(value.split()[0])
+                except (ValueError, IndexError):
+                    return None
+        return None
+
+
+class Right(NamedTuple):
+    """What somebody may do or not; `allowed` is None where it could not be asked."""
+
+    who: str
+    verb: str
+    what: str
+    allowed: bool | None
+    namespace: str = ""
+
+
+class Answered(NamedTuple):
+    """A query of an object, and what Prometheus made of it: a number of series, or a sentence."""
+
+    owner: str
+    field: str
+    query: str
+    result: str
+    missing: bool
+
+
+class Found(Struct, kw_only=True):
+    """Everything. What was not found is empty; what could not be looked for is in `errors`, by part."""
+
+    now: float
+    cli_version: str
+    server_version: str = ""
+    definitions: dict[str, Body | None] = field(default_factory=dict)
+    bodies: dict[str, list[Body]] = field(default_factory=dict)
+    objects: Objects = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+    looked_for_processes: bool = False
+    targets: dict[Key, Body] = field(default_factory=dict)
+    pods: list[Body] = field(default_factory=list)
+    autoscalers: list[Body] = field(default_factory=list)
+    events: list[Body] = field(default_factory=list)
+    rights: list[Right] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)

@@ -1,0 +1,35 @@
+"""One page on standard output: how much there is, what looks wrong, and what could not be had."""
+
+from brownout.cli.diagnosing.findings import Finding
+from brownout.cli.diagnosing.found import Found
+
+MOST_ERRORS = 10
+
+
+def summary(found: Found, wrong: list[Finding], *, where: str) -> str:
+    """The page."""
+    errors = list(dict.fromkeys(found.errors))
+    counts = ", ".join(f"{len(bodies)} {kind}" for kind, bodies in sorted(found.bodies.items())) or "none"
+    components = [one.component or "other" for one in found.processes]
+    pods = ", ".join(f"{components.count(one)} {one}" for one in sorted(set(components))) or "none"
+    lines = [
+        f"brownout {found.cli_version}, API server {found.server_version or 'not known'}",
+        f"  objects     {counts}",
+        f"  processes   {pods}",
+        f"  workloads   {len(found.targets)}, with {len(found.pods)} pods",
+        f"  queries     {_queries(found)}",
+        "",
+        "What looks wrong:" if wrong else "Nothing looks wrong, as far as could be seen.",
+        *(f"  {one.rule:<12}{one.sentence}" for one in wrong),
+    ]
+    if errors:
+        lines += ["", "What could not be had:", *(f"  {error}" for error in errors[:MOST_ERRORS])]
+        if len(errors) > MOST_ERRORS:
+            lines.append(f"  and {len(errors) - MOST_ERRORS} more, in errors.txt")
+    return "\n".join([*lines, "", f"{where}: secrets are taken out; look through it before you give it away."])
+
+
+def _queries(found: Found) -> str:
+    if all(one.result == "not asked" for one in found.answers):
+        return f"{len(found.answers)}, not asked"
+    return f"{len(found.answers)} asked, {sum(one.missing for one in found.answers)} without an answer"
