@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check format generate lock clean
+.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check audit format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,13 +53,17 @@ $(REFERENCES)/.ready: benchmarks/references.txt $(VENV)/.ready
 screenshots: setup ## the pages' pictures for the README, from a demo under way (about 5 minutes; needs Chromium)
 	@$(BIN)/python scripts/screenshots.py $(ARGS)
 
-check: setup ## formatting, lint, types, import contracts, generated files: what CI runs
+check: setup ## formatting, lint, types, import contracts, generated files, dependencies: what CI runs
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m brownout.api.generate --check
 	@$(BIN)/python scripts/dashboards.py --check
+	@$(BIN)/python scripts/dependencies.py
+
+audit: setup ## known vulnerabilities of the pinned dependencies, as PyPI's advisory database has them (needs the internet)
+	@$(BIN)/uv tool run pip-audit --require-hashes --disable-pip --progress-spinner off -r requirements.txt $(ARGS)
 
 format: setup ## format and mend what can be mended
 	@$(BIN)/ruff format .
