@@ -135,6 +135,7 @@ def test_a_bundle_has_everything_and_no_secret(product: World, tmp_path: Path) -
     assert (out / "summary.txt").read_text() == page
     assert (out / "errors.txt").read_text() == ""
     assert FEATURE in (out / "decisions" / "explain.txt").read_text()
+    assert f"{FEATURE} for pro: full 100 %" in (out / "decisions" / "history.txt").read_text()
     answers = yaml.safe_load((out / "prometheus" / "queries.yaml").read_text())
     assert {one["answer"] for one in answers if one["field"] == "demand.offered"} == {"2 series"}
     assert "brownout_last_tick_timestamp_seconds" in everything(out)
@@ -203,6 +204,7 @@ def test_who_may_read_little_gets_what_they_may_and_is_told_the_rest(product: Wo
     rights = (tmp_path / "bundle" / "rights.txt").read_text().splitlines()
     assert f"yes       you: list featurepolicies.brownout.dev in {product.namespace.name}" in rights
     assert "no        you: list nodes" in rights
+    assert max(map(len, page.splitlines())) < 260
 
 
 def viewer(namespace: Namespace, folder: Path) -> Path:

@@ -60,15 +60,21 @@ def test_credentials_of_prometheus_are_in_no_log_metric_status_or_event(
             said = _everything(world, operator)
             operator.stop()
 
-            refusing = data | {"url": f"http://operator:{PASSWORD}@{elsewhere}"}
+            refusing = data | {"url": f"http://{elsewhere}"}
             namespace.patch("v1", "Secret", "prometheus", {"stringData": refusing})
             operator.start("--log-level", "debug", prometheus_url="")
             world.wait_for_sentence("FeaturePolicy", FEATURE, "MetricsAvailable", "refuses us (HTTP 401)")
             said += _everything(world, operator)
             operator.stop()
 
-            nowhere = data | {"url": f"http://operator:{PASSWORD}@127.0.0.1:1"}
-            namespace.patch("v1", "Secret", "prometheus", {"stringData": nowhere})
+            in_the_url = {"url": f"http://operator:{PASSWORD}@{elsewhere}", "bearer": "", "headers": ""}
+            namespace.patch("v1", "Secret", "prometheus", {"stringData": in_the_url})
+            operator.start("--log-level", "debug", prometheus_url="")
+            world.wait_for_sentence("FeaturePolicy", FEATURE, "MetricsAvailable", "refuses us (HTTP 401)")
+            said += _everything(world, operator)
+            operator.stop()
+
+            namespace.patch("v1", "Secret", "prometheus", {"stringData": {"url": f"http://u:{PASSWORD}@127.0.0.1:1"}})
             operator.start("--log-level", "debug", prometheus_url="")
             world.wait_for_sentence("FeaturePolicy", FEATURE, "MetricsAvailable", "cannot be reached")
             said += _everything(world, operator)

@@ -5,7 +5,7 @@ import time
 
 from kubernetes.aio.client import ApiClient
 
-from brownout.cli.diagnosing.api import Api
+from brownout.cli.diagnosing.api import Api, RefusedError
 from brownout.cli.diagnosing.bundle import Bundle
 from brownout.cli.diagnosing.found import Found
 from brownout.cli.diagnosing.parts import Asked, Gathering, Part, decisions, definitions, gpus, objects, versions
@@ -46,5 +46,7 @@ async def _one(part: Part, to: Gathering, seconds: float) -> None:
             await part(to)
     except TimeoutError:
         to.lacking(part.__name__, TimeoutError(f"not within {seconds:g} s; what came before is kept"))
+    except RefusedError as error:
+        to.lacking(part.__name__, error)
     except Exception as error:  # the bundle is wanted most when something is as nobody expected
         to.lacking(part.__name__, RuntimeError(f"{type(error).__name__}: {error}"))

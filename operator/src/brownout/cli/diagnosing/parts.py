@@ -11,7 +11,7 @@ from brownout.api.schema import GROUP, VERSION
 from brownout.cli.cluster import decoded
 from brownout.cli.diagnosing.api import Api, RefusedError
 from brownout.cli.diagnosing.bundle import Bundle
-from brownout.cli.diagnosing.found import Found
+from brownout.cli.diagnosing.found import Body, Found
 from brownout.cli.output import document
 
 
@@ -59,10 +59,10 @@ async def definitions(to: Gathering) -> None:
         try:
             body = await to.api.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
         except RefusedError as error:
-            if error.status == 404:
-                to.found.definitions[name] = None
-            else:
+            if error.status != 404:  # what is refused for one is for all
                 to.lacking("definitions", error)
+                break
+            to.found.definitions[name] = None
             continue
         to.found.definitions[name] = body
         kept.append(body)
@@ -108,21 +108,28 @@ async def decisions(to: Gathering) -> None:
 
 
 def history(found: Found) -> str:
-    """A line for each decision of a scaler that its status remembers, in the order of time."""
+    """A line for each decision that statuses remember, in the order of time: changes of replicas, and what cells have had since when."""
     lines = [
-        f"{one.get('at', '')}  InferenceScaler {body['metadata']['namespace']}/{body['metadata']['name']}: "
-        f"{one.get('fromReplicas')} -> {one.get('toReplicas')} replicas; {one.get('rule')}: {one.get('message')}"
+        f"{one.get('at', '')}  InferenceScaler {_place(body)}: {one.get('fromReplicas')} -> {one.get('toReplicas')} replicas; "
+        f"{_why(one.get('rule'), one.get('message'))}"
         for body in found.bodies.get("InferenceScaler", ())
         for one in (body.get("status") or {}).get("decisions") or ()
     ]
     lines += [
-        f"{cell.get('since', '')}  FeaturePolicy {body['metadata']['namespace']}/{body['metadata']['name']} for "
-        f"{cell.get('tier')}{'/' if cell.get('cohort') else ''}{cell.get('cohort', '')}: "
-        f"{cell.get('variant')} {cell.get('percent', 100)} %; {cell.get('reason')}: {cell.get('message')}"
+        f"{cell.get('since', '')}  FeaturePolicy {_place(body)} for {'/'.join(filter(None, (cell.get('tier'), cell.get('cohort'))))}: "
+        f"{cell.get('variant')} {cell.get('percent', 100)} %; {_why(cell.get('reason'), cell.get('message'))}"
         for body in found.bodies.get("FeaturePolicy", ())
         for cell in (body.get("status") or {}).get("cells") or ()
     ]
     return "\n".join([*sorted(lines), ""])
+
+
+def _place(body: Body) -> str:
+    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+
+
+def _why(rule: str | None, message: str | None) -> str:
+    return ": ".join(filter(None, (rule, message)))
 
 
 async def gpus(to: Gathering) -> None:

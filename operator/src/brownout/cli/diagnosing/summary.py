@@ -3,7 +3,9 @@
 from brownout.cli.diagnosing.findings import Finding
 from brownout.cli.diagnosing.found import Found
 
-MOST_ERRORS = 10
+MOST_ERRORS = 8
+WIDEST = 240
+"""Characters of a line: what is cut off is in the bundle."""
 
 
 def summary(found: Found, wrong: list[Finding], *, where: str) -> str:
@@ -20,10 +22,10 @@ def summary(found: Found, wrong: list[Finding], *, where: str) -> str:
         f"  queries     {_queries(found)}",
         "",
         "What looks wrong:" if wrong else "Nothing looks wrong, as far as could be seen.",
-        *(f"  {one.rule:<12}{one.sentence}" for one in wrong),
+        *(f"  {one.rule:<12}{_cut(one.sentence)}" for one in wrong),
     ]
     if errors:
-        lines += ["", "What could not be had:", *(f"  {error}" for error in errors[:MOST_ERRORS])]
+        lines += ["", "What could not be had:", *(f"  {_cut(error)}" for error in errors[:MOST_ERRORS])]
         if len(errors) > MOST_ERRORS:
             lines.append(f"  and {len(errors) - MOST_ERRORS} more, in errors.txt")
     return "\n".join([*lines, "", f"{where}: secrets are taken out; look through it before you give it away."])
@@ -33,3 +35,7 @@ def _queries(found: Found) -> str:
     if all(one.result == "not asked" for one in found.answers):
         return f"{len(found.answers)}, not asked"
     return f"{len(found.answers)} asked, {sum(one.missing for one in found.answers)} without an answer"
+
+
+def _cut(sentence: str) -> str:
+    return sentence if len(sentence) <= WIDEST else f"{sentence[: WIDEST - 1]}…"
