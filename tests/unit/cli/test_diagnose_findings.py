@@ -193,7 +193,7 @@ def test_the_page_says_what_could_not_be_had() -> None:
     found = well(errors=[f"logs: {number}" for number in range(12)])
     page = summary(found, [Finding(rule="ticks", sentence="too old")], where="here")
     assert "  ticks       too old" in page
-    assert "and 2 more, in errors.txt" in page
+    assert "and 4 more, in errors.txt" in page
 
 
 @pytest.mark.parametrize(("name", "rule"), RULES)
