@@ -24,22 +24,19 @@ def test_from_an_hpa_to_a_scaler_no_replica_is_lost_and_none_is_fought_over(
     world: World, operator: Operator, cluster: LocalCluster
 ) -> None:
     mode = lambda mode: world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"mode": mode}})  # noqa: E731
-    mode("Advise")
-    world.namespace.create(HPA)
-    world.wait_for_replicas(3, seconds=60)  # the HPA's minimum; the scaler would have two
     desired = lambda: world.status("InferenceScaler", "image")["replicas"].get("desired")  # noqa: E731
-    wait_for(lambda: desired() is not None, "the scaler says what it would do")
-    holds_for(lambda: world.replicas() == 3, "the scaler advises, and the HPA alone scales", seconds=5)
+    mode("Advise")
+    world.set_load(pro=0.5, free=2.0)
+    world.namespace.create(HPA)
+    world.wait_for_replicas(3, seconds=60)
+    wait_for(lambda: desired() == 3, "the scaler says that it would have as many")
+    holds_for(lambda: world.replicas() == 3, "the scaler advises, and the HPA alone scales", seconds=3)
 
     world.namespace.delete("autoscaling/v2", "HorizontalPodAutoscaler", "image")
     wait_for(lambda: not world.namespace.list("autoscaling/v2", "HorizontalPodAutoscaler"), "the HPA is gone")
-    world.namespace.patch(
-        API_VERSION,
-        "InferenceScaler",
-        "image",
-        {"spec": {"mode": "Auto", "behavior": {"scaleDown": {"stabilizationWindowSeconds": 300}}}},
-    )
-    holds_for(lambda: world.replicas() >= 3, "what the HPA left stays for the stabilization window", seconds=8)
+    holds_for(lambda: world.replicas() == 3, "nobody scales, and nothing changes", seconds=3)
+    mode("Auto")
+    holds_for(lambda: world.replicas() >= 3, "no replica that is needed goes", seconds=6)
 
     world.set_load(pro=0.5, free=2.9)
-    world.wait_for_replicas(4)  # and up it goes at once
+    world.wait_for_replicas(4)

@@ -69,3 +69,8 @@ def test_every_command_is_in_the_table_of_the_documentation() -> None:
 def test_every_pack_has_a_sample() -> None:
     samples = {file.stem for file in (REPOSITORY / "charts" / "brownout" / "examples" / "engines").glob("*.yaml")}
     assert samples == PACKS.keys() - {"brownout"}
+
+
+def test_every_signal_of_every_pack_is_in_the_table() -> None:
+    table = {pack.strip("`"): set(re.findall(r"`([\w-]+)`", words)) for pack, words in rows("Engine packs")}
+    assert table == {pack: set(signals) for pack, signals in PACKS.items()}

@@ -4,8 +4,7 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
-from brownout.api.resources import Key
-from brownout.cli.overview import Objects
+from brownout.api.resources import InvalidObject, Key, Stored
 
 Body = dict[str, Any]
 
@@ -31,6 +30,13 @@ class Process(Struct, kw_only=True):
     def ready(self) -> bool:
         conditions = (self.pod.get("status") or {}).get("conditions") or ()
         return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+    @property
+    def port(self) -> int:
+        """Where it serves its metrics."""
+        ports = [port for one in self.pod["spec"]["containers"] for port in one.get("ports") or ()]
+        named = {port.get("name"): int(port["containerPort"]) for port in ports}
+        return named.get("metrics") or named.get("http") or 8080
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -76,7 +82,7 @@ class Found(Struct, kw_only=True):
     server_version: str = ""
     definitions: dict[str, Body | None] = field(default_factory=dict)
     bodies: dict[str, list[Body]] = field(default_factory=dict)
-    objects: Objects = field(default_factory=dict)
+    objects: dict[str, list[Stored[Any, Any] | InvalidObject]] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
     looked_for_processes: bool = False
     targets: dict[Key, Body] = field(default_factory=dict)

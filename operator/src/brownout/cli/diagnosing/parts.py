@@ -72,7 +72,6 @@ async def definitions(to: Gathering) -> None:
 async def objects(to: Gathering) -> None:
     """Ours, with their status. One kind that may not be read costs no other."""
     asked, found = to.asked, to.found
-    decodable: dict[str, list[Any]] = {}
     for resource in RESOURCES:
         scoped = f"namespaces/{asked.namespace}/" if asked.namespace is not None and resource.namespaced else ""
         try:
@@ -81,8 +80,7 @@ async def objects(to: Gathering) -> None:
             to.lacking("objects", error)
             continue
         found.bodies[resource.kind] = bodies
-        decodable[resource.kind] = decoded(resource, bodies)
-    found.objects = decodable
+        found.objects[resource.kind] = decoded(resource, bodies)
 
 
 async def decisions(to: Gathering) -> None:

@@ -14,7 +14,6 @@ from brownout.cli.diagnosing.found import Process
 from brownout.cli.diagnosing.parts import Gathering
 
 SELECTOR = "app.kubernetes.io/name=brownout"
-PORT = 8080
 MOST_PODS = 30
 MOST_BYTES_OF_A_LOG = 2_000_000
 MOST_BYTES_OF_METRICS = 2_000_000
@@ -48,7 +47,7 @@ async def processes(to: Gathering) -> None:
 
 async def _metrics(to: Gathering, process: Process) -> None:
     namespace, name = process.name.split("/")
-    path = f"/api/v1/namespaces/{namespace}/pods/{name}:{PORT}/proxy/metrics"
+    path = f"/api/v1/namespaces/{namespace}/pods/{name}:{process.port}/proxy/metrics"
     try:
         process.metrics = await to.api.text(path, most_bytes=MOST_BYTES_OF_METRICS)
     except RefusedError as error:
@@ -68,7 +67,7 @@ async def _directly(process: Process) -> str | None:
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(f"http://{host}:{PORT}/metrics", allow_redirects=False) as response,
+            session.get(f"http://{host}:{process.port}/metrics", allow_redirects=False) as response,
         ):
             body = await response.content.read(MOST_BYTES_OF_METRICS)
             return body.decode(errors="replace") if response.status == 200 else None

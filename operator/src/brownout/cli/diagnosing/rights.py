@@ -34,6 +34,18 @@ class Needed(NamedTuple):
 
 async def rights(to: Gathering) -> None:
     """Ask, and write them down as `kubectl auth can-i` would answer."""
+    try:
+        await _of_everybody(to)
+    finally:  # also where time is up
+        words = {True: "yes", False: "no", None: "not known"}
+        lines = [
+            f"{words[one.allowed]:<10}{one.who}: {one.verb} {one.what}{f' in {one.namespace}' if one.namespace else ''}"
+            for one in to.found.rights
+        ]
+        to.bundle.text("rights.txt", "\n".join([*lines, ""]))
+
+
+async def _of_everybody(to: Gathering) -> None:
     found = to.found
     for need in of_the_caller(found, to.asked.namespace):
         await _ask(to, "you", need, "selfsubjectaccessreviews", {})
@@ -41,14 +53,14 @@ async def rights(to: Gathering) -> None:
     for (namespace, name), component in sorted(accounts.items()):
         groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
         who = {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
-        for need in of_the_operator(found, namespace) if component == "operator" else of_the_flag_servers():
+        if component == "operator":
+            needed = of_the_operator(found, namespace)
+        elif component == "flags":
+            needed = of_the_flag_servers()
+        else:
+            continue
+        for need in needed:
             await _ask(to, f"{component} ({namespace}/{name})", need, "subjectaccessreviews", who)
-    words = {True: "yes", False: "no", None: "not known"}
-    lines = [
-        f"{words[one.allowed]:<10}{one.who}: {one.verb} {one.what}{f' in {one.namespace}' if one.namespace else ''}"
-        for one in found.rights
-    ]
-    to.bundle.text("rights.txt", "\n".join([*lines, ""]))
 
 
 def account(process: Process) -> tuple[str, str]:

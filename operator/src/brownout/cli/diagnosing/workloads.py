@@ -20,19 +20,21 @@ AUTOSCALERS = (
 async def workloads(to: Gathering) -> None:
     """Each scaler's target with its pods; autoscalers and Events of the namespaces that have scalers or policies."""
     plurals: dict[tuple[str, str], str] = {}
-    for scaler in to.found.objects.get("InferenceScaler", ()):
-        if isinstance(scaler, Stored):
-            try:
-                await _target(to, scaler.key, scaler.spec.scale_target_ref, plurals)
-            except RefusedError as error:
-                to.lacking("workloads", error)
-    to.bundle.objects("workloads/targets.yaml", to.found.targets.values())
-    to.bundle.objects("workloads/pods.yaml", to.found.pods)
-    for namespace in sorted(namespaces(to.found)):
-        await _others(to, namespace)
-        await _events(to, namespace)
-    to.bundle.objects("workloads/autoscalers.yaml", to.found.autoscalers)
-    to.bundle.objects("events.yaml", to.found.events)
+    try:
+        for scaler in to.found.objects.get("InferenceScaler", ()):
+            if isinstance(scaler, Stored):
+                try:
+                    await _target(to, scaler.key, scaler.spec.scale_target_ref, plurals)
+                except RefusedError as error:
+                    to.lacking("workloads", error)
+        for namespace in sorted(namespaces(to.found)):
+            await _others(to, namespace)
+            await _events(to, namespace)
+    finally:  # also where time is up
+        to.bundle.objects("workloads/targets.yaml", to.found.targets.values())
+        to.bundle.objects("workloads/pods.yaml", to.found.pods)
+        to.bundle.objects("workloads/autoscalers.yaml", to.found.autoscalers)
+        to.bundle.objects("events.yaml", to.found.events)
 
 
 def namespaces(found: Found) -> set[str]:
