@@ -123,8 +123,9 @@ def nobody_looked_at_it(found: Found) -> Iterator[str]:
         if kind == "FeatureOverride":
             continue
         for one in objects:
-            unseen = isinstance(one, Stored) and one.status.observed_generation < one.generation
-            if unseen and found.now - one.created_at > STALE_SECONDS:
+            if not isinstance(one, Stored) or found.now - one.created_at < STALE_SECONDS:
+                continue
+            if one.status.observed_generation < one.generation:
                 yield f"{kind} {one.key}: the operator has not looked at its present generation {one.generation}"
 
 
