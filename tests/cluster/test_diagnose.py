@@ -192,6 +192,7 @@ def test_what_is_wrong_is_on_the_page(product: World, tmp_path: Path) -> None:
 def test_a_prometheus_that_does_not_answer_is_told_once_and_spoils_nothing(product: World, tmp_path: Path) -> None:
     page = diagnose(product, tmp_path / "bundle", "--prometheus-url", "http://127.0.0.1:1")
     assert page.count("Prometheus cannot be reached") == 1
+    assert "Prometheus: every query: Prometheus cannot be reached" in page
     assert (tmp_path / "bundle" / "decisions" / "status.txt").exists()
 
 

@@ -63,7 +63,7 @@ class Questions:
             for metric in scaler.spec.metrics
         }
         self._demand = {
-            (key, which): _demand_ask(policy, which, pools.get(_first_pool(policy, scalers), own))
+            (key, which): _demand_ask(policy, which, pools.get(first_pool(policy, scalers), own))
             for key, policy in policies.items()
             for which in WHICH
         }
@@ -71,7 +71,7 @@ class Questions:
             key: _policy_ask(
                 policy,
                 heaviest_query(policy),
-                pools.get(_first_pool(policy, scalers), own),
+                pools.get(first_pool(policy, scalers), own),
                 limit=answers.MAX_USERS + 1,
             )
             for key, policy in policies.items()
@@ -140,7 +140,8 @@ def may_hold_back(policy: StoredPolicy) -> bool:
     return policy.spec.mode != "Advise" and any(entry.availability == "Auto" for entry in policy.spec.tiers)
 
 
-def _first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> str:
+def first_pool(policy: StoredPolicy, scalers: Mapping[Key, StoredScaler]) -> str:
+    """The name of the pool whose Prometheus a policy is asked of; empty where it names no scaler that there is."""
     for cost in (cost for variant in policy.spec.variants for cost in variant.costs):
         if scaler := scalers.get(Key(policy.key.namespace, cost.scaler)):
             return scaler.spec.pool_ref.name

@@ -32,9 +32,10 @@ def summary(found: Found, wrong: list[Finding], *, where: str) -> str:
 
 
 def _queries(found: Found) -> str:
-    if all(one.result == "not asked" for one in found.answers):
-        return f"{len(found.answers)}, not asked"
-    return f"{len(found.answers)} asked, {sum(one.missing for one in found.answers)} without an answer"
+    asked = [one for one in found.answers if one.query]
+    if any(one.result == "not asked" for one in asked):
+        return f"{len(asked)}, not asked"
+    return f"{len(asked)} asked, {sum(one.missing for one in found.answers)} found wanting"
 
 
 def _cut(sentence: str) -> str:
