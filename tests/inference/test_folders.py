@@ -38,9 +38,15 @@ async def test_a_folder_of_transformers_answers_chats(tmp_path: Path, session: a
         assert first.status == 200
         assert first.body["choices"] == second.body["choices"]
         assert 1 <= first.body["usage"]["completion_tokens"] <= 8
+        turns = [{"role": "system", "content": "be kind"}, {"role": "assistant", "content": "well"}, *body["messages"]]
+        after_turns = await client.post("/v1/chat/completions", {**body, "messages": turns})
+        assert after_turns.body["usage"]["prompt_tokens"] > first.body["usage"]["prompt_tokens"]
         too_long = await client.post("/v1/chat/completions", {**body, "max_tokens": 79})
         assert too_long.status == 400
         assert "room for 80 together" in too_long.body["error"]["message"]
+        longer_than_all = await client.post("/v1/chat/completions", {**body, "max_tokens": 81})
+        assert longer_than_all.status == 400
+        assert longer_than_all.body["error"]["message"] == "max_tokens is 81; write 80 at most."
 
 
 async def test_a_folder_of_diffusers_makes_pictures(tmp_path: Path, session: aiohttp.ClientSession) -> None:

@@ -66,6 +66,19 @@ async def test_an_answer_ends_before_a_stop_text(language: Client, stream: bool)
     assert finish == "stop"
 
 
+async def test_what_was_said_before_is_read_too(language: Client) -> None:
+    said = [{"role": "user", "content": "The import statement"}, {"role": "assistant", "content": "loads modules."}]
+    read = []
+    async with language.openai() as ai:
+        for earlier in ([], said):
+            messages: Any = [*earlier, {"role": "user", "content": "Objects"}]
+            answer = await ai.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
+            assert answer.usage is not None
+            read.append(answer.usage.prompt_tokens)
+    ends = len("\n\n")
+    assert read[1] - read[0] == sum(len(turn["content"]) + ends for turn in said)
+
+
 async def test_max_completion_tokens_bounds_the_answer(language: Client) -> None:
     async with language.openai() as ai:
         answer = await ai.chat.completions.create(
@@ -93,6 +106,8 @@ async def test_max_completion_tokens_bounds_the_answer(language: Client) -> None
         ({"stop": ""}, "stop"),
         ({"temperature": 3}, "temperature"),
         ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": 513}, "max_tokens"),
+        ({"max_completion_tokens": 513}, "max_completion_tokens"),
         ({"extra_body": {"top_k": 4}}, "top_k"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "wizard", "content": "a"}]}, "messages[0].role"),

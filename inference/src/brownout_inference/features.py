@@ -12,11 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from brownout_inference.models.catalogue import IMAGE_MODELS, IMAGE_SHARES, SIDES, TEXT_MODELS, TEXT_SHARES
-from brownout_inference.work import ImageWork, TextWork, Work
+from brownout_inference.work import ChatTurn, ImageWork, TextWork, Work
 
 MAX_STEPS = 64
 MAX_FRAMES = 32
 MAX_TOKENS = 512
+"""Of the models that ship with the server; other ones have as many as their context has room for."""
 MAX_SIDE = 4096
 
 
@@ -30,7 +31,7 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant.
+    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant; `most_tokens` is the most that anybody may ask for.
 
     `objective_seconds` is within which an answer is of use: who cannot have one by then is refused at once. None is for ever. `shipped` says that one of the models that
     ship with the server answers.
@@ -42,6 +43,7 @@ class Feature:
     steps: int = 8
     frames: int = 8
     max_tokens: int = 64
+    most_tokens: int = MAX_TOKENS
     objective_seconds: float | None = None
     shipped: bool = True
 
@@ -81,22 +83,24 @@ class ImageAsk:
 
 @dataclass(frozen=True, kw_only=True)
 class TextAsk:
-    """What a user asked of the language model; `max_tokens` None leaves the length to the feature. The answer ends before the first of the texts in `stop`."""
+    """What a user asked of the language model, after what was said `earlier`; `max_tokens` None leaves the length to the feature. The answer ends before the first of the texts in `stop`."""
 
     prompt: str
     max_tokens: int | None
     temperature: float
     seed: int | None
+    earlier: tuple[ChatTurn, ...] = ()
     stop: tuple[str, ...] = ()
 
     def work(self, feature: Feature, value: Mapping[str, Any]) -> TextWork:
-        allowed = _whole(value, "maxTokens", MAX_TOKENS, MAX_TOKENS)
+        allowed = _whole(value, "maxTokens", feature.most_tokens, feature.most_tokens)
         wanted = self.max_tokens if self.max_tokens is not None else feature.max_tokens
         model = _model(value, TEXT_MODELS if feature.shipped else None)
         return TextWork(
             prompt=self.prompt,
             tokens=min(wanted, allowed),
             temperature=self.temperature,
+            earlier=self.earlier,
             stop=self.stop,
             model=model,
             share=TEXT_SHARES[model or TEXT_MODELS[0]] if feature.shipped else 1.0,

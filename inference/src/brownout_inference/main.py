@@ -178,7 +178,9 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     settings = Settings(
         workload=workload or _name_of(model),
         model=model,
-        features=features_of([name.strip() for name in named if name.strip()], file.features, model),
+        features=features_of(
+            [name.strip() for name in named if name.strip()], file.features, model, max_tokens=engine.max_tokens
+        ),
         host=arguments.host or from_environment("POD_IP", "127.0.0.1"),
         port=_first(arguments.port, from_environment("PORT", 8000)),
         step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),

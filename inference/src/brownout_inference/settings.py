@@ -10,7 +10,7 @@ import msgspec
 
 from brownout_inference.engine.company import SLACK
 from brownout_inference.engine.load import OWN, SHIPPED, EngineSpec
-from brownout_inference.features import BUILT_IN, Api, Feature
+from brownout_inference.features import BUILT_IN, MAX_TOKENS, Api, Feature
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
@@ -165,9 +165,18 @@ def endpoints_of(model: str) -> tuple[Api, ...]:
     return MODELS["image" if (Path(model) / "model_index.json").is_file() else "language"]
 
 
-def features_of(names: list[str], entries: Mapping[str, FeatureEntry], model: str) -> tuple[Feature, ...]:
-    """The features by name, from the file and the built-in ones. Raises SettingsError for what is unknown or does not fit the model."""
-    features = tuple(_feature(name, entries.get(name, FeatureEntry()), shipped=model in SHIPPED) for name in names)
+def features_of(
+    names: list[str], entries: Mapping[str, FeatureEntry], model: str, *, max_tokens: int
+) -> tuple[Feature, ...]:
+    """The features by name, from the file and the built-in ones. Raises SettingsError for what is unknown or does not fit the model.
+
+    `max_tokens` bounds prompt and answer of models that do not ship with the server.
+    """
+    shipped = model in SHIPPED
+    most = MAX_TOKENS if shipped else max_tokens
+    features = tuple(
+        _feature(name, entries.get(name, FeatureEntry()), shipped=shipped, most_tokens=most) for name in names
+    )
     served: dict[Api, str] = {}
     for feature in features:
         if feature.api not in endpoints_of(model):
@@ -214,7 +223,7 @@ def from_environment(name: str, default: Any) -> Any:
         raise SettingsError(f"environment variable {name} is {text!r}; write a {type(default).__name__}") from error
 
 
-def _feature(name: str, entry: FeatureEntry, *, shipped: bool) -> Feature:
+def _feature(name: str, entry: FeatureEntry, *, shipped: bool, most_tokens: int) -> Feature:
     base = BUILT_IN.get(name)
     api = entry.api or (base.api if base else None)
     if api is None:
@@ -230,5 +239,10 @@ def _feature(name: str, entry: FeatureEntry, *, shipped: bool) -> Feature:
     }
     flag_key = entry.flag_key or (base.flag_key if base else name)
     return Feature(
-        name=name, api=api, flag_key=flag_key, shipped=shipped, **{key: value for key, value in given.items() if value}
+        name=name,
+        api=api,
+        flag_key=flag_key,
+        most_tokens=most_tokens,
+        shipped=shipped,
+        **{key: value for key, value in given.items() if value},
     )

@@ -37,13 +37,25 @@ class ImageWork:
         return self.frames * self.steps_per_frame
 
 
+@dataclass(frozen=True)
+class ChatTurn:
+    """What was said in a conversation. `role` is OpenAI's: system, developer, user, assistant, tool or function."""
+
+    role: str
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class TextWork:
-    """The continuation of a text by at most `tokens` tokens, which end early where the model ends or before the first of the texts in `stop`."""
+    """The continuation of a text by at most `tokens` tokens, which end early where the model ends or before the first of the texts in `stop`.
+
+    `earlier` is what was said before the prompt, oldest first; the prompt is the user's.
+    """
 
     prompt: str
     tokens: int
     temperature: float
+    earlier: tuple[ChatTurn, ...] = ()
     stop: tuple[str, ...] = ()
     model: str = ""
     share: float = 1.0

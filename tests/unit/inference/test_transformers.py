@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from brownout_inference.engine.interface import DeviceFullError, UnsuitableError
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.transformers import TransformersEngine, load
-from brownout_inference.work import Continuation, ImageWork, TextWork
+from brownout_inference.work import ChatTurn, Continuation, ImageWork, TextWork
 from inference.builders import finished
 from inference.tiny_models import CHAT, CONTEXT, language_folder
 
@@ -186,6 +186,28 @@ def test_a_chat_template_is_used_where_there_is_one(tmp_path: Path) -> None:
     plain.join(1, text("<user>the<assistant>"))
     chat.join(1, text("the"))
     assert run(plain, [1]) == run(chat, [1])
+    plain.join(2, text("<system>be kind<assistant>well<user>the<assistant>"))
+    chat.join(2, text("the", earlier=(ChatTurn("system", "be kind"), ChatTurn("assistant", "well"))))
+    assert run(plain, [2]) == run(chat, [2])
+
+
+def test_without_a_chat_template_what_was_said_before_is_a_paragraph_each(llama: TransformersEngine) -> None:
+    llama.join(1, text("the", earlier=(ChatTurn("user", "a class"), ChatTurn("assistant", "well"))))
+    llama.join(2, text("a class\n\nwell\n\nthe"))
+    results = run(llama, [1, 2])
+    assert results[1] == results[2]
+
+
+def test_turns_that_the_chat_template_refuses_are_refused_with_its_words(tmp_path: Path) -> None:
+    folder = language_folder(tmp_path, "llama", chat=True)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    template = "{% if messages|length > 1 %}{{ raise_exception('turns must alternate') }}{% endif %}<user>"
+    (folder / "chat_template.jinja").write_text(template)
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": template}))
+    engine = engine_of(folder)
+    with pytest.raises(UnsuitableError, match="chat template: turns must alternate"):
+        engine.join(1, text("the", earlier=(ChatTurn("user", "a"),)))
+    engine.join(1, text("the"))
 
 
 def test_what_does_not_fit_the_context_fails_alone(llama: TransformersEngine) -> None:

@@ -112,7 +112,8 @@ class TextEngine:
         group = self._groups.get(work.model or next(iter(SHAPES)))
         if group is None:
             raise ValueError(f"no model {work.model!r}; there are {', '.join(SHAPES)}")
-        prompt = encode(work.prompt[-PROMPT_LENGTH:] + END)
+        said = END.join([*(turn.text for turn in work.earlier), work.prompt])
+        prompt = encode(said[-PROMPT_LENGTH:] + END)
         if len(prompt) + work.tokens >= MOST_POSITIONS:
             raise UnsuitableError(
                 f"max_completion_tokens is {work.tokens}; write {MOST_POSITIONS - len(prompt) - 1} at most"

@@ -1,6 +1,7 @@
 """`/v1/chat/completions`, at once or as a stream of server-sent events.
 
-The model continues text and knows nothing of turns: it is given the last message, and its paragraph is the answer.
+The last message is the user's and is what is answered. What was said before it is handed to the model as turns: one with a chat template sees them as it was taught, one that only continues text
+sees a paragraph of each.
 """
 
 import asyncio
@@ -14,14 +15,14 @@ import msgspec
 from aiohttp import web
 
 from brownout_inference import refusal
-from brownout_inference.features import MAX_TOKENS, Api, TextAsk
+from brownout_inference.features import Api, Feature, TextAsk
 from brownout_inference.http.bodies import read_body, refuse_unsupported
 from brownout_inference.http.context import SERVING, Serving, caller_of_request, served_headers
 from brownout_inference.refusal import RefusedError
 from brownout_inference.ticket import Ticket
-from brownout_inference.work import Continuation
+from brownout_inference.work import ChatTurn, Continuation
 
-Tokens = Annotated[int, msgspec.Meta(ge=1, le=MAX_TOKENS)]
+Tokens = Annotated[int, msgspec.Meta(ge=1)]
 Stop = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_TEMPERATURE = 0.7
 
@@ -120,12 +121,12 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
 
 
 async def complete_chat(request: web.Request) -> web.StreamResponse:
-    """Answers with a continuation of the last message."""
+    """Answers the last message."""
     serving = request.app[SERVING]
     feature = serving.feature(Api.CHAT)
     caller = await caller_of_request(request)
     body = await read_body(request, ChatBody)
-    ask = _ask(body)
+    ask = _ask(body, feature)
     head = {
         "id": f"chatcmpl-{uuid4().hex}",
         "object": "chat.completion.chunk" if body.stream else "chat.completion",
@@ -144,7 +145,7 @@ async def complete_chat(request: web.Request) -> web.StreamResponse:
     return web.json_response(answer, headers=served_headers(ticket))
 
 
-def _ask(body: ChatBody) -> TextAsk:
+def _ask(body: ChatBody, feature: Feature) -> TextAsk:
     """Raises RefusedError (400)."""
     refuse_unsupported(body, HARMLESS)
     if body.stream_options is not None and not body.stream:
@@ -155,14 +156,19 @@ def _ask(body: ChatBody) -> TextAsk:
                 where = f"messages[{place}].content[{number}].type"
                 detail = f"{where} is {part.type[:40]!r}; only text is understood here."
                 raise RefusedError(refusal.bad_request(detail, parameter=where))
-    prompt = body.messages[-1].text
-    if not prompt.strip():
+    for name, tokens in (("max_completion_tokens", body.max_completion_tokens), ("max_tokens", body.max_tokens)):
+        if tokens is not None and tokens > feature.most_tokens:
+            detail = f"{name} is {tokens}; write {feature.most_tokens} at most."
+            raise RefusedError(refusal.bad_request(detail, parameter=name))
+    *earlier, last = body.messages
+    if not last.text.strip():
         raise RefusedError(refusal.bad_request("The last message has no text.", parameter="messages"))
     return TextAsk(
-        prompt=prompt,
+        prompt=last.text,
         max_tokens=body.max_completion_tokens or body.max_tokens,
         temperature=DEFAULT_TEMPERATURE if body.temperature is None else body.temperature,
         seed=body.seed,
+        earlier=tuple(ChatTurn(message.role, message.text) for message in earlier if message.text),
         stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
     )
 
