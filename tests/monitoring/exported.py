@@ -16,6 +16,7 @@ from brownout.publish.metrics import Metrics as OperatorMetrics
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.interface import Memory
 from brownout_inference.engine.scheduler import Scheduler
+from brownout_inference.http.connections import Connections as ClientConnections
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
 from brownout_inference.ticket import Ticket
@@ -77,6 +78,7 @@ async def _inference() -> CollectorRegistry:
     scheduler.memory = Memory(used_bytes=1, most_bytes=2, kv_places=1, kv_places_most=2)
     meters.watch(scheduler)
     meters.name_heaviest(1, clock=lambda: 0.0)
+    ClientConnections(1, registry=meters.registry)
     return meters.registry
 
 

@@ -117,7 +117,7 @@ async def serve(
         shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
     await runner.setup()
-    connections = Connections(affordable(settings.max_connections))
+    connections = Connections(affordable(settings.max_connections), registry=meters.registry)
     await BoundedSite(runner, settings.host, settings.port, connections).start()
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from brownout_inference.http import bodies
 from brownout_inference.http.connections import BoundedSite, Connections, tell_gate
@@ -21,6 +22,7 @@ class Site:
     """A server whose `/` answers at once, `/wait` when `go` is set, `/flood` with more than anybody takes, and `/body` once it has come."""
 
     connections: Connections
+    registry: CollectorRegistry
     port: int = 0
     go: asyncio.Event = field(default_factory=asyncio.Event)
     wrote: int = 0
@@ -31,6 +33,10 @@ class Site:
         self.opened.append(writer)
         return reader, writer
 
+    def ended(self, reason: str) -> float | None:
+        """Connections that were ended for it, as the metrics tell."""
+        return self.registry.get_sample_value("brownout_inference_connections_ended_total", {"reason": reason})
+
     async def get(self, path: str = "/") -> Pair:
         reader, writer = await self.connect()
         writer.write(GET.replace(b"/ ", path.encode() + b" ", 1))
@@ -39,7 +45,8 @@ class Site:
 
 @asynccontextmanager
 async def site(most: int = 4, **more: float) -> AsyncIterator[Site]:
-    served = Site(Connections(most, **more))  # type: ignore[arg-type]
+    registry = CollectorRegistry()
+    served = Site(Connections(most, registry=registry, **more), registry)  # type: ignore[arg-type]
 
     async def root(_: web.Request) -> web.Response:
         return web.Response(text="here")
@@ -92,6 +99,9 @@ async def test_whoever_asks_has_a_connection_though_others_hold_all_of_them() ->
         assert b"200" in await answer(await served.get())
         assert served.connections.open <= 4
         assert await held[0][0].read() == b""  # the one that held for longest is gone
+        assert served.ended("displaced") == 37
+        assert served.registry.get_sample_value("brownout_inference_connections") == served.connections.open
+        assert served.registry.get_sample_value("brownout_inference_connections_most") == 4
 
 
 async def test_where_all_are_busy_a_newcomer_is_told_so_and_when_to_come_back() -> None:
@@ -103,6 +113,7 @@ async def test_where_all_are_busy_a_newcomer_is_told_so_and_when_to_come_back() 
         assert text.startswith("HTTP/1.1 503")
         assert "Retry-After: 1" in text
         assert json.loads(text.partition("\r\n\r\n")[2])["error"]["code"] == "too_many_connections"
+        assert served.ended("too_many") == 1
         served.go.set()
         assert [b"200" in await answer(pair) for pair in busy] == [True, True]
         assert b"200" in await answer(await served.get())
@@ -128,6 +139,7 @@ async def test_who_is_slow_to_send_a_request_is_closed() -> None:
 
         dribbling = asyncio.create_task(dribble())
         await until(lambda: not served.connections.open, "who dribbles is gone")
+        assert served.ended("no_request") == 1
         dribbling.cancel()
         await asyncio.gather(dribbling, return_exceptions=True)
 
@@ -145,6 +157,7 @@ async def test_who_does_not_read_is_closed_and_little_waits_for_them() -> None:
     async with site(stuck_seconds=0.3) as served:
         await served.get("/flood")
         await until(lambda: served.wrote > 0 and not served.connections.open, "who does not read is gone")
+        assert served.ended("unread") == 1
         assert served.wrote < 32 * 2**20  # what fits into the kernel's buffers and ours
 
 

@@ -12,10 +12,12 @@ import resource
 import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from brownout_inference.refusal import unavailable
 
@@ -65,7 +67,7 @@ class Inner(Protocol):
 
 
 class Connections:
-    """The open connections of a server, at most `most`."""
+    """The open connections of a server, at most `most`; counted in a registry, where one is given."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Connections:
         first_request_seconds: float = FIRST_REQUEST_SECONDS,
         stuck_seconds: float = STUCK_SECONDS,
         least_bytes: int = LEAST_BYTES,
+        registry: CollectorRegistry | None = None,
     ) -> None:
         self.most = most
         self.first_request_seconds = first_request_seconds
@@ -83,6 +86,19 @@ class Connections:
         self.turned_away = 0
         self.goodbyes = 0
         self.idle: OrderedDict[Gate, None] = OrderedDict()
+        now = Gauge("brownout_inference_connections", "Open connections", registry=registry)
+        now.set_function(lambda: self.open)
+        Gauge("brownout_inference_connections_most", "Connections that may be open", registry=registry).set(most)
+        self._ended = Counter(
+            "brownout_inference_connections_ended_total",
+            "Connections that the server ended: displaced (by a newer one), too_many (all busy), no_request (in time), unread (the answer is not taken)",
+            ["reason"],
+            registry=registry,
+        )
+
+    def ended(self, reason: str) -> None:
+        """The server ends one."""
+        self._ended.labels(reason).inc()
 
     def has_room(self) -> bool:
         """Whether there is a place for a newcomer; closes an idle connection if that makes one."""
@@ -90,10 +106,12 @@ class Connections:
             return True
         for gate in list(islice(self.idle, LOOKED_AT)):
             if gate.close_if_idle():
+                self.ended("displaced")
                 return True
         if self.turned_away % 1000 == 0:
             log.warning("all of %d connections are busy; newcomers are turned away", self.most)
         self.turned_away += 1
+        self.ended("too_many")
         return False
 
 
@@ -117,7 +135,7 @@ class Gate(asyncio.Protocol):
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._connections.open += 1
         self._connections.idle[self] = None
-        self._watch(self._connections.first_request_seconds, transport.abort)
+        self._watch(self._connections.first_request_seconds, partial(self._end, transport, "no_request"))
         self._inner.connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
@@ -180,6 +198,10 @@ class Gate(asyncio.Protocol):
         transport.write_eof()
         self._watch(GOODBYE_SECONDS, transport.abort)
 
+    def _end(self, transport: asyncio.Transport, reason: str) -> None:
+        self._connections.ended(reason)
+        transport.abort()
+
     def _look_again(self, left_before: int) -> None:
         """Closes the connection if its client does not take what is written to it."""
 
@@ -188,7 +210,7 @@ class Gate(asyncio.Protocol):
                 return
             left = self._transport.get_write_buffer_size()
             if left > left_before - self._connections.least_bytes:
-                self._transport.abort()
+                self._end(self._transport, "unread")
             else:
                 self._look_again(left)
 
