@@ -8,36 +8,15 @@ every new list, and now and then besides, the names that are really there are as
 import asyncio
 import logging
 
-import msgspec
 from kubernetes.aio.client import ApiClient
-from msgspec import Struct
 
+from brownout.observe.metadata import list_versions
 from brownout.observe.watch import Watch, Watched
 
 log = logging.getLogger(__name__)
 
 EVERY_SECONDS = 300.0
 SETTLE_SECONDS = 1.0
-PAGE = 500
-TIMEOUT_SECONDS = 30.0
-METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-class _Metadata(Struct):
-    uid: str = ""
-
-
-class _Item(Struct):
-    metadata: _Metadata
-
-
-class _ListMetadata(Struct):
-    onwards: str = msgspec.field(default="", name="continue")
-
-
-class _Page(Struct):
-    items: list[_Item]
-    metadata: _ListMetadata
 
 
 class Audit:
@@ -68,31 +47,7 @@ class Audit:
         known = self._watch.uids(kind.kind)  # taken first: what is made after this is not missed below
         if not known:
             return
-        gone = known - await self._uids(kind)
+        gone = known - (await list_versions(self._client, kind)).keys()
         if news := self._watch.hide(kind.kind, gone):
             log.info("%d %s were deleted unseen", news, kind.plural)
             self._watch.wake.set()
-
-    async def _uids(self, kind: Watched) -> set[str]:
-        found: set[str] = set()
-        onwards = ""
-        while True:
-            query = [("limit", str(PAGE))]
-            query += [("fieldSelector", kind.field_selector)] if kind.field_selector else []
-            query += [("continue", onwards)] if onwards else []
-            method, url, headers, body, form = await self._client.param_serialize(
-                "GET",
-                kind.path,
-                query_params=query,
-                header_params={"Accept": METADATA_ONLY},
-                auth_settings=["BearerToken"],
-            )
-            response = await self._client.call_api(method, url, headers, body, form, _request_timeout=TIMEOUT_SECONDS)
-            text = await response.read()
-            if response.status != 200:
-                raise RuntimeError(f"HTTP {response.status}")
-            page = msgspec.json.decode(text, type=_Page)
-            found.update(item.metadata.uid for item in page.items)
-            onwards = page.metadata.onwards
-            if not onwards:
-                return found
