@@ -1,7 +1,8 @@
 """Writing replicas: one field of one subresource, by merge patch, after a fresh look.
 
 The look tells whether somebody else moved the number since it was decided upon; then this tick's decision rests on a world
-that is gone, and is dropped. What cannot be written comes back as a sentence for the scaler's condition; nothing here raises.
+that is gone, and is dropped. The write names the version that was looked at, so that it is refused where anything changed since,
+however late it arrives. What cannot be written comes back as a sentence for the scaler's condition; nothing here raises.
 """
 
 import asyncio
@@ -61,7 +62,7 @@ class ScaleWriter:
             try:
                 return await self._look_and_write(plan, ref, where)
             except ApiException as error:
-                return NotWritten(plan.key, f"{where}: {_words(error.status, plan, ref)}")
+                return NotWritten(plan.key, f"{where}: {_words(error.status, plan, ref)}", failed=error.status != 409)
             except TimeoutError:
                 return NotWritten(plan.key, f"{where}: the API server did not answer within {TIMEOUT_SECONDS:g} s")
             except Exception as error:
@@ -84,9 +85,10 @@ class ScaleWriter:
                 f"{where} went from {plan.current} to {replicas} replicas while {plan.replicas} were decided; left for the next tick",
                 failed=False,
             )
+        looked_at = {"resourceVersion": (scale.get("metadata") or {}).get("resourceVersion")}
         await self._objects.patch_namespaced_custom_object_scale(
             *place,
-            {"spec": {"replicas": plan.replicas}},
+            {"metadata": looked_at, "spec": {"replicas": plan.replicas}},
             field_manager="brownout",
             _content_type="application/merge-patch+json",
             _request_timeout=TIMEOUT_SECONDS,
@@ -97,6 +99,8 @@ class ScaleWriter:
 def _words(status: int, plan: ScalePlan, ref: ScaleTargetRef) -> str:
     """What an HTTP status of the API server means for a write to /scale, and what to do about it."""
     match status:
+        case 0:
+            return "left to the operator that leads; the lease of this one may have run out"
         case 403:
             return (
                 f"the operator may not write its /scale (HTTP 403); list {ref.kind} in the chart's scaleTargets, "
