@@ -30,7 +30,12 @@ RULES: list[dict[str, Any]] = [
     {"apiGroups": ["apps"], "resources": ["deployments/scale", "statefulsets/scale"], "verbs": ["get", "patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
-"""What the operator needs in the whole cluster, and no more. In its own namespace it reads Secrets besides."""
+"""What the operator needs in the whole cluster, and no more."""
+OWN_RULES: list[dict[str, Any]] = [
+    {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
+]
+"""What it needs in its own namespace: Secrets of a Prometheus, and the Lease where leaders are elected."""
 
 
 def install_kinds(cluster: LocalCluster) -> None:
@@ -62,8 +67,7 @@ def rights(cluster: LocalCluster, namespace: str) -> dict[str, Any]:
             "subjects": [subject],
         }
     )
-    secrets = [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]
-    objects.apply({"apiVersion": api, "kind": "Role", "metadata": meta, "rules": secrets})
+    objects.apply({"apiVersion": api, "kind": "Role", "metadata": meta, "rules": OWN_RULES})
     objects.apply(
         {
             "apiVersion": api,
@@ -135,7 +139,11 @@ class Operator:
 
     def ready(self) -> bool:
         """Whether it has begun to decide."""
-        return self.get("/readyz").startswith("deciding")
+        return self.state() == "deciding"
+
+    def state(self) -> str:
+        """What it says it is doing, once it is ready. Raises OSError before that."""
+        return str(json.loads(self.get("/readyz"))["state"])
 
     def waits_for(self) -> str:
         """What it says that it lacks; empty once it decides."""
@@ -198,21 +206,30 @@ class Operator:
         """SIGTERM; returns the exit code. Fails the test where it does not end within so long."""
         return self._end(signal.SIGTERM, seconds=seconds)
 
-    def ended(self) -> bool:
-        """Whether it is no longer there."""
-        return self._process is None or self._process.poll() is not None
-
-    def _end(self, number: signal.Signals, *, seconds: float = 20.0) -> int:
+    def wait_for_end(self, *, seconds: float = 20.0) -> int:
+        """Until it has ended by itself; returns the exit code."""
         process, self._process = self._process, None
-        if process is None:
-            return 0
-        process.send_signal(number)
+        assert process is not None
         try:
             return process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
             raise AssertionError(f"the operator did not end: {self.log()[-2000:]}") from None
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """What it has logged, over all its starts; what is no JSON is left out."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
+
+    def ended(self) -> bool:
+        """Whether it is no longer there."""
+        return self._process is None or self._process.poll() is not None
+
+    def _end(self, number: signal.Signals, *, seconds: float = 20.0) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(number)
+        return self.wait_for_end(seconds=seconds)
 
 
 def _free_port() -> int:

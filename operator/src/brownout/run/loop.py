@@ -65,17 +65,18 @@ class Loop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; the tick under way is finished."""
+        self._health.decides()
         while not stop.is_set():
             self._wake.clear()
-            began = self._clock()
+            began, well = self._clock(), False
             try:
                 with self._metrics.tick_seconds.time():
                     await self.tick()
-                self._health.waiting_for = ""
+                well = True
             except Exception:
                 self._metrics.tick_errors.inc()
                 log.exception("a tick failed; the next one starts anew")
-            self._health.alive()
+            self._health.ticked(well=well)
             self._metrics.last_tick.set(self._clock())
             pause = max(LEAST_PAUSE_SECONDS, self._clock() - began)
             await first_of(stop, seconds=pause)
