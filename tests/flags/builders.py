@@ -81,6 +81,7 @@ def policy(
     notices: Iterable[Notice] = (),
     created_at: float = 0.0,
     version: int = 1,
+    decision: str = "",
     namespace: str = NAMESPACE,
 ) -> Policy:
     return Stored(
@@ -95,7 +96,7 @@ def policy(
             tiers=tuple(tiers),
             notices=tuple(notices),
         ),
-        status=FeaturePolicyStatus(version=version, cells=tuple(cells)),
+        status=FeaturePolicyStatus(version=version, decision=decision, cells=tuple(cells)),
     )
 
 

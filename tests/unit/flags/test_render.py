@@ -444,6 +444,11 @@ def test_notices_ride_in_metadata_by_locale() -> None:
     assert metadata["policyVersion"] == 7
 
 
+def test_metadata_leads_to_the_tick_that_made_what_is_served_where_status_names_it() -> None:
+    assert answer(flags(policy(decision="kxbqzv-7")), FREE_USER).metadata["decision"] == "kxbqzv-7"
+    assert "decision" not in answer(flags(policy()), FREE_USER).metadata
+
+
 def test_metadata_has_only_strings_numbers_and_booleans() -> None:
     content = json.loads(flags(policy(notices=[Notice(text="x")])).document)
     for metadata in (content["metadata"], *(flag["metadata"] for flag in content["flags"].values())):

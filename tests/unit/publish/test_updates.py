@@ -6,6 +6,7 @@ from msgspec import structs
 
 from brownout.decide.snapshot import Snapshot
 from brownout.publish.apply import Update
+from brownout.publish.decisions import Decisions
 from brownout.publish.updates import other_updates, policy_updates, uids
 from support.build import FREE, NOW, PLUS, PRO, invalid, named, override, policy, pool, scaler, snapshot, tick
 
@@ -16,7 +17,11 @@ def everything() -> Snapshot:
 
 def updates(seen: Snapshot) -> list[Update]:
     decided, memory = tick(seen)
-    return [*policy_updates(decided, memory, seen, now=NOW), *other_updates(decided, memory, seen, now=NOW)]
+    decisions = Decisions()
+    return [
+        *policy_updates(decided, memory, seen, now=NOW, decisions=decisions),
+        *other_updates(decided, memory, seen, now=NOW),
+    ]
 
 
 def test_each_object_gets_its_status_on_the_very_object_that_was_seen() -> None:

@@ -245,6 +245,12 @@ class CellStatus(Object, frozen=True, kw_only=True):
 class FeaturePolicyStatus(Object, frozen=True, kw_only=True):
     observed_generation: int = 0
     version: Annotated[int, Meta(description="rises only when what is served changes")] = 0
+    decision: Annotated[
+        str,
+        Meta(
+            description="the id of the tick that made this version; its lines of the operator's log and its Events have it"
+        ),
+    ] = ""
     summary: Annotated[str, Meta(description="what is taken from whom, in one line")] = ""
     cells: tuple[CellStatus, ...] = ()
     conditions: Conditions = ()

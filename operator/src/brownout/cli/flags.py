@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from brownout import logs
 from brownout.cli import flags_options
 from brownout.cli.flags_limits import add_limits, limits_of
 from brownout.cli.flags_options import HIGHEST_PORT, LONGEST_SPREAD_SECONDS, MOST_STREAMS
-from brownout.cli.options import Where, add_cluster_options, is_named, must_exist, where
+from brownout.cli.options import Where, add_cluster_options, add_log_options, is_named, must_exist, where
 
 if TYPE_CHECKING:
     from kubernetes.aio.client import ApiClient
@@ -78,7 +79,7 @@ def register(subparsers: "Subparsers") -> None:
     _callers(serve)
     add_limits(serve)
     add_cluster_options(serve)
-    serve.add_argument("--log-level", default="info", choices=["debug", "info", "warning", "error"])
+    add_log_options(serve)
     serve.set_defaults(run=run)
 
 
@@ -175,7 +176,6 @@ def run(arguments: argparse.Namespace) -> int:
     Raises CommandError where the kubeconfig that is named is not there.
     """
     from brownout.flags.jwks import UnreadableKeysError
-    from brownout.flags.log import log_json_lines
     from brownout.flags.quota.storage import StorageUrlError
     from brownout.flags.server import serve
 
@@ -190,7 +190,7 @@ def run(arguments: argparse.Namespace) -> int:
         sentence = "no cluster is named; write --kubeconfig, set KUBECONFIG, make ~/.kube/config, or run it as a pod"
         print(f"brownout flags serve: {sentence}", file=sys.stderr)
         return 2
-    log_json_lines(arguments.log_level)
+    logs.configure(arguments.log_level, arguments.log_format)
     try:
         asyncio.run(serve(settings, _login(cluster)))
     except StorageUrlError as error:

@@ -9,7 +9,8 @@ import socket
 import sys
 from typing import TYPE_CHECKING
 
-from brownout.run import logs
+from brownout import logs
+from brownout.cli.options import add_log_options
 from brownout.run.operator import Options, StartError, run
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def register(subparsers: "Subparsers") -> None:
         metavar="NAME",
         help="also write the flags of each namespace as an OpenFeature FeatureFlag resource of this name (default: none)",
     )
-    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    add_log_options(parser)
     parser.set_defaults(run=_run)
 
 
@@ -78,7 +79,7 @@ def _seconds(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    logs.configure(arguments.log_level)
+    logs.configure(arguments.log_level, arguments.log_format)
     options = Options(
         prometheus_url=arguments.prometheus_url,
         namespace=arguments.namespace,

@@ -47,6 +47,17 @@ def add_cluster_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--context", metavar="NAME", help="a context of the kubeconfig (default: its current one)")
 
 
+def add_log_options(parser: argparse.ArgumentParser) -> None:
+    """--log-level and --log-format, of what runs for long."""
+    parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+    parser.add_argument(
+        "--log-format",
+        choices=("auto", "json", "text"),
+        default="auto",
+        help="a JSON object a line, or a line for people; auto: the latter on a terminal alone (default: auto)",
+    )
+
+
 def add_namespace_option(parser: argparse.ArgumentParser) -> None:
     """-n, for what is in one namespace."""
     parser.add_argument("-n", "--namespace", metavar="NS", help="whose (default: the context's, or else `default`)")

@@ -196,9 +196,12 @@ def _metadata(policy: Policy) -> dict[str, Any]:
     `notice` is the denial's in the default locale, that of the first notice; `notice_<locale>` in the others; those for a
     lesser variant begin with `notice_degraded`. `expectedReturn_<audience>`, for the names that the audience flag has, is the
     moment that status says. It is no number of seconds to wait: that would make another set of the same objects each second.
+    `decision` is the id of the operator's tick that made what is served: its log has it on every line.
     `quota_<tier>` and what goes with it say how many units a user of that tier has; `quota.allowance` reads them.
     """
     metadata: dict[str, Any] = {"policy": policy.key.name, "policyVersion": policy.status.version}
+    if policy.status.decision:
+        metadata["decision"] = policy.status.decision
     for notice in policy.spec.notices:
         key = "notice" if notice.when == "Denied" else "notice_degraded"
         if notice.locale == policy.spec.notices[0].locale:

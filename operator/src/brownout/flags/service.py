@@ -29,6 +29,9 @@ LONGEST_NAP_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
 
+MOST_DECISIONS_SAID = 20
+
+
 class Service:
     """The listener of every watch, and the one that publishes."""
 
@@ -170,17 +173,22 @@ class Service:
             tell(namespace, objects)
         self.metrics.renders.labels("changed" if changed else "unchanged").inc()
         if changed:
-            self._say(flag_set)
+            self._say(flag_set, served.flag_set if served is not None else None)
         if self.writer is not None and self._beliefs.listed:
             self.writer.keep(namespace, objects)
         return flag_set.changes_at
 
-    def _say(self, flag_set: FlagSet) -> None:
+    def _say(self, flag_set: FlagSet, before: FlagSet | None) -> None:
         self.metrics.set_info.clear()
         for namespace, version in self.board.versions().items():
             self.metrics.set_info.labels(namespace, version).set(1)
         self.metrics.sets.set(len(self.board.namespaces()))
-        log.info("serving", extra={"namespace": flag_set.namespace, "version": flag_set.version})
+        decisions = decisions_behind(flag_set, before)
+        log.info(
+            "serving",
+            extra={"namespace": flag_set.namespace, "version": flag_set.version}
+            | ({"decisions": decisions[:MOST_DECISIONS_SAID]} if decisions else {}),
+        )
 
     def _snapshot_failed(self, operation: str, sentence: str) -> None:
         self.metrics.snapshot_errors.labels(operation).inc()
@@ -194,3 +202,10 @@ class Service:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(nap):
                     await self._awake.wait()
+
+
+def decisions_behind(flag_set: FlagSet, before: FlagSet | None) -> list[str]:
+    """The ids of the operator's ticks that made what is new in a set, as the statuses of its policies name them."""
+    known = {} if before is None else before.parts
+    new = (part.policy.status.decision for key, part in flag_set.parts.items() if known.get(key) is not part)
+    return sorted({decision for decision in new if decision})

@@ -24,14 +24,17 @@ QUEUE = 1000
 AGAIN_SECONDS = 300.0
 LONGEST_NOTE = 1000
 COMPONENT = "brownout.dev/operator"
+DECISION_ANNOTATION = "brownout.dev/decision"
+"""On an Event: the id of the tick that decided, which every line of its log has."""
 
 
 class Said(Struct, frozen=True):
-    """A note, and the uid of the object that it is about; `api_version` is that of its kind."""
+    """A note, and the uid of the object that it is about; `api_version` is that of its kind. `decision`: the id of the tick."""
 
     note: Note
     uid: str
     api_version: str = API_VERSION
+    decision: str = ""
 
 
 class Events:
@@ -67,7 +70,13 @@ class Events:
                 await self._create(event(said, at=datetime.now(UTC), instance=self._instance))
             except Exception as error:
                 self._on_drop()
-                log.debug("event about %s %s not posted: %s", said.note.kind, said.note.key, error)
+                log.debug(
+                    "event about %s %s not posted: %s",
+                    said.note.kind,
+                    said.note.key,
+                    error,
+                    extra={"decision": said.decision} if said.decision else {},
+                )
             finally:
                 self._queue.task_done()
 
@@ -99,7 +108,11 @@ def event(said: Said, *, at: datetime, instance: str) -> dict[str, Any]:
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{note.key.name[:200]}.{uuid4().hex[:16]}", "namespace": note.key.namespace or "default"},
+        "metadata": {
+            "name": f"{note.key.name[:200]}.{uuid4().hex[:16]}",
+            "namespace": note.key.namespace or "default",
+            **({"annotations": {DECISION_ANNOTATION: said.decision}} if said.decision else {}),
+        },
         "eventTime": at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": COMPONENT,
         "reportingInstance": instance[:128],

@@ -45,6 +45,8 @@ class Metrics:
             "brownout_tick_duration_seconds", "How long a tick took", buckets=TICK_BUCKETS, registry=registry
         )
         self.tick_errors = counter("tick_errors", "Ticks that ended in an error")
+        self.leader = gauge("leader", "1 while this operator decides; 0 while it starts or stands by")
+        self.writes_fenced = counter("writes_fenced", "Writes that were not sent, because the lease may have run out")
         self.last_tick = gauge("last_tick_timestamp_seconds", "When the last tick ended; 0 before the first")
         self.decisions = counter(
             "decisions", "Changed decisions, by the kind of object and the reason", "kind", "reason"

@@ -142,11 +142,14 @@ def scaler_status(
     )
 
 
-def policy_status(plan: PolicyPlan, memory: remembered.Memory, stored: StoredPolicy, now: float) -> FeaturePolicyStatus:
-    """A policy's status: a line for each cell, and what it must remember through a restart."""
+def policy_status(
+    plan: PolicyPlan, memory: remembered.Memory, stored: StoredPolicy, now: float, *, decision: str = ""
+) -> FeaturePolicyStatus:
+    """A policy's status: a line for each cell, and what it must remember through a restart. `decision` made its version."""
     return FeaturePolicyStatus(
         observed_generation=stored.generation,
         version=plan.version,
+        decision=decision,
         summary=plan.summary,
         cells=tuple(_cell(cell, memory.cells[cell.key]) for cell in plan.cells),
         conditions=conditions(plan.verdicts, stored=stored.status.conditions, generation=stored.generation, now=now),

@@ -10,6 +10,7 @@ from brownout.decide.memory import Memory, ScalerMemory
 from brownout.decide.outcome import Plan, ScalePlan
 from brownout.decide.snapshot import Snapshot, StoredScaler
 from brownout.publish.apply import Update
+from brownout.publish.decisions import Decisions
 from brownout.publish.status import override_status, policy_status, pool_status, scaler_status, tier_status
 
 P = TypeVar("P")
@@ -17,13 +18,15 @@ S = TypeVar("S", bound=Object)
 T = TypeVar("T", bound=Object)
 
 
-def policy_updates(plan: Plan, memory: Memory, snapshot: Snapshot, *, now: float) -> Iterable[Update]:
+def policy_updates(
+    plan: Plan, memory: Memory, snapshot: Snapshot, *, now: float, decisions: Decisions
+) -> Iterable[Update]:
     """What users are served rests on these, so they are written first."""
     return _updates(
         "FeaturePolicy",
         plan.policies,
         lambda key: snapshot.policies[key].stored,
-        lambda policy, stored: policy_status(policy, memory, stored, now),
+        lambda policy, stored: policy_status(policy, memory, stored, now, decision=decisions.made(policy, stored)),
     )
 
 

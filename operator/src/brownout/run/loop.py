@@ -6,7 +6,8 @@ object is that object's condition; what goes wrong with a tick is logged and cou
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from msgspec import structs
 
@@ -18,8 +19,10 @@ from brownout.decide.outcome import Plan, Verdict
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
+from brownout.logs import DECISION
 from brownout.observe.observer import Observer
 from brownout.publish.apply import StatusWriter
+from brownout.publish.decisions import Decisions
 from brownout.publish.events import Events, Said
 from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
@@ -27,6 +30,8 @@ from brownout.publish.updates import other_updates, policy_updates, uids
 from brownout.run.health import Health
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 LEAST_PAUSE_SECONDS = 0.3
 """Changes come in bursts (a Deployment's pods); what comes within this is one tick. A pause also lasts as long as the tick
@@ -49,6 +54,7 @@ class Loop:
         wake: asyncio.Event,
         tick_seconds: float,
         feature_flags: FeatureFlags | None = None,
+        may_decide: Callable[[], bool] = lambda: True,
     ) -> None:
         self._clock = clock
         self._observer = observer
@@ -60,31 +66,45 @@ class Loop:
         self._wake = wake
         self._tick_seconds = tick_seconds
         self._feature_flags = feature_flags
+        self._may_decide = may_decide
+        self._decisions = Decisions()
         self._memory: Memory | None = None
         self._not_written: dict[Key, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Tick until `stop` is set; the tick under way is finished."""
+        """Tick until `stop` is set; a tick that only looks is left, and one that has decided is finished."""
         self._health.decides()
-        while not stop.is_set():
-            self._wake.clear()
-            began, well = self._clock(), False
-            try:
-                with self._metrics.tick_seconds.time():
-                    await self.tick()
-                well = True
-            except Exception:
-                self._metrics.tick_errors.inc()
-                log.exception("a tick failed; the next one starts anew")
-            self._health.ticked(well=well)
-            self._metrics.last_tick.set(self._clock())
-            pause = max(LEAST_PAUSE_SECONDS, self._clock() - began)
-            await first_of(stop, seconds=pause)
-            await first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - pause))
+        self._metrics.leader.set(1)
+        try:
+            while not stop.is_set():
+                await self._run_once(stop)
+        finally:
+            self._metrics.leader.set(0)
 
-    async def tick(self) -> None:
-        """One tick: look, decide, act, publish."""
-        snapshot = await self._observer.look(self._clock)
+    async def _run_once(self, stop: asyncio.Event) -> None:
+        self._wake.clear()
+        began = self._clock()
+        token, well = DECISION.set(self._decisions.begin()), False
+        try:
+            with self._metrics.tick_seconds.time():
+                await self.tick(stop)
+            well = True
+        except Exception:
+            self._metrics.tick_errors.inc()
+            log.exception("a tick failed; the next one starts anew")
+        finally:
+            DECISION.reset(token)
+        self._health.ticked(well=well)
+        self._metrics.last_tick.set(self._clock())
+        pause = max(LEAST_PAUSE_SECONDS, self._clock() - began)
+        await first_of(stop, seconds=pause)
+        await first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - pause))
+
+    async def tick(self, stop: asyncio.Event) -> None:
+        """One tick: look, decide, act, publish. Only looks where told to stop meanwhile, or where it may not decide any more."""
+        snapshot = await unless(stop, self._observer.look(self._clock))  # a Prometheus that hangs holds up no end
+        if snapshot is None or not self._may_decide():
+            return
         if self._feature_flags is not None:
             self._feature_flags.offer(snapshot)
         now = self._clock()
@@ -93,12 +113,13 @@ class Loop:
                 return
             self._memory = recall(snapshot, now)
         plan, self._memory = decide(snapshot, self._memory, now)
+        policies = list(policy_updates(plan, self._memory, snapshot, now=now, decisions=self._decisions))
         self._tell(plan, snapshot)
         results, _ = await asyncio.gather(
             self._scale.carry_out(
                 (scaler, snapshot.scalers[key].stored.spec.scale_target_ref) for key, scaler in plan.scalers.items()
             ),
-            self._status.write(policy_updates(plan, self._memory, snapshot, now=now), now=now),
+            self._status.write(policies, now=now),
         )
         self._heed(results)
         said = self._with_failures(plan)
@@ -111,13 +132,20 @@ class Loop:
         known = uids(snapshot)
         if not snapshot.unseen:
             self._status.forget(known)
+            self._decisions.forget({key for kind, key in known if kind == "FeaturePolicy"})
         for note in plan.notes:
             log.info(
                 note.message,
                 extra={"kind": note.kind, "object": str(note.key), "reason": str(note.reason)},
             )
+        for key, policy in plan.policies.items():
+            if self._decisions.is_new(policy):
+                what = {"kind": "FeaturePolicy", "object": str(key), "policyVersion": policy.version}
+                log.info("what is served changes: %s", policy.summary, extra=what)
         self._events.post(
-            Said(note, known[note.kind, note.key]) for note in plan.notes if (note.kind, note.key) in known
+            Said(note, known[note.kind, note.key], decision=self._decisions.current)
+            for note in plan.notes
+            if (note.kind, note.key) in known
         )
 
     def _heed(self, results: list[Result]) -> None:
@@ -159,3 +187,16 @@ async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None
     finally:
         for wait in waits:
             wait.cancel()
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
+    """What `work` returns or raises; None where `stop` is set before it has, and it is then cancelled."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        stopping.cancel()
+        if not working.done():
+            working.cancel()
+            await asyncio.wait((working,))
