@@ -107,3 +107,19 @@ def test_a_context_that_is_not_there_is_a_sentence(tmp_path: Path, capsys: pytes
 def test_a_namespace_is_the_one_that_is_said_or_else_the_contexts(scope: Scope, wide: str | None, one: str) -> None:
     assert (scope.wide("media"), scope.one("media")) == (wide, one)
     assert (Scope().wide(""), Scope().one("")) == (None, "default")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--leader-elect-lease-seconds", "10", "write a lease of one and a half times the renew deadline"),
+        ("--leader-elect-retry-seconds", "6", "write a renew deadline of twice the retry or more"),
+    ],
+)
+def test_durations_of_a_lease_that_do_not_go_together_are_refused_with_what_to_write(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, words: str
+) -> None:
+    assert main(["operator", "--leader-elect", option, value]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("brownout operator: --leader-elect: ")
+    assert words in said

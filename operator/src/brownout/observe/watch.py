@@ -61,10 +61,15 @@ class Watched(Struct, frozen=True, kw_only=True):
 
 
 class Entry(Struct, Generic[F], frozen=True):
-    """One object as it is known: the fact, and the uid that tells it from a later one of the same name."""
+    """One object as it is known: the fact, the uid that tells it from a later one of the same name, and its resourceVersion."""
 
     uid: str
     fact: F
+    version: str = ""
+
+    def says_the_same(self, other: "Entry[F]") -> bool:
+        """Whether nothing that we go by is different; most versions of an object differ in what does not concern us."""
+        return (self.uid, self.fact) == (other.uid, other.fact)
 
 
 def _typed(resource: Resource) -> Callable[[dict[str, Any]], Fact]:
@@ -142,6 +147,10 @@ class Watch:
         """The uids of all objects of a kind that are still in the index."""
         return {entry.uid for store in self._indices[kind].values() for entry in store}
 
+    def versions(self, kind: str) -> dict[str, str]:
+        """The resourceVersion of each object of a kind as last seen, by uid."""
+        return {entry.uid: entry.version for store in self._indices[kind].values() for entry in store}
+
     def hide(self, kind: str, uids: set[str]) -> int:
         """Take exactly these objects of a kind for gone, although the index has them. Returns how many of them are news."""
         news = len(uids - self._gone.get(kind, set()))
@@ -184,8 +193,9 @@ class Watch:
         async def keep(body: kopf.Body, **kwargs: Any) -> dict[Key, Entry[Any]]:
             raw = dict(body)
             key = key_of(raw)
-            entry = Entry(str(body.metadata.get("uid")), kind.fact(raw))
-            if entry not in kwargs[index_id].get(key, ()):
+            metadata = body.metadata
+            entry = Entry(str(metadata.get("uid")), kind.fact(raw), str(metadata.get("resourceVersion", "")))
+            if not any(known.says_the_same(entry) for known in kwargs[index_id].get(key, ())):
                 self.wake.set()
             return {key: entry}
 

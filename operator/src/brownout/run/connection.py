@@ -8,14 +8,20 @@ import kopf
 from kubernetes.aio.client import ApiClient, Configuration
 
 from brownout.run.credentials import load
+from brownout.run.election.fence import FencedClient
 
 
 class Connection:
-    """The API server's address and credentials. Make it with `connect`."""
+    """The API server's address and credentials. Make it with `connect`.
+
+    Whatever we write of the world goes through `client`, which has a fence; the lease has a way of its own.
+    """
 
     def __init__(self, configuration: Configuration) -> None:
-        self.client = ApiClient(configuration)
-        self.client.user_agent = "brownout-operator"
+        self.client = FencedClient(configuration)
+        self.for_lease = ApiClient(configuration)
+        for client in (self.client, self.for_lease):
+            client.user_agent = "brownout-operator"
         self._configuration = configuration
 
     @classmethod
@@ -44,3 +50,4 @@ class Connection:
 
     async def close(self) -> None:
         await self.client.close()
+        await self.for_lease.close()

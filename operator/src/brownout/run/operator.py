@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 
 from aiohttp import web
@@ -25,6 +25,7 @@ from brownout.publish.metrics import Metrics
 from brownout.run.clock import Clock
 from brownout.run.connection import Connection
 from brownout.run.health import Health, serve
+from brownout.run.leading import Election, candidate, lead
 from brownout.run.loop import Loop, first_of
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,8 @@ class StartError(Exception):
 class Options(Struct, frozen=True, kw_only=True):
     """`namespace` is the operator's own, where Secrets are read; `watch_namespaces` limits whose objects are acted upon.
 
-    feature_flag: the name of the FeatureFlag resource that is written in each namespace; empty: none is.
+    feature_flag: the name of the FeatureFlag resource that is written in each namespace; empty: none is. election: None where this
+    operator is the only one.
     """
 
     prometheus_url: str
@@ -51,10 +53,15 @@ class Options(Struct, frozen=True, kw_only=True):
     tick_seconds: float = 2.0
     watch_namespaces: tuple[str, ...] = ()
     feature_flag: str = ""
+    election: Election | None = None
 
 
 async def run(options: Options) -> None:
-    """Run until SIGTERM or SIGINT. Raises StartError, or where going on would mean not seeing changes what ended a watch."""
+    """Run until SIGTERM or SIGINT.
+
+    Raises StartError; LeaseLostError where somebody else leads from now on; and where going on would mean not seeing changes what
+    ended a watch.
+    """
     stop = asyncio.Event()
     on_signals(stop.set)
     clock, metrics = Clock(), Metrics()
@@ -102,6 +109,7 @@ async def _decide(
 ) -> None:
     """Put everything together, and run it until `stop` is set: the loop ends first, then the watches."""
     client = connection.client
+    elector = candidate(options.election, connection, health, metrics) if options.election else None
     watch = Watch(connection.log_in, kinds=kinds)
     scales = ScaleReader(client, watched=[kind.kind for kind in kinds])
     prometheus = Prometheus(on_answer=metrics.answered)
@@ -135,6 +143,7 @@ async def _decide(
         wake=watch.wake,
         tick_seconds=options.tick_seconds,
         feature_flags=feature_flags if options.feature_flag else None,
+        may_decide=lambda: elector is None or elector.seconds_for_a_write() > 0,
     )
     background = [asyncio.create_task(events.run()), asyncio.create_task(Audit(client, watch).run())]
     if options.feature_flag:
@@ -146,43 +155,51 @@ async def _decide(
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
+        if elector is not None:
+            await elector.release()
         await prometheus.close()
         await runner.cleanup()
 
-    await _watch_and_tick(watch, loop, health, stop=stop, when_ticked=leave_nothing)
+    async def work() -> None:
+        """Decide until told to stop, as the only operator or as the one that leads."""
+        await _wait_until_complete(watch, health, stop=stop)
+        if elector is None:
+            await loop.run(stop)
+        elif await elector.campaign(stop):
+            await lead(elector, loop, client, watch, stop=stop)
+
+    await _work_and_watch(work(), watch, stop=stop, when_done=leave_nothing)
 
 
-async def _watch_and_tick(
-    watch: Watch, loop: Loop, health: Health, *, stop: asyncio.Event, when_ticked: Callable[[], Awaitable[None]]
+async def _work_and_watch(
+    work: Coroutine[None, None, None], watch: Watch, *, stop: asyncio.Event, when_done: Callable[[], Awaitable[None]]
 ) -> None:
-    """Tick while the watches run; `when_ticked` is called between the end of the one and of the others.
+    """Work while the watches run; `when_done` is called between the end of the one and of the others.
 
     Raises what ended either of them before `stop` was set.
     """
     watches_stop = asyncio.Event()
-    ticking = asyncio.create_task(_tick_when_complete(loop, watch, health, stop=stop))
+    working = asyncio.create_task(work)
     tasks = await watch.start(watches_stop)
     on_signals(stop.set)  # kopf has put its own there
     watching = asyncio.create_task(watch.follow(tasks))
-    await asyncio.wait((ticking, watching), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
     stop.set()
-    ended = await asyncio.gather(ticking, return_exceptions=True)
-    await when_ticked()
+    ended = await asyncio.gather(working, return_exceptions=True)
+    await when_done()
     watches_stop.set()
     await watching
     if isinstance(ended[0], Exception):
         raise ended[0]
 
 
-async def _tick_when_complete(loop: Loop, watch: Watch, health: Health, *, stop: asyncio.Event) -> None:
+async def _wait_until_complete(watch: Watch, health: Health, *, stop: asyncio.Event) -> None:
     """No tick before a list of each kind has been seen: what has not been looked at is not known to be empty."""
-    while not watch.complete.is_set():
+    while not (watch.complete.is_set() or stop.is_set()):
         health.alive()
         await first_of(watch.complete, stop, seconds=RETRY_SECONDS)
-        if stop.is_set():
-            return
-    log.info("every kind has been listed; deciding")
-    await loop.run(stop)
+    if watch.complete.is_set():
+        log.info("every kind has been listed")
 
 
 async def _wait_for_kinds(connection: Connection, health: Health, *, stop: asyncio.Event) -> tuple[Watched, ...]:
