@@ -1,6 +1,7 @@
 """Writes to /scale, on a real control plane: only what is decided, only on the world that it was decided for."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,18 +15,27 @@ from brownout.observe.targets import ScaleReader
 from brownout.run.connection import Connection
 from support.cluster import Namespace
 from support.operator_world import deployment
+from support.waiting import wait_for
 
 IMAGE = ScaleTargetRef(name="image")
 
 
 @pytest_asyncio.fixture
 async def writer(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ScaleWriter]:
-    """A writer, and a workload of two replicas."""
+    """A writer, and a workload of two replicas, of which its controller has nothing more to say: each change of its status is a new version."""
     namespace.create(deployment("image", replicas=2))
+    wait_for(lambda: settled(namespace.get("apps/v1", "Deployment", "image")), "the workload has settled")
     monkeypatch.setenv("KUBECONFIG", str(namespace.cluster.kubeconfig))
     connection = await Connection.connect()
     yield ScaleWriter(connection.client, plural=ScaleReader(connection.client, watched=()).plural)
     await connection.close()
+
+
+def settled(workload: dict[str, Any]) -> bool:
+    """Its pods are there, and the roll-out is over."""
+    status = workload.get("status", {})
+    reasons = {condition.get("reason") for condition in status.get("conditions", [])}
+    return status.get("availableReplicas") == 2 and "NewReplicaSetAvailable" in reasons
 
 
 def plan(namespace: Namespace, *, current: int, replicas: int, write: bool = True) -> ScalePlan:
