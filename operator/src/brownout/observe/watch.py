@@ -37,6 +37,9 @@ Typed = Stored[Any, Any] | InvalidObject
 Fact = NodeFact | PodFact | NamespaceFact | QuotaFact | TargetFact | Typed
 F = TypeVar("F")
 
+IDENTITY: Any = "brownout"
+"""Whom kopf would call itself among its peers, of which there are none. Unasked it looks up the user's name; a container's uid has none."""
+
 
 class Watched(Struct, frozen=True, kw_only=True):
     """A kind that is watched, and what is kept of its objects.
@@ -161,7 +164,12 @@ class Watch:
         """Start watching, until `stop` is set. Puts kopf's signal handlers in place of whatever was there."""
         self._ours = asyncio.all_tasks()
         return await kopf.spawn_tasks(
-            registry=self.registry, settings=self.settings, clusterwide=True, standalone=True, stop_flag=stop
+            registry=self.registry,
+            settings=self.settings,
+            clusterwide=True,
+            standalone=True,
+            stop_flag=stop,
+            identity=IDENTITY,
         )
 
     async def follow(self, tasks: Collection[asyncio.Task[Any]]) -> None:

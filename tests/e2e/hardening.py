@@ -1,0 +1,41 @@
+"""Makes the samples' pods fit Kubernetes' restricted Pod Security Standard, with a read-only root: the images have to bear it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from e2e.images import Images
+
+Manifest = dict[str, Any]
+
+POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+
+
+def hardened(manifest: Manifest, images: Images) -> Manifest:
+    """A copy whose pods are restricted, have a /tmp of their own and run these images: `python` is the interpreter in ours."""
+    manifest = copy.deepcopy(manifest)
+    spec = manifest["spec"] if manifest["kind"] == "Pod" else manifest.get("spec", {}).get("template", {}).get("spec")
+    if spec is None:
+        return manifest
+    spec["securityContext"] = POD
+    spec.setdefault("volumes", []).append({"name": "tmp", "emptyDir": {}})
+    for container in spec["containers"]:
+        container["securityContext"] = CONTAINER
+        container.setdefault("volumeMounts", []).append({"name": "tmp", "mountPath": "/tmp"})
+        if container["image"] == "python":
+            container |= {"image": images.brownout, "command": ["python"]}
+        elif container["image"].startswith("brownout/inference"):
+            container["image"] = images.inference
+    return manifest
+
+
+def manifests(path: Path) -> list[Manifest]:
+    """The objects of a file."""
+    return [each for each in yaml.safe_load_all(path.read_text()) if each]

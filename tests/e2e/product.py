@@ -1,0 +1,101 @@
+"""The small product of the operator's tests, on kind: load is stated by gauges, so that a test says what it needs and no more."""
+
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from e2e.cluster import GPU, KindCluster
+from e2e.space import NodePort, Space
+from flags.traffic import Traffic, answer, bulk, single, traffic
+from support.operator_world import FEATURE, GAUGES, GAUGES_PORT, World, deployment, ours, plan
+
+USERS: Mapping[str, Mapping[str, Any]] = {
+    "free": {"plan": "free", "targetingKey": "ana"},
+    "pro": {"plan": "pro", "targetingKey": "pia"},
+}
+FULL = answer("full", {"enabled": True})
+DENIED = answer("denied_capacity", {"enabled": False})
+FOR_FREE, FOR_PRO = f"{FEATURE} for free", f"{FEATURE} for pro"
+
+
+class Product(World):
+    """Four GPUs unless `capacity` says otherwise; a workload `image` of one GPU a replica; `pro` always has the feature, `free` may lose it."""
+
+    def __init__(self, cluster: KindCluster, namespace: Space, *, capacity: dict[str, Any] | None = None) -> None:
+        super().__init__(cluster, namespace)  # type: ignore[arg-type]
+        self.kind = cluster
+        self.capacity = capacity or {"gpus": 4}
+
+    def create(self) -> None:
+        """Everything, and a calm load: two of the GPUs are needed."""
+        namespace, objects = self.namespace, self.kind.objects
+        objects.patch("v1", "Namespace", namespace.name, {"metadata": {"labels": {"pool": self.pool}}})
+        self.start_gauges()
+        namespace.create(deployment("image", gpus=1))
+        selector = {"matchLabels": {"pool": self.pool}}
+        objects.create(ours("GPUPool", self.pool, namespaceSelector=selector, capacity=self.capacity))
+        namespace.create(self.scaler())
+        namespace.create(ours("UserTier", "pro", priority=90, match=[plan("pro")]))
+        namespace.create(ours("UserTier", "free", priority=10))
+        namespace.create(self.policy())
+        self.set_load(pro=0.5, free=0.5)
+        self.wait_for_variant("free", "full", seconds=60)
+
+    def start_gauges(self) -> None:
+        """A pod with the gauges and a Service to set them by."""
+        annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(GAUGES_PORT)}
+        container = {
+            "name": "main",
+            "image": "python",
+            "args": ["-u", "-c", GAUGES],
+            "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+            "readinessProbe": {"httpGet": {"port": GAUGES_PORT, "path": "/metrics"}, "periodSeconds": 1},
+        }
+        metadata = {"name": "gauges", "annotations": annotations, "labels": {"app": "gauges"}}
+        spec = {"containers": [container], "terminationGracePeriodSeconds": 1}
+        self.namespace.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        ports = [{"name": "http", "port": GAUGES_PORT}]
+        service = {"type": "NodePort", "selector": {"app": "gauges"}, "ports": ports}
+        self.namespace.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gauges"}, "spec": service})
+        self.namespace.wait_until_ready("gauges", seconds=60)
+
+    def set_gauges(self, text: str) -> None:
+        """The whole text that Prometheus scrapes from now on."""
+        url = NodePort(self.kind, self.namespace.name, "gauges").url
+        request = urllib.request.Request(f"{url}/metrics", data=text.encode(), method="PUT")
+        for attempt in range(20):  # a Service answers a moment after its pods are ready
+            try:
+                urllib.request.urlopen(request, timeout=2).close()
+            except OSError:
+                if attempt == 19:
+                    raise
+            else:
+                return
+
+    def shed(self) -> None:
+        """A load that four GPUs do not carry, until the free users have lost the feature."""
+        self.set_load(pro=2.0, free=6.0)
+        self.wait_for_variant("free", "denied", seconds=60)
+
+    def calm_down(self) -> None:
+        """The calm load again, until the free users have the feature back."""
+        self.set_load(pro=0.5, free=0.5)
+        self.wait_for_variant("free", "full", seconds=120)
+
+    def ways(self, flags: NodePort) -> dict[str, Callable[[], Iterator[tuple[str, str]]]]:
+        """Every way of asking over HTTP, for a user of each tier."""
+        ask = {"OFREP": single, "OFREP bulk": bulk}
+        return {name: partial(each, flags, self.namespace.name, [FEATURE], USERS) for name, each in ask.items()}
+
+    @contextmanager
+    def asked(self, flags: NodePort) -> Iterator[Traffic]:
+        """Traffic of users while the block runs."""
+        with traffic(self.ways(flags)) as running:
+            yield running
+
+    def gpus_held(self) -> int:
+        """GPUs of the running pods of the workload."""
+        running = [pod for pod in self.namespace.list("v1", "Pod", labels={"app": "image"}) if pod["status"]["phase"] == "Running"]
+        return sum(int(pod["spec"]["containers"][0]["resources"]["limits"][GPU]) for pod in running)
