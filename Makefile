@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check audit format generate lock clean
+.PHONY: help setup demo images e2e test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check audit format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,12 @@ demo: setup ## the main job, live: a viral ramp, features go and come back (ARGS
 test: setup ## every test, on a real control plane (three processes, each with a cluster of its own)
 	@$(BIN)/brownout-localcluster build
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+images: ## both container images, with Docker (docs/images.md says what they can be told)
+	@scripts/images
+
+e2e: setup ## the whole on kind: chart, images, Prometheus, users, faults, an upgrade (Docker and kind; docs/e2e.md)
+	@$(BIN)/python -m pytest tests/e2e -p no:xdist --durations=0 $(ARGS)
 
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
@@ -73,11 +79,18 @@ generate: setup ## write crds/ from the typed API, and the chart's dashboards fr
 	@$(BIN)/python -m brownout.api.generate
 	@$(BIN)/python scripts/dashboards.py
 
+LOCK_PART = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" -c requirements.txt
+
 lock: setup ## pin every dependency anew, with hashes, in requirements.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --all-extras --group dev \
 		--no-emit-index-url --custom-compile-command "make lock" -o requirements.txt pyproject.toml
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --extra inference --group references \
 		--no-emit-index-url --custom-compile-command "make lock" -o benchmarks/references.txt -c requirements.txt pyproject.toml
+	@$(LOCK_PART) -o operator/requirements.txt pyproject.toml
+	@$(LOCK_PART) --extra inference --excludes inference/without-torch.txt -o inference/requirements.txt pyproject.toml
+	@$(LOCK_PART) --extra inference -o inference/requirements-cuda.txt pyproject.toml
+	@$(LOCK_PART) --group images -o scripts/image/requirements.txt
 
 clean: ## remove the virtual environment and local outputs (the binaries' cache stays)
 	rm -rf $(VENV) out .mypy_cache .ruff_cache .pytest_cache .hypothesis

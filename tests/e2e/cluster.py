@@ -56,6 +56,11 @@ class KindCluster:
         identity = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
         return int(json.loads(self.execute(pod["spec"]["nodeName"], "crictl", "inspect", identity))["info"]["pid"])
 
+    def run_in(self, pod: Manifest, *command: str) -> str:
+        """Runs a program in a pod's first container, and returns what it printed."""
+        identity = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        return self.execute(pod["spec"]["nodeName"], "crictl", "exec", identity, *command)
+
     def signal(self, pod: Manifest, name: str) -> None:
         """Sends a signal to the first process of a pod's first container, which from within may ignore it and from outside may not."""
         self.execute(pod["spec"]["nodeName"], "kill", f"-{name}", str(self.process(pod)))

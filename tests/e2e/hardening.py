@@ -16,6 +16,8 @@ CONTAINER = {
     "readOnlyRootFilesystem": True,
     "capabilities": {"drop": ["ALL"]},
 }
+TMP_MIB = 64
+"""How much a pod may write to its /tmp; the kubelet evicts who writes more."""
 
 
 def hardened(manifest: Manifest, images: Images) -> Manifest:
@@ -25,7 +27,7 @@ def hardened(manifest: Manifest, images: Images) -> Manifest:
     if spec is None:
         return manifest
     spec["securityContext"] = POD
-    spec.setdefault("volumes", []).append({"name": "tmp", "emptyDir": {}})
+    spec.setdefault("volumes", []).append({"name": "tmp", "emptyDir": {"sizeLimit": f"{TMP_MIB}Mi"}})
     for container in spec["containers"]:
         container["securityContext"] = CONTAINER
         container.setdefault("volumeMounts", []).append({"name": "tmp", "mountPath": "/tmp"})

@@ -1,0 +1,107 @@
+"""Nodes that are drained and pods that are evicted: capacity follows, features follow capacity, and come back."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.cluster import KindCluster
+from e2e.hardening import TMP_MIB
+from e2e.objects import Manifest
+from e2e.product import DENIED, FOR_FREE, FOR_PRO, FULL, Product
+from e2e.release import RELEASE, SYSTEM
+from e2e.space import NodePort, Space, pods, wait_until_available
+from support.waiting import wait_for
+
+NODES = {"nodes": {"selector": {"matchLabels": {"brownout.dev/gpu": "demo"}}}}
+
+
+@pytest.fixture
+def product(installed: KindCluster, space: Space) -> Iterator[Product]:
+    """As elsewhere, but the pool's capacity is that of the nodes: twelve GPUs."""
+    made = Product(installed, space, capacity=NODES)
+    try:
+        made.create()
+        yield made
+    finally:
+        made.delete()
+
+
+def drain(cluster: KindCluster, node: str, namespaces: set[str]) -> None:
+    """What `kubectl drain` does, in some namespaces: no new pods, and an eviction for each that is there, repeated while a budget forbids it."""
+    cluster.objects.patch("v1", "Node", node, {"spec": {"unschedulable": True}})
+
+    def left() -> list[str]:
+        here = [
+            (pod["metadata"]["namespace"], pod["metadata"]["name"])
+            for pod in cluster.objects.list("v1", "Pod")
+            if pod["spec"].get("nodeName") == node
+            and pod["metadata"]["namespace"] in namespaces
+            and pod["metadata"].get("ownerReferences")
+        ]
+        for namespace, name in here:
+            cluster.objects.evict(name, namespace=namespace)
+        return here
+
+    wait_for(lambda: not left(), f"{node} is drained", seconds=120)
+
+
+def test_a_drained_node_takes_features_along_and_brings_them_back(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    node = installed.workers[0]
+    product.set_load(pro=2.0, free=6.0)  # eight GPUs and some room: more than one node has
+    wait_for(lambda: product.gpus_held() >= 8, "the workload has its GPUs", seconds=60)
+    with product.asked(flags) as traffic:
+        try:
+            drain(installed, node, {SYSTEM, product.namespace.name})
+            wait_for(lambda: DENIED in traffic.latest(FOR_FREE).values(), "some free users lose the feature", seconds=60)
+        finally:
+            installed.objects.patch("v1", "Node", node, {"spec": {"unschedulable": None}})
+        wait_for(lambda: product.served("free") == ("full", 100), "the feature is back", seconds=120)
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "free users have the feature back")
+    assert not traffic.failures, traffic.failures
+    assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_PRO]} == {FULL}
+    for part in ("operator", "flags"):
+        wait_until_available(installed, SYSTEM, f"{RELEASE}-{part}")
+
+
+def test_evicted_flag_servers_are_replaced_without_a_failed_evaluation(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    with product.asked(flags) as traffic:
+        for pod in pods(installed, SYSTEM, **{"app.kubernetes.io/component": "flags"}):
+            name = pod["metadata"]["name"]
+            wait_for(
+                lambda name=name: installed.objects.evict(name, namespace=SYSTEM), f"{name} may be evicted", seconds=60
+            )
+            wait_until_available(installed, SYSTEM, f"{RELEASE}-flags")
+        assert set(traffic.latest(FOR_FREE).values()) == {FULL}
+    assert not traffic.failures, traffic.failures
+
+
+def test_a_pod_that_its_kubelet_evicts_is_replaced_and_no_feature_goes_for_it(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    workload = {"app": "image"}
+    product.set_load(pro=0.3, free=0.3)
+    product.wait_for_replicas(1, seconds=60)
+    [victim] = wait_for(lambda: _running(installed, product, 1), "one pod of the workload runs", seconds=60)
+    program = f"open('/tmp/much', 'wb').write(bytes({2 * TMP_MIB} << 20))"
+    with product.asked(flags) as traffic:
+        installed.run_in(victim, "python", "-c", program)
+
+        def evicted() -> bool:
+            found = product.namespace.get("v1", "Pod", victim["metadata"]["name"])
+            return found["status"].get("reason") == "Evicted"
+
+        wait_for(evicted, "the kubelet evicts it", seconds=150)
+        wait_for(lambda: _running(installed, product, 1), "another runs in its place", seconds=60)
+    assert product.replicas() == 1, pods(installed, product.namespace.name, **workload)
+    assert not traffic.failures, traffic.failures
+    assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {FULL}
+
+
+def _running(cluster: KindCluster, product: Product, count: int) -> list[Manifest] | None:
+    """The workload's running pods, if there are so many."""
+    found = [pod for pod in pods(cluster, product.namespace.name, app="image") if pod["status"]["phase"] == "Running"]
+    return found if len(found) == count else None

@@ -1,0 +1,122 @@
+"""The operator or the flag servers cannot reach the API server; images that nobody can pull."""
+
+from typing import Any
+
+import pytest
+
+from brownout_localcluster.charts import install_chart
+from e2e.cluster import KindCluster
+from e2e.images import Images
+from e2e.objects import Manifest
+from e2e.product import DENIED, FOR_FREE, FULL, Product
+from e2e.release import CHART, RELEASE, SYSTEM, values
+from e2e.space import NodePort, pods, wait_until_available
+from support.waiting import holds_for, wait_for
+
+MISSING = "nobody-has-this"
+HELD_SECONDS = 15.0
+"""Several ticks of the operator, and longer than any gate of the product's restore."""
+
+
+def addresses(cluster: KindCluster) -> list[str]:
+    """Every address at which a pod reaches the API server."""
+    service = cluster.objects.get("v1", "Service", "kubernetes", namespace="default")
+    return [service["spec"]["clusterIP"], cluster.address(cluster.control_plane)]
+
+
+def of(cluster: KindCluster, component: str) -> list[Manifest]:
+    return pods(cluster, SYSTEM, **{"app.kubernetes.io/component": component})
+
+
+def said(product: Product, flags: NodePort, traffic: Any) -> set[str]:
+    """Everything that free users were told."""
+    return {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]}
+
+
+def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    [operator] = of(installed, "operator")
+    with product.asked(flags) as traffic:
+        with installed.cut_off(operator, *addresses(installed)):
+            product.set_load(pro=2.0, free=6.0)
+            holds_for(lambda: product.served("free") == ("full", 100), "free users keep it", seconds=HELD_SECONDS)
+        product.wait_for_variant("free", "denied", seconds=90)
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it")
+    assert not traffic.failures, traffic.failures
+    product.calm_down()
+
+
+def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_catch_up(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    first, second = of(installed, "flags")
+    where = addresses(installed)
+    with product.asked(flags) as traffic:
+        with installed.cut_off(first, *where), installed.cut_off(second, *where):
+            product.shed()
+            holds_for(
+                lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "they serve what they knew", seconds=HELD_SECONDS
+            )
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it", seconds=120)
+    assert not traffic.failures, traffic.failures
+    assert said(product, flags, traffic) == {FULL, DENIED}
+    product.calm_down()
+
+
+def test_an_image_of_the_chart_that_cannot_be_pulled_leaves_everybody_served(
+    installed: KindCluster, product: Product, flags: NodePort, images: Images
+) -> None:
+    product.shed()
+    with product.asked(flags) as traffic:
+        install_chart(installed.kubeconfig, CHART, RELEASE, namespace=SYSTEM, values=values(MISSING))
+        try:
+            for component in ("operator", "flags"):
+                wait_for(
+                    lambda component=component: any(_cannot_pull(pod) for pod in of(installed, component)),
+                    f"a pod of {component} waits for its image",
+                    seconds=60,
+                )
+            product.set_load(pro=0.5, free=0.5)
+            holds_for(lambda: product.served("free") == ("denied", 100), "nobody decides", seconds=HELD_SECONDS)
+        finally:
+            install_chart(installed.kubeconfig, CHART, RELEASE, namespace=SYSTEM, values=values(images.tag))
+        for part in ("operator", "flags"):
+            wait_until_available(installed, SYSTEM, f"{RELEASE}-{part}")
+        product.calm_down()
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "free users have the feature back")
+    assert not traffic.failures, traffic.failures
+
+
+def test_an_image_of_a_workload_that_cannot_be_pulled_is_named_and_costs_nobody_what_runs(
+    installed: KindCluster, product: Product
+) -> None:
+    product.set_load(pro=1.0, free=0.4)
+    wait_for(lambda: product.gpus_held() == 2, "two pods run", seconds=60)
+    pod = product.namespace.get("apps/v1", "Deployment", "image")["spec"]["template"]["spec"]
+    pod["containers"][0]["image"] = f"brownout/brownout:{MISSING}"
+    changed = {"spec": {"template": {"spec": {"containers": pod["containers"]}}}}
+    product.namespace.patch("apps/v1", "Deployment", "image", changed)
+    wait_for(
+        lambda: any(_cannot_pull(pod) for pod in pods(installed, product.namespace.name, app="image")),
+        "a pod waits for its image",
+        seconds=60,
+    )
+    holds_for(lambda: product.gpus_held() == 2, "the old pods run on", seconds=HELD_SECONDS)
+    assert product.served("free") == ("full", 100)
+
+
+@pytest.mark.parametrize("component", ["operator", "flags"])
+def test_an_image_lists_what_is_in_it_and_runs_as_nobody_in_particular(installed: KindCluster, component: str) -> None:
+    pod = of(installed, component)[0]
+    assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid(), os.getgid())").split() == ["65532", "65532"]
+    program = (
+        "import json; bill = json.load(open('/sbom/brownout.cdx.json')); "
+        "print(*sorted({each['purl'].split('/')[0] for each in bill['components'] if 'purl' in each}))"
+    )
+    assert {"pkg:deb", "pkg:pypi"} <= set(installed.run_in(pod, "python", "-c", program).split())
+
+
+def _cannot_pull(pod: Manifest) -> bool:
+    waiting = [each["state"].get("waiting", {}) for each in pod["status"].get("containerStatuses", ())]
+    return any(each.get("reason") in ("ErrImagePull", "ImagePullBackOff") for each in waiting)

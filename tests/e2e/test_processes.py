@@ -1,0 +1,74 @@
+"""Processes that hang or die, as kubelets find them: whoever asks for flags is answered, and nothing flips for it."""
+
+import pytest
+
+from e2e.cluster import KindCluster
+from e2e.objects import Manifest
+from e2e.product import DENIED, FOR_FREE, FULL, Product
+from e2e.release import RELEASE, SYSTEM
+from e2e.space import NodePort, pods, ready, restarts, wait_until_available
+from support.waiting import wait_for
+
+FEW = 10
+"""A request may be on its way to a process in the moment in which that dies, or hangs, and the Service does not know yet."""
+
+
+def of(cluster: KindCluster, component: str) -> list[Manifest]:
+    """The pods of one part of the chart."""
+    return pods(cluster, SYSTEM, **{"app.kubernetes.io/component": component})
+
+
+def again(cluster: KindCluster, pod: Manifest) -> Manifest | None:
+    """A pod, if its container has been started again since and is ready."""
+    found = cluster.objects.get("v1", "Pod", pod["metadata"]["name"], namespace=SYSTEM)
+    return found if restarts(found) > restarts(pod) and ready(cluster, found) else None
+
+
+def test_a_flag_server_that_hangs_is_taken_from_its_service_and_started_again(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    hung = of(installed, "flags")[0]
+    product.shed()
+    with product.asked(flags) as traffic:
+        installed.signal(hung, "STOP")
+        wait_for(lambda: not ready(installed, hung), "the kubelet finds it not ready", seconds=40)
+        failures = len(traffic.failures)
+        wait_for(lambda: again(installed, hung), "the kubelet starts it again", seconds=120)
+        assert set(traffic.latest(FOR_FREE).values()) == {DENIED}
+    later = [each for each in traffic.failures[failures:] if not each.refused]
+    assert len(later) <= FEW, later
+    assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {DENIED}
+    wait_until_available(installed, SYSTEM, f"{RELEASE}-flags")
+
+
+def test_an_operator_that_hangs_is_started_again_and_goes_on_where_it_was(
+    installed: KindCluster, product: Product, flags: NodePort
+) -> None:
+    product.shed()
+    [hung] = of(installed, "operator")
+    with product.asked(flags) as traffic:
+        installed.signal(hung, "STOP")
+        wait_for(lambda: again(installed, hung), "the kubelet starts it again", seconds=120)
+        assert product.served("free") == ("denied", 100)
+        product.calm_down()
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "free users have the feature back")
+    assert not traffic.failures
+    for way in product.ways(flags):
+        first, *_ = changes = [each.said for each in traffic.changes(way, FOR_FREE)]
+        assert (first, changes[-1]) == (DENIED, FULL)
+
+
+@pytest.mark.parametrize("component", ["operator", "flags"])
+def test_a_killed_process_comes_back_and_nothing_has_flipped(
+    installed: KindCluster, product: Product, flags: NodePort, component: str
+) -> None:
+    product.shed()
+    killed = of(installed, component)
+    with product.asked(flags) as traffic:
+        for pod in killed:  # every replica, one after the other
+            installed.signal(pod, "KILL")
+            wait_for(lambda pod=pod: again(installed, pod), "the kubelet starts it again", seconds=90)
+        wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users are answered")
+    assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {DENIED}
+    assert len(traffic.failures) <= (0 if component == "operator" else FEW), traffic.failures
+    product.calm_down()
