@@ -118,7 +118,17 @@ def kind_cluster(settings: Settings, folder: Path, say: Callable[[str], None]) -
         say(f"creating kind cluster {settings.cluster}")
         image = ("--image", settings.node_image) if settings.node_image else ()
         run(
-            *(settings.kind, "create", "cluster", "--name", settings.cluster, "--config", str(CONFIG), "--wait", "180s"),
+            *(
+                settings.kind,
+                "create",
+                "cluster",
+                "--name",
+                settings.cluster,
+                "--config",
+                str(CONFIG),
+                "--wait",
+                "180s",
+            ),
             *image,
             environment=own,
             seconds=400,

@@ -9,7 +9,11 @@ class CommandError(Exception):
 
 
 def run(
-    *command: str, seconds: float = 60.0, check: bool = True, environment: Mapping[str, str] | None = None, text: str = ""
+    *command: str,
+    seconds: float = 60.0,
+    check: bool = True,
+    environment: Mapping[str, str] | None = None,
+    text: str = "",
 ) -> str:
     """What a program printed on its standard output; `text` is its standard input. Raises CommandError if it fails, unless not `check`."""
     try:
@@ -19,7 +23,9 @@ def run(
     except FileNotFoundError:
         raise CommandError(f"{command[0]} is not installed; docs/e2e.md says what `make e2e` needs") from None
     except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{' '.join(command)}: did not end within {seconds:.0f} s; it printed {error.output!r}") from None
+        raise CommandError(
+            f"{' '.join(command)}: did not end within {seconds:.0f} s; it printed {error.output!r}"
+        ) from None
     if check and ran.returncode != 0:
         raise CommandError(f"{' '.join(command)}: status {ran.returncode}\n{ran.stdout[-3000:]}{ran.stderr[-3000:]}")
     return ran.stdout

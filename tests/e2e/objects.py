@@ -65,9 +65,7 @@ class Objects:
         """Merges `patch` into an object, or into its subresource `part` (`status`, `scale`)."""
         resource = self._kind(api_version, kind)
         target = resource.subresources[part] if part else resource
-        patched = target.patch(
-            body=patch, name=name, namespace=namespace, content_type="application/merge-patch+json"
-        )
+        patched = target.patch(body=patch, name=name, namespace=namespace, content_type="application/merge-patch+json")
         return self._plain(patched)
 
     def delete(
@@ -97,7 +95,9 @@ class Objects:
         """What a pod's container has printed since it started, or before it last did; why there is nothing, where there is nothing."""
         try:
             return str(
-                self.core.read_namespaced_pod_log(name, namespace, container=container, previous=previous, tail_lines=5000)
+                self.core.read_namespaced_pod_log(
+                    name, namespace, container=container, previous=previous, tail_lines=5000
+                )
             )
         except ApiException as error:
             return f"(no log: {error.reason})\n"

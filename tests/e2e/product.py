@@ -97,5 +97,9 @@ class Product(World):
 
     def gpus_held(self) -> int:
         """GPUs of the running pods of the workload."""
-        running = [pod for pod in self.namespace.list("v1", "Pod", labels={"app": "image"}) if pod["status"]["phase"] == "Running"]
+        running = [
+            pod
+            for pod in self.namespace.list("v1", "Pod", labels={"app": "image"})
+            if pod["status"]["phase"] == "Running"
+        ]
         return sum(int(pod["spec"]["containers"][0]["resources"]["limits"][GPU]) for pod in running)

@@ -54,7 +54,9 @@ def test_a_drained_node_takes_features_along_and_brings_them_back(
     with product.asked(flags) as traffic:
         try:
             drain(installed, node, {SYSTEM, product.namespace.name})
-            wait_for(lambda: DENIED in traffic.latest(FOR_FREE).values(), "some free users lose the feature", seconds=60)
+            wait_for(
+                lambda: DENIED in traffic.latest(FOR_FREE).values(), "some free users lose the feature", seconds=60
+            )
         finally:
             installed.objects.patch("v1", "Node", node, {"spec": {"unschedulable": None}})
         wait_for(lambda: product.served("free") == ("full", 100), "the feature is back", seconds=120)

@@ -56,7 +56,9 @@ def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_c
         with installed.cut_off(first, *where), installed.cut_off(second, *where):
             product.shed()
             holds_for(
-                lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "they serve what they knew", seconds=HELD_SECONDS
+                lambda: set(traffic.latest(FOR_FREE).values()) == {FULL},
+                "they serve what they knew",
+                seconds=HELD_SECONDS,
             )
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it", seconds=120)
     assert not traffic.failures, traffic.failures
@@ -109,7 +111,10 @@ def test_an_image_of_a_workload_that_cannot_be_pulled_is_named_and_costs_nobody_
 @pytest.mark.parametrize("component", ["operator", "flags"])
 def test_an_image_lists_what_is_in_it_and_runs_as_nobody_in_particular(installed: KindCluster, component: str) -> None:
     pod = of(installed, component)[0]
-    assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid(), os.getgid())").split() == ["65532", "65532"]
+    assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid(), os.getgid())").split() == [
+        "65532",
+        "65532",
+    ]
     program = (
         "import json; bill = json.load(open('/sbom/brownout.cdx.json')); "
         "print(*sorted({each['purl'].split('/')[0] for each in bill['components'] if 'purl' in each}))"

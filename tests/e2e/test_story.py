@@ -49,7 +49,11 @@ def space(installed: KindCluster, images: Images) -> Iterator[Space]:
     with fresh_space(installed, images) as fresh:
         label = {"brownout.dev/pool": fresh.name}
         installed.objects.patch("v1", "Namespace", fresh.name, {"metadata": {"labels": label}})
-        source = {"FLAGD_HOST": f"{RELEASE}-flags.{SYSTEM}", "FLAGD_SYNC_PORT": "8015", "FLAGD_SOURCE_SELECTOR": fresh.name}
+        source = {
+            "FLAGD_HOST": f"{RELEASE}-flags.{SYSTEM}",
+            "FLAGD_SYNC_PORT": "8015",
+            "FLAGD_SOURCE_SELECTOR": fresh.name,
+        }
         fresh.create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "flags"}, "data": source})
         for path in sorted((DEMO / "policies").glob("*.yaml")):
             for manifest in manifests(path):
@@ -104,9 +108,7 @@ async def _flood(cluster: KindCluster, space: Space, seed: int) -> Record:
         at = NodePort(cluster, space.name, name)
         hosts[name] = f"{at.host}:{at.http_port}"
     started, wall = time.monotonic(), time.time()
-    witness = Witness(
-        Seen(cluster, space.name), record, now=lambda: time.monotonic() - started, started=wall
-    )
+    witness = Witness(Seen(cluster, space.name), record, now=lambda: time.monotonic() - started, started=wall)
     crowd = Crowd(hosts, minutes=MINUTES, seed=seed, record=record.outcomes.append, started=started)
     watching = asyncio.create_task(witness.watch())
     try:

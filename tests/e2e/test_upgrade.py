@@ -52,11 +52,17 @@ def test_an_upgrade_and_the_way_back_flip_nothing_and_fail_no_evaluation(
         for words, chart, tag in (("up", CHART, images.tag), ("back", *previous)):
             say(f"{words}: to {tag}")
             _install(installed, chart, tag)
-            holds_for(lambda: product.served("free") == ("denied", 100), f"nothing flips on the way {words}", seconds=AFTER_SECONDS)
+            holds_for(
+                lambda: product.served("free") == ("denied", 100),
+                f"nothing flips on the way {words}",
+                seconds=AFTER_SECONDS,
+            )
     assert not traffic.failures, traffic.failures
     for way in product.ways(flags):
         assert {each.said for each in traffic.answers[way, FOR_FREE]} == {DENIED}
         assert {each.said for each in traffic.answers[way, FOR_PRO]} == {FULL}
     after = product.status("FeaturePolicy", "image-generation")["cells"]
-    assert [(c["tier"], c["variant"], c["since"]) for c in after] == [(c["tier"], c["variant"], c["since"]) for c in before]
+    assert [(c["tier"], c["variant"], c["since"]) for c in after] == [
+        (c["tier"], c["variant"], c["since"]) for c in before
+    ]
     product.calm_down()
