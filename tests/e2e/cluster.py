@@ -66,23 +66,23 @@ class KindCluster:
         self.execute(pod["spec"]["nodeName"], "kill", f"-{name}", str(self.process(pod)))
 
     @contextmanager
-    def cut_off(self, pod: Manifest, *addresses: str) -> Iterator[None]:
-        """Drops every packet between a pod and some addresses, both ways, by iptables in the pod's own network.
+    def cut_off(self, pod: Manifest, address: str) -> Iterator[None]:
+        """Drops every packet between a pod and an address, both ways, by iptables in the pod's own network.
 
         The network is the sandbox's and outlives the container: the pod stays cut off through restarts of it.
         """
-        node, first = pod["spec"]["nodeName"], self.process(pod)
-        rules = [(chain, way, each) for each in addresses for chain, way in (("OUTPUT", "-d"), ("INPUT", "-s"))]
-        holder = self._hold_network(node, first)
-        inside = ("nsenter", f"--net={holder}", "iptables", "--wait")
-        for chain, way, each in rules:
-            self.execute(node, *inside, "--insert", chain, way, each, "--jump", "DROP")
+        node = pod["spec"]["nodeName"]
+        network = self._hold_network(node, self.process(pod))
+        inside = ("nsenter", f"--net={network}", "iptables", "--wait")
+        rules = [("OUTPUT", "--destination", address), ("INPUT", "--source", address)]
+        for rule in rules:
+            self.execute(node, *inside, "--insert", *rule, "--jump", "DROP")
         try:
             yield
         finally:
-            for chain, way, each in rules:
-                self.execute(node, *inside, "--delete", chain, way, each, "--jump", "DROP", check=False)
-            self.execute(node, "umount", holder, check=False)
+            for rule in rules:
+                self.execute(node, *inside, "--delete", *rule, "--jump", "DROP", check=False)
+            self.execute(node, "umount", network, check=False)
 
     def _hold_network(self, node: str, process: int) -> str:
         """A name for a process's network that stays where the process ends."""

@@ -38,7 +38,7 @@ class NodePort(Asked):
     def __init__(self, cluster: KindCluster, namespace: str, name: str, *, port: str = "http") -> None:
         service = cluster.objects.get("v1", "Service", name, namespace=namespace)
         ports = {each.get("name", ""): each for each in service["spec"]["ports"]}
-        self.host = cluster.address(cluster.control_plane)  # which no test drains or cuts off
+        self.host = cluster.address(cluster.workers[-1])  # which no test drains
         self.http_port = int((ports.get(port) or next(iter(ports.values())))["nodePort"])
 
     @property

@@ -18,10 +18,9 @@ HELD_SECONDS = 15.0
 """Several ticks of the operator, and longer than any gate of the product's restore."""
 
 
-def addresses(cluster: KindCluster) -> list[str]:
-    """Every address at which a pod reaches the API server."""
-    service = cluster.objects.get("v1", "Service", "kubernetes", namespace="default")
-    return [service["spec"]["clusterIP"], cluster.address(cluster.control_plane)]
+def api_server(cluster: KindCluster) -> str:
+    """The address at which pods reach the API server."""
+    return str(cluster.objects.get("v1", "Service", "kubernetes", namespace="default")["spec"]["clusterIP"])
 
 
 def of(cluster: KindCluster, component: str) -> list[Manifest]:
@@ -38,7 +37,7 @@ def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
 ) -> None:
     [operator] = of(installed, "operator")
     with product.asked(flags) as traffic:
-        with installed.cut_off(operator, *addresses(installed)):
+        with installed.cut_off(operator, api_server(installed)):
             product.set_load(pro=2.0, free=6.0)
             holds_for(lambda: product.served("free") == ("full", 100), "free users keep it", seconds=HELD_SECONDS)
         product.wait_for_variant("free", "denied", seconds=90)
@@ -51,9 +50,9 @@ def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_c
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
     first, second = of(installed, "flags")
-    where = addresses(installed)
+    where = api_server(installed)
     with product.asked(flags) as traffic:
-        with installed.cut_off(first, *where), installed.cut_off(second, *where):
+        with installed.cut_off(first, where), installed.cut_off(second, where):
             product.shed()
             holds_for(
                 lambda: set(traffic.latest(FOR_FREE).values()) == {FULL},
@@ -90,7 +89,7 @@ def test_an_image_of_the_chart_that_cannot_be_pulled_leaves_everybody_served(
     assert not traffic.failures, traffic.failures
 
 
-def test_an_image_of_a_workload_that_cannot_be_pulled_is_named_and_costs_nobody_what_runs(
+def test_an_image_of_a_workload_that_cannot_be_pulled_costs_nobody_what_runs(
     installed: KindCluster, product: Product
 ) -> None:
     product.set_load(pro=1.0, free=0.4)
