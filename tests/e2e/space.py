@@ -9,6 +9,7 @@ from e2e.cluster import KindCluster
 from e2e.hardening import hardened
 from e2e.images import Images
 from e2e.objects import Manifest
+from e2e.release import SYSTEM
 from flags.process import Asked
 from support.cluster import Namespace, is_ready
 from support.waiting import wait_for
@@ -63,6 +64,11 @@ def pods(cluster: KindCluster, namespace: str, **labels: str) -> list[Manifest]:
     """The pods that are there to stay, by label."""
     found = cluster.objects.list("v1", "Pod", namespace=namespace, labels=labels)
     return [pod for pod in found if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"]
+
+
+def parts(cluster: KindCluster, component: str) -> list[Manifest]:
+    """The pods of one part of the chart, `operator` or `flags`."""
+    return pods(cluster, SYSTEM, **{"app.kubernetes.io/component": component})
 
 
 def wait_until_available(cluster: KindCluster, namespace: str, deployment: str, *, seconds: float = 120.0) -> Manifest:

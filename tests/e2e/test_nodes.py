@@ -9,7 +9,7 @@ from e2e.hardening import TMP_MIB
 from e2e.objects import Manifest
 from e2e.product import FOR_FREE, FOR_PRO, FULL, Product
 from e2e.release import RELEASE, SYSTEM
-from e2e.space import NodePort, Space, pods, wait_until_available
+from e2e.space import NodePort, Space, parts, pods, wait_until_available
 from support.waiting import wait_for
 
 NODES = {"nodes": {"selector": {"matchLabels": {"brownout.dev/gpu": "demo"}}}}
@@ -69,7 +69,7 @@ def test_evicted_flag_servers_are_replaced_without_a_failed_evaluation(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
     with product.asked(flags) as traffic:
-        for pod in pods(installed, SYSTEM, **{"app.kubernetes.io/component": "flags"}):
+        for pod in parts(installed, "flags"):
             name = pod["metadata"]["name"]
             wait_for(
                 lambda name=name: installed.objects.evict(name, namespace=SYSTEM), f"{name} may be evicted", seconds=60

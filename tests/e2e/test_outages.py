@@ -10,7 +10,7 @@ from e2e.images import Images
 from e2e.objects import Manifest
 from e2e.product import DENIED, FOR_FREE, FULL, Product
 from e2e.release import CHART, RELEASE, SYSTEM, values
-from e2e.space import NodePort, pods, wait_until_available
+from e2e.space import NodePort, parts, pods, wait_until_available
 from support.waiting import holds_for, wait_for
 
 MISSING = "nobody-has-this"
@@ -23,10 +23,6 @@ def api_server(cluster: KindCluster) -> str:
     return str(cluster.objects.get("v1", "Service", "kubernetes", namespace="default")["spec"]["clusterIP"])
 
 
-def of(cluster: KindCluster, component: str) -> list[Manifest]:
-    return pods(cluster, SYSTEM, **{"app.kubernetes.io/component": component})
-
-
 def said(product: Product, flags: NodePort, traffic: Any) -> set[str]:
     """Everything that free users were told."""
     return {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]}
@@ -35,7 +31,7 @@ def said(product: Product, flags: NodePort, traffic: Any) -> set[str]:
 def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    [operator] = of(installed, "operator")
+    [operator] = parts(installed, "operator")
     with product.asked(flags) as traffic:
         with installed.cut_off(operator, api_server(installed)):
             product.set_load(pro=2.0, free=6.0)
@@ -49,7 +45,7 @@ def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
 def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_catch_up(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    first, second = of(installed, "flags")
+    first, second = parts(installed, "flags")
     where = api_server(installed)
     with product.asked(flags) as traffic:
         with installed.cut_off(first, where), installed.cut_off(second, where):
@@ -74,7 +70,7 @@ def test_an_image_of_the_chart_that_cannot_be_pulled_leaves_everybody_served(
         try:
             for component in ("operator", "flags"):
                 wait_for(
-                    lambda component=component: any(_cannot_pull(pod) for pod in of(installed, component)),
+                    lambda component=component: any(_cannot_pull(pod) for pod in parts(installed, component)),
                     f"a pod of {component} waits for its image",
                     seconds=60,
                 )
@@ -109,7 +105,7 @@ def test_an_image_of_a_workload_that_cannot_be_pulled_costs_nobody_what_runs(
 
 @pytest.mark.parametrize("component", ["operator", "flags"])
 def test_an_image_lists_what_is_in_it_and_runs_as_nobody_in_particular(installed: KindCluster, component: str) -> None:
-    pod = of(installed, component)[0]
+    pod = parts(installed, component)[0]
     assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid(), os.getgid())").split() == [
         "65532",
         "65532",

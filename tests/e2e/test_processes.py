@@ -6,16 +6,11 @@ from e2e.cluster import KindCluster
 from e2e.objects import Manifest
 from e2e.product import DENIED, FOR_FREE, Product
 from e2e.release import SYSTEM
-from e2e.space import NodePort, pods, ready, restarts
+from e2e.space import NodePort, parts, ready, restarts
 from support.waiting import wait_for
 
 FEW = 10
 """A request may be on its way to a process in the moment in which that dies, or hangs, and the Service does not know yet."""
-
-
-def of(cluster: KindCluster, component: str) -> list[Manifest]:
-    """The pods of one part of the chart."""
-    return pods(cluster, SYSTEM, **{"app.kubernetes.io/component": component})
 
 
 def again(cluster: KindCluster, pod: Manifest) -> Manifest | None:
@@ -27,7 +22,7 @@ def again(cluster: KindCluster, pod: Manifest) -> Manifest | None:
 def test_what_hangs_is_found_by_its_probes_and_goes_on_where_it_was(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    server, [operator] = of(installed, "flags")[0], of(installed, "operator")
+    server, [operator] = parts(installed, "flags")[0], parts(installed, "operator")
     product.shed()
     with product.asked(flags) as traffic:
         for pod in (server, operator):
@@ -48,7 +43,7 @@ def test_a_killed_process_comes_back_and_nothing_has_flipped(
     installed: KindCluster, product: Product, flags: NodePort, component: str
 ) -> None:
     product.shed()
-    killed = of(installed, component)
+    killed = parts(installed, component)
     with product.asked(flags) as traffic:
         for pod in killed:  # every replica, one after the other
             installed.signal(pod, "KILL")
