@@ -26,12 +26,10 @@ Say = Callable[[str], None]
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Say:
     """Prints at once, with the seconds since the start: builds take minutes."""
-    capture = request.config.pluginmanager.getplugin("capturemanager")
     began = time.monotonic()
 
     def speak(line: str) -> None:
-        with capture.global_and_fixture_disabled():
-            print(f"{time.monotonic() - began:6.1f} s  {line}", file=sys.stderr, flush=True)
+        _past_capture(request.config, f"{time.monotonic() - began:6.1f} s  {line}")
 
     return speak
 
@@ -115,8 +113,12 @@ def flags(installed: KindCluster) -> NodePort:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keeps logs, events and objects of a failed test, before its fixtures take them away."""
+    """Says at once what has failed, and keeps logs, events and objects of it before its fixtures take them away."""
     report = yield
+    if report.failed:
+        _past_capture(
+            item.config, f"{item.name}: {report.when}: {getattr(report.longrepr, 'reprcrash', report.longrepr)}"
+        )
     cluster = item.config.stash.get(CLUSTER, None)
     space = getattr(item, "funcargs", {}).get("space")
     if report.failed and report.when in ("setup", "call") and cluster is not None:
@@ -127,3 +129,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         except Exception as error:  # the cluster may be what has failed
             report.sections.append(("kept", f"nothing of the cluster could be had for {folder}: {error!r}"))
     return report
+
+
+def _past_capture(config: pytest.Config, line: str) -> None:
+    with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print(line, file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ from e2e.cluster import GPU, KindCluster
 from e2e.space import NodePort, Space
 from flags.traffic import Traffic, answer, bulk, single, traffic
 from support.operator_world import FEATURE, GAUGES, GAUGES_PORT, World, deployment, ours, plan
+from support.waiting import wait_for
 
 USERS: Mapping[str, Mapping[str, Any]] = {
     "free": {"plan": "free", "targetingKey": "ana"},
@@ -65,18 +66,19 @@ class Product(World):
         """The whole text that Prometheus scrapes from now on."""
         url = NodePort(self.kind, self.namespace.name, "gauges").url
         request = urllib.request.Request(f"{url}/metrics", data=text.encode(), method="PUT")
-        for attempt in range(20):  # a Service answers a moment after its pods are ready
-            try:
-                urllib.request.urlopen(request, timeout=2).close()
-            except OSError:
-                if attempt == 19:
-                    raise
-            else:
-                return
+
+        def put() -> bool:
+            urllib.request.urlopen(request, timeout=2).close()
+            return True
+
+        wait_for(put, "the gauges' Service answers")  # a moment after its pod is ready
 
     def shed(self) -> None:
-        """A load that four GPUs do not carry, until the free users have lost the feature."""
-        self.set_load(pro=2.0, free=6.0)
+        """A load that four GPUs do not carry, until the free users have lost the feature and nothing else is coming."""
+        self.set_load(pro=3.8, free=6.0)
+        self.wait_for_variant("free", "denied", seconds=60)
+        wait_for(lambda: self.gpus_held() == 4, "the workload has all GPUs of the pool", seconds=60)
+        self.set_load(pro=3.8, free=6.0, admitted=0.0)
         self.wait_for_variant("free", "denied", seconds=60)
 
     def calm_down(self) -> None:

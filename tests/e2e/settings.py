@@ -25,7 +25,7 @@ class Settings:
     seed: int
 
 
-PREVIOUS = "2e2205b1"
+PREVIOUS = "2e2205b82b15f9239ef7ea5845f975d9c4926847"
 """While there is no release: the last revision before leader election and the chart's extensions."""
 
 

@@ -50,7 +50,8 @@ def test_a_drained_node_takes_features_along_and_brings_them_back(
 ) -> None:
     node = installed.workers[0]
     product.set_load(pro=2.0, free=6.0)  # eight GPUs and some room: more than one node has
-    wait_for(lambda: product.gpus_held() >= 8, "the workload has its GPUs", seconds=60)
+    wait_for(lambda: product.gpus_held() >= 9, "the workload has its GPUs", seconds=90)
+    product.wait_for_variant("free", "full", seconds=90)  # the load rose faster than pods do
     with product.asked(flags) as traffic:
         try:
             drain(installed, node, {SYSTEM, product.namespace.name})

@@ -1,5 +1,6 @@
 """The operator or the flag servers cannot reach the API server; images that nobody can pull."""
 
+import json
 from typing import Any
 
 import pytest
@@ -104,17 +105,12 @@ def test_an_image_of_a_workload_that_cannot_be_pulled_costs_nobody_what_runs(
 
 
 @pytest.mark.parametrize("component", ["operator", "flags"])
-def test_an_image_lists_what_is_in_it_and_runs_as_nobody_in_particular(installed: KindCluster, component: str) -> None:
+def test_an_image_lists_what_is_in_it_and_runs_as_a_user_without_a_name(installed: KindCluster, component: str) -> None:
     pod = parts(installed, component)[0]
-    assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid(), os.getgid())").split() == [
-        "65532",
-        "65532",
-    ]
-    program = (
-        "import json; bill = json.load(open('/sbom/brownout.cdx.json')); "
-        "print(*sorted({each['purl'].split('/')[0] for each in bill['components'] if 'purl' in each}))"
-    )
-    assert {"pkg:deb", "pkg:pypi"} <= set(installed.run_in(pod, "python", "-c", program).split())
+    assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid())").strip() == "65532"
+    bill = json.loads(installed.run_in(pod, "cat", "/sbom/brownout.cdx.json"))
+    listed = {each["purl"].partition("@")[0] for each in bill["components"] if "purl" in each}
+    assert {"pkg:pypi/kopf", "pkg:deb/debian/libc6"} <= listed
 
 
 def _cannot_pull(pod: Manifest) -> bool:
