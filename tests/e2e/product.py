@@ -1,14 +1,14 @@
 """The small product of the operator's tests, on kind: load is stated by gauges, so that a test says what it needs and no more."""
 
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from e2e.cluster import GPU, KindCluster
 from e2e.space import NodePort, Space
-from flags.traffic import Traffic, answer, bulk, single, traffic
+from flags.traffic import Failure, Traffic, answer, bulk, single, traffic
 from support.operator_world import FEATURE, GAUGES, GAUGES_PORT, World, deployment, ours, plan
 from support.waiting import wait_for
 
@@ -105,3 +105,9 @@ class Product(World):
             if pod["status"]["phase"] == "Running"
         ]
         return sum(int(pod["spec"]["containers"][0]["resources"]["limits"][GPU]) for pod in running)
+
+
+def sentences(failures: Sequence[Failure]) -> str:
+    """What went wrong and when, a line each, in seconds from the first."""
+    lines = [f"{each.at - failures[0].at:7.2f} s  {each.way}: {each.sentence}" for each in failures]
+    return "\n".join([f"{len(lines)} questions without an answer that could be used", *lines])

@@ -7,7 +7,7 @@ import pytest
 from e2e.cluster import KindCluster
 from e2e.hardening import TMP_MIB
 from e2e.objects import Manifest
-from e2e.product import FOR_FREE, FOR_PRO, FULL, Product
+from e2e.product import FOR_FREE, FOR_PRO, FULL, Product, sentences
 from e2e.release import RELEASE, SYSTEM
 from e2e.space import NodePort, Space, parts, pods, wait_until_available
 from support.waiting import wait_for
@@ -60,7 +60,7 @@ def test_a_drained_node_takes_features_along_and_brings_them_back(
             installed.objects.patch("v1", "Node", node, {"spec": {"unschedulable": None}})
         wait_for(lambda: product.served("free") == ("full", 100), "the feature is back", seconds=120)
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "free users have the feature back")
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
     assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_PRO]} == {FULL}
     for part in ("operator", "flags"):
         wait_until_available(installed, SYSTEM, f"{RELEASE}-{part}")
@@ -77,7 +77,7 @@ def test_evicted_flag_servers_are_replaced_without_a_failed_evaluation(
             )
             wait_until_available(installed, SYSTEM, f"{RELEASE}-flags")
         assert set(traffic.latest(FOR_FREE).values()) == {FULL}
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
 
 
 def test_a_pod_that_its_kubelet_evicts_is_replaced_and_no_feature_goes_for_it(
@@ -96,7 +96,7 @@ def test_a_pod_that_its_kubelet_evicts_is_replaced_and_no_feature_goes_for_it(
 
         wait_for(evicted, "the kubelet evicts it", seconds=150)
         wait_for(lambda: len(running(installed, product)) == product.replicas(), "another is in its place", seconds=60)
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
     assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {FULL}
 
 

@@ -9,7 +9,7 @@ from brownout_localcluster.charts import install_chart
 from e2e.cluster import KindCluster
 from e2e.images import Images
 from e2e.objects import Manifest
-from e2e.product import DENIED, FOR_FREE, FULL, Product
+from e2e.product import DENIED, FOR_FREE, FULL, Product, sentences
 from e2e.release import CHART, RELEASE, SYSTEM, values
 from e2e.space import NodePort, parts, pods, wait_until_available
 from support.waiting import holds_for, wait_for
@@ -39,7 +39,7 @@ def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
             holds_for(lambda: product.served("free") == ("full", 100), "free users keep it", seconds=HELD_SECONDS)
         product.wait_for_variant("free", "denied", seconds=90)
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it")
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
     product.calm_down()
 
 
@@ -57,7 +57,7 @@ def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_c
                 seconds=HELD_SECONDS,
             )
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it", seconds=120)
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
     assert said(product, flags, traffic) == {FULL, DENIED}
     product.calm_down()
 
@@ -83,7 +83,7 @@ def test_an_image_of_the_chart_that_cannot_be_pulled_leaves_everybody_served(
             wait_until_available(installed, SYSTEM, f"{RELEASE}-{part}")
         product.calm_down()
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {FULL}, "free users have the feature back")
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
 
 
 def test_an_image_of_a_workload_that_cannot_be_pulled_costs_nobody_what_runs(

@@ -6,7 +6,7 @@ import pytest
 
 from e2e.cluster import KindCluster
 from e2e.objects import Manifest
-from e2e.product import DENIED, FOR_FREE, Product
+from e2e.product import DENIED, FOR_FREE, Product, sentences
 from e2e.release import SYSTEM
 from e2e.space import NodePort, parts, ready, restarts
 from flags.traffic import Traffic
@@ -38,7 +38,7 @@ def test_what_hangs_is_found_by_its_probes_and_goes_on_where_it_was(
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users are answered")
         assert product.served("free") == ("denied", 100)
     assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {DENIED}
-    assert len(traffic.failures) - before <= FEW, traffic.failures[before:]
+    assert len(traffic.failures) - before <= FEW, sentences(traffic.failures[before:])
     product.calm_down()
 
 
@@ -54,8 +54,8 @@ def test_a_killed_process_comes_back_and_nothing_has_flipped(
             wait_for(lambda pod=pod: again(installed, pod), "the kubelet starts it again", seconds=90)
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users are answered")
     assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {DENIED}
-    assert all(each.refused for each in traffic.failures), traffic.failures
-    assert component == "flags" or not traffic.failures, traffic.failures
+    assert all(each.refused for each in traffic.failures), sentences(traffic.failures)
+    assert component == "flags" or not traffic.failures, sentences(traffic.failures)
     assert longest_wait(traffic) < LONGEST_WAIT_SECONDS  # the other replica answers whoever asks again
     product.calm_down()
 

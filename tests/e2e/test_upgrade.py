@@ -9,7 +9,7 @@ from brownout_localcluster.charts import install_chart
 from e2e.cluster import KindCluster
 from e2e.conftest import Say
 from e2e.images import Images, build_revision, extract
-from e2e.product import DENIED, FOR_FREE, FOR_PRO, FULL, Product
+from e2e.product import DENIED, FOR_FREE, FOR_PRO, FULL, Product, sentences
 from e2e.release import CHART, RELEASE, SYSTEM, values
 from e2e.settings import Settings
 from e2e.space import NodePort, wait_until_available
@@ -57,7 +57,7 @@ def test_an_upgrade_and_the_way_back_flip_nothing_and_fail_no_evaluation(
                 f"nothing flips on the way {words}",
                 seconds=AFTER_SECONDS,
             )
-    assert not traffic.failures, traffic.failures
+    assert not traffic.failures, sentences(traffic.failures)
     for way in product.ways(flags):
         assert {each.said for each in traffic.answers[way, FOR_FREE]} == {DENIED}
         assert {each.said for each in traffic.answers[way, FOR_PRO]} == {FULL}
