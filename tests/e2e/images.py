@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from brownout_localcluster.binaries import find_binaries
-from e2e.commands import run
+from e2e.commands import CommandError, run
 from e2e.settings import ROOT
 
 BUILD_SECONDS = 1500.0
 PROMETHEUS = "brownout/e2e-prometheus"
+FIRST_WITH_IMAGES = "docs/e2e.md"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,17 @@ def build_revision(revision: str, folder: Path, say: Callable[[str], None]) -> s
     say(f"building the image of {revision}")
     extract(revision, folder, "pyproject.toml", "README.md", "LICENSE", "operator/src", "inference/src")
     return _built("operator", folder)
+
+
+def previous_revision() -> str:
+    """The last release; while there is none, the revision whose images first ran on kind. Raises CommandError in a clone without history."""
+    released = run("git", "-C", str(ROOT), "describe", "--tags", "--abbrev=0", "HEAD^", check=False).strip()
+    first = ("log", "--diff-filter=A", "--format=%H", "-1", "--", FIRST_WITH_IMAGES)
+    if revision := released or run("git", "-C", str(ROOT), *first).strip():
+        return revision
+    raise CommandError(
+        f"no tag, and no revision that added {FIRST_WITH_IMAGES}: fetch the history, or name one in E2E_PREVIOUS"
+    )
 
 
 def extract(revision: str, folder: Path, *paths: str) -> None:

@@ -4,6 +4,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from e2e.cluster import GPU, KindCluster
@@ -111,3 +112,9 @@ def sentences(failures: Sequence[Failure]) -> str:
     """What went wrong and when, a line each, in seconds from the first."""
     lines = [f"{each.at - failures[0].at:7.2f} s  {each.way}: {each.sentence}" for each in failures]
     return "\n".join([f"{len(lines)} questions without an answer that could be used", *lines])
+
+
+def longest_wait(traffic: Traffic) -> float:
+    """The longest time, in seconds, in which no question got an answer."""
+    answered = sorted(each.at for given in traffic.answers.values() for each in given)
+    return max(later - earlier for earlier, later in pairwise(answered))

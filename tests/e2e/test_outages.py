@@ -1,7 +1,8 @@
 """The operator or the flag servers cannot reach the API server; images that nobody can pull."""
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -12,6 +13,7 @@ from e2e.objects import Manifest
 from e2e.product import DENIED, FOR_FREE, FULL, Product, sentences
 from e2e.release import CHART, RELEASE, SYSTEM, values
 from e2e.space import NodePort, parts, pods, wait_until_available
+from flags.traffic import Traffic
 from support.waiting import holds_for, wait_for
 
 MISSING = "nobody-has-this"
@@ -19,12 +21,17 @@ HELD_SECONDS = 15.0
 """Several ticks of the operator, and longer than any gate of the product's restore."""
 
 
-def api_server(cluster: KindCluster) -> str:
-    """The address at which pods reach the API server."""
-    return str(cluster.objects.get("v1", "Service", "kubernetes", namespace="default")["spec"]["clusterIP"])
+@contextmanager
+def cut_off(cluster: KindCluster, component: str) -> Iterator[None]:
+    """No pod of a part reaches the API server, nor the API server it."""
+    api_server = cluster.objects.get("v1", "Service", "kubernetes", namespace="default")["spec"]["clusterIP"]
+    with ExitStack() as cut:
+        for pod in parts(cluster, component):
+            cut.enter_context(cluster.cut_off(pod, api_server))
+        yield
 
 
-def said(product: Product, flags: NodePort, traffic: Any) -> set[str]:
+def said(product: Product, flags: NodePort, traffic: Traffic) -> set[str]:
     """Everything that free users were told."""
     return {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]}
 
@@ -32,9 +39,8 @@ def said(product: Product, flags: NodePort, traffic: Any) -> set[str]:
 def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    [operator] = parts(installed, "operator")
     with product.asked(flags) as traffic:
-        with installed.cut_off(operator, api_server(installed)):
+        with cut_off(installed, "operator"):
             product.set_load(pro=2.0, free=6.0)
             holds_for(lambda: product.served("free") == ("full", 100), "free users keep it", seconds=HELD_SECONDS)
         product.wait_for_variant("free", "denied", seconds=90)
@@ -46,10 +52,8 @@ def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
 def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_catch_up(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    first, second = parts(installed, "flags")
-    where = api_server(installed)
     with product.asked(flags) as traffic:
-        with installed.cut_off(first, where), installed.cut_off(second, where):
+        with cut_off(installed, "flags"):
             product.shed()
             holds_for(
                 lambda: set(traffic.latest(FOR_FREE).values()) == {FULL},

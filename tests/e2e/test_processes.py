@@ -1,15 +1,12 @@
 """Processes that hang or die, as kubelets find them: whoever asks for flags is answered, and nothing flips for it."""
 
-from itertools import pairwise
-
 import pytest
 
 from e2e.cluster import KindCluster
 from e2e.objects import Manifest
-from e2e.product import DENIED, FOR_FREE, Product, sentences
+from e2e.product import DENIED, FOR_FREE, Product, longest_wait, sentences
 from e2e.release import SYSTEM
 from e2e.space import NodePort, parts, ready, restarts
-from flags.traffic import Traffic
 from support.waiting import wait_for
 
 FEW = 10
@@ -26,14 +23,15 @@ def again(cluster: KindCluster, pod: Manifest) -> Manifest | None:
 def test_what_hangs_is_found_by_its_probes_and_goes_on_where_it_was(
     installed: KindCluster, product: Product, flags: NodePort
 ) -> None:
-    server, [operator] = parts(installed, "flags")[0], parts(installed, "operator")
+    server, *_ = parts(installed, "flags")
+    hung = [server, *parts(installed, "operator")]
     product.shed()
     with product.asked(flags) as traffic:
-        for pod in (server, operator):
+        for pod in hung:
             installed.signal(pod, "STOP")
         wait_for(lambda: not ready(installed, server), "the kubelet finds the flag server not ready", seconds=60)
         before = len(traffic.failures)
-        for pod in (server, operator):
+        for pod in hung:
             wait_for(lambda pod=pod: again(installed, pod), "the kubelet starts it again", seconds=120)
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users are answered")
         assert product.served("free") == ("denied", 100)
@@ -58,9 +56,3 @@ def test_a_killed_process_comes_back_and_nothing_has_flipped(
     assert component == "flags" or not traffic.failures, sentences(traffic.failures)
     assert longest_wait(traffic) < LONGEST_WAIT_SECONDS  # the other replica answers whoever asks again
     product.calm_down()
-
-
-def longest_wait(traffic: Traffic) -> float:
-    """The longest time in which no question got an answer."""
-    answered = sorted(each.at for given in traffic.answers.values() for each in given)
-    return max(later - earlier for earlier, later in pairwise(answered))
