@@ -101,6 +101,11 @@ class KindCluster:
             lambda: all(self._gpus(name) == gpus for name in self.workers), "the kubelets have taken over the GPUs"
         )
 
+    def keep_pod_networks_inside(self) -> None:
+        """Who asks for a pod that has gone is told so by its node, and not by whatever answers that address outside of the cluster."""
+        for node in self.objects.list("v1", "Node"):
+            self.execute(node["metadata"]["name"], "ip", "route", "replace", "unreachable", node["spec"]["podCIDR"])
+
     def _gpus(self, node: str) -> str:
         return str(self.objects.get("v1", "Node", node)["status"]["allocatable"].get(GPU))
 
@@ -136,6 +141,7 @@ def kind_cluster(settings: Settings, folder: Path, say: Callable[[str], None]) -
     cluster = KindCluster(settings, kubeconfig)
     try:
         wait_for(lambda: _all_ready(cluster.objects), "every node is ready", seconds=120)
+        cluster.keep_pod_networks_inside()
         cluster.give_gpus()
         yield cluster
     finally:
