@@ -1,4 +1,4 @@
-"""python compare.py IMAGE IMAGE: says which files of two images differ, in content, mode, owner or time. Ends with 1 if any does."""
+"""python compare_images.py IMAGE IMAGE: says which files of two images differ, in content, mode, owner or time. Ends with 1 if any does."""
 
 import hashlib
 import subprocess
