@@ -87,6 +87,15 @@ class Product(World):
         self.set_load(pro=0.5, free=0.5)
         self.wait_for_variant("free", "full", seconds=120)
 
+    def wait_until_decided_on(self) -> None:
+        """Until the operator has taken a new load into account: it decides. Waiting for a feature would take a minute more."""
+        self.set_load(pro=1.0, free=0.5)
+        wait_for(
+            lambda: float(self.status("InferenceScaler", "image")["demand"]["offered"]) == 1.5,
+            "the operator decides on the load of now",
+            seconds=60,
+        )
+
     def ways(self, flags: NodePort) -> dict[str, Callable[[], Iterator[tuple[str, str]]]]:
         """Every way of asking over HTTP, for a user of each tier."""
         ask = {"OFREP": single, "OFREP bulk": bulk}

@@ -75,6 +75,7 @@ def test_evicted_flag_servers_are_replaced_without_a_failed_evaluation(
             wait_for(
                 lambda name=name: installed.objects.evict(name, namespace=SYSTEM), f"{name} may be evicted", seconds=60
             )
+            wait_for(lambda name=name: not _there(installed, name), f"{name} has ended", seconds=60)
             wait_until_available(installed, SYSTEM, f"{RELEASE}-flags")
         assert set(traffic.latest(FOR_FREE).values()) == {FULL}
     assert not traffic.failures, sentences(traffic.failures)
@@ -103,3 +104,8 @@ def test_a_pod_that_its_kubelet_evicts_is_replaced_and_no_feature_goes_for_it(
 def running(cluster: KindCluster, product: Product) -> list[Manifest]:
     """The workload's running pods."""
     return [pod for pod in pods(cluster, product.namespace.name, app="image") if pod["status"]["phase"] == "Running"]
+
+
+def _there(cluster: KindCluster, pod: str) -> bool:
+    """Whether a pod of the chart is still there, if only to end."""
+    return cluster.objects.find("v1", "Pod", pod, namespace=SYSTEM) is not None

@@ -46,7 +46,6 @@ def test_an_operator_cut_off_from_the_api_server_changes_nothing_and_catches_up(
         product.wait_for_variant("free", "denied", seconds=90)
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it")
     assert not traffic.failures, sentences(traffic.failures)
-    product.calm_down()
 
 
 def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_catch_up(
@@ -63,7 +62,6 @@ def test_flag_servers_cut_off_from_the_api_server_serve_the_last_they_knew_and_c
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users hear of it", seconds=120)
     assert not traffic.failures, sentences(traffic.failures)
     assert said(product, flags, traffic) == {FULL, DENIED}
-    product.calm_down()
 
 
 def test_an_image_of_the_chart_that_cannot_be_pulled_leaves_everybody_served(

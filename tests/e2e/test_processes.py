@@ -37,7 +37,7 @@ def test_what_hangs_is_found_by_its_probes_and_goes_on_where_it_was(
         assert product.served("free") == ("denied", 100)
     assert {each.said for way in product.ways(flags) for each in traffic.answers[way, FOR_FREE]} == {DENIED}
     assert len(traffic.failures) - before <= FEW, sentences(traffic.failures[before:])
-    product.calm_down()
+    product.wait_until_decided_on()
 
 
 @pytest.mark.parametrize("component", ["operator", "flags"])
@@ -55,4 +55,4 @@ def test_a_killed_process_comes_back_and_nothing_has_flipped(
     assert all(each.refused for each in traffic.failures), sentences(traffic.failures)
     assert component == "flags" or not traffic.failures, sentences(traffic.failures)
     assert longest_wait(traffic) < LONGEST_WAIT_SECONDS  # the other replica answers whoever asks again
-    product.calm_down()
+    product.wait_until_decided_on()

@@ -94,12 +94,14 @@ def test_a_flood_takes_features_and_gives_them_back_and_payers_are_spared(
     say("users come to the demo's services")
     record = asyncio.run(_flood(installed, space, settings.seed))
     sentences = tell(record)
+    spared = ORDER if _pods_were_coming(record) else ""
     for sentence in sentences:
-        say(f"{'yes' if sentence.true else 'NO '}  {sentence.text}  {sentence.seen}")
+        mark = "yes" if sentence.true else "(no)" if sentence.text == spared else "NO"
+        say(f"{mark:4} {sentence.text}  {sentence.seen}")
     told = [{"sentence": each.text, "true": each.true, "seen": each.seen} for each in sentences]
     settings.output.mkdir(parents=True, exist_ok=True)
     (settings.output / "story.json").write_text(json.dumps(report(record, seed=settings.seed, story=told), indent=2))
-    untrue = [each for each in sentences if not each.true and not (each.text == ORDER and _pods_were_coming(record))]
+    untrue = [each for each in sentences if not each.true and each.text != spared]
     assert not untrue, untrue
 
 

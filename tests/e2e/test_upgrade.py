@@ -73,7 +73,7 @@ def test_an_upgrade_and_the_way_back_flip_nothing_and_fail_no_evaluation(
         assert {each.said for each in traffic.answers[way, FOR_FREE]} == {DENIED}
         assert {each.said for each in traffic.answers[way, FOR_PRO]} == {FULL}
     assert _decided(product) == before
-    product.calm_down()
+    product.wait_until_decided_on()
 
 
 def _decided(product: Product) -> list[tuple[str, str, str]]:
