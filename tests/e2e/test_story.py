@@ -107,7 +107,7 @@ def test_a_flood_takes_features_and_gives_them_back_and_payers_are_spared(
 
 def _pods_were_coming(record: Record) -> bool:
     """Whether GPUs were still free when an image was first touched: pods then come slower than the load, and taking videos helps nobody."""
-    first = next(flip.at for flip in record.flips if flip.down and flip.feature == "image-generation")
+    first = next((flip.at for flip in record.flips if flip.down and flip.feature == "image-generation"), 0.0)
     before = [moment for moment in record.moments if moment.at <= first and moment.gpus and moment.held is not None]
     return bool(before) and before[-1].held < before[-1].gpus
 
