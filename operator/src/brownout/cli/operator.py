@@ -42,7 +42,7 @@ def register(subparsers: "Subparsers") -> None:
         nargs="+",
         default=[],
         metavar="NS",
-        help="act on objects in these only; GPUs are still counted everywhere (default: all)",
+        help="watch policies and workloads in these only; GPUs are still counted everywhere (default: all)",
     )
     parser.add_argument(
         "--tick-seconds",

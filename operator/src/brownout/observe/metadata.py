@@ -33,14 +33,21 @@ class _Page(Struct):
 async def list_versions(client: ApiClient, kind: Watched) -> dict[str, str]:
     """The resourceVersion of each object of a kind, by uid. Raises where the cluster cannot be asked."""
     found: dict[str, str] = {}
+    for path in kind.paths:
+        found |= await _list_versions_at(client, path, kind.field_selector)
+    return found
+
+
+async def _list_versions_at(client: ApiClient, path: str, field_selector: str) -> dict[str, str]:
+    found: dict[str, str] = {}
     onwards = ""
     while True:
         query = [("limit", str(PAGE))]
-        query += [("fieldSelector", kind.field_selector)] if kind.field_selector else []
+        query += [("fieldSelector", field_selector)] if field_selector else []
         query += [("continue", onwards)] if onwards else []
         method, url, headers, body, form = await client.param_serialize(
             "GET",
-            kind.path,
+            path,
             query_params=query,
             header_params={"Accept": METADATA_ONLY},
             auth_settings=["BearerToken"],

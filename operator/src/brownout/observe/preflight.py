@@ -4,6 +4,8 @@ kopf goes on without a kind that it does not find at the start, and waits for ev
 for first, so that what is lacking can be said in a sentence, and so that a kind that we can do without is left out.
 """
 
+from collections.abc import Collection
+
 from kubernetes.aio.client import ApiClient
 from msgspec import Struct
 
@@ -20,10 +22,10 @@ class Preflight(Struct, frozen=True):
     lacking: tuple[str, ...]
 
 
-async def preflight(client: ApiClient) -> Preflight:
-    """Ask for one object of each kind."""
+async def preflight(client: ApiClient, *, namespaces: Collection[str] = ()) -> Preflight:
+    """Ask for one object of each kind, of confined kinds in each of `namespaces` where any are given."""
     kinds, lacking = [], []
-    for kind in KINDS:
+    for kind in (one.within(namespaces) for one in KINDS):
         found = await _status(client, kind)
         if found == 200:
             kinds.append(kind)
@@ -33,11 +35,19 @@ async def preflight(client: ApiClient) -> Preflight:
 
 
 async def _status(client: ApiClient, kind: Watched) -> int | str:
-    """The HTTP status of a list, or the name of the error where there was no answer."""
+    """200 where it can be listed wherever it is to be watched, else the first other status, or the name of the error where there was no answer."""
+    for path in kind.paths:
+        found = await _status_of(client, path)
+        if found != 200:
+            return found
+    return 200
+
+
+async def _status_of(client: ApiClient, path: str) -> int | str:
     try:
         method, url, headers, body, form = await client.param_serialize(
             "GET",
-            kind.path,
+            path,
             query_params=[("limit", "1")],
             header_params={"Accept": "application/json"},
             auth_settings=["BearerToken"],

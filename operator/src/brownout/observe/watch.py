@@ -4,17 +4,18 @@ kopf is used for what it is good at (list, watch, reconnect, credentials) and ke
 handler with state, no timer and no daemon, so it puts neither finalizers nor annotations on anybody's objects; event posting,
 peering and the scan for new kinds are off. It therefore needs list and watch on the kinds below, and nothing else.
 
-Two limits are kopf's, and are dealt with here. It tells nobody when the first LIST of every kind is in; but it holds back
-every event handler until then, and namespaces always exist, so the first event of a namespace is that signal. And an object
-deleted while a watch was broken for long stays in its index; audit.py finds those, and has them hidden.
+Three limits are kopf's, and are dealt with here. It tells nobody when the first LIST of every kind is in; but it holds back
+every event handler until then, and namespaces always exist, so the first event of a namespace is that signal. An object
+deleted while a watch was broken for long stays in its index; audit.py finds those, and has them hidden. And it watches all
+kinds everywhere, or all of them in some namespaces; we need policies of some and pods of all, so two of them run then.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import kopf
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
 from brownout.api.schema import GROUP, VERSION, Resource
@@ -44,7 +45,9 @@ IDENTITY: Any = "brownout"
 class Watched(Struct, frozen=True, kw_only=True):
     """A kind that is watched, and what is kept of its objects.
 
-    `field_selector` narrows it on the server's side. An `optional` kind is left out where it may not be listed.
+    `field_selector` narrows it on the server's side. An `optional` kind is left out where it may not be listed. A `confined`
+    one is of interest only in the namespaces that are acted on, of the others everybody's objects count; `namespaces` are those in
+    which it is watched, none for all.
     """
 
     kind: str
@@ -54,13 +57,27 @@ class Watched(Struct, frozen=True, kw_only=True):
     fact: Callable[[dict[str, Any]], Fact]
     field_selector: str = ""
     optional: bool = False
+    confined: bool = False
+    namespaces: tuple[str, ...] = ()
+
+    def within(self, namespaces: Iterable[str]) -> "Watched":
+        """The kind as it is watched where these namespaces alone are acted on."""
+        return structs.replace(self, namespaces=tuple(namespaces)) if self.confined else self
 
     @property
     def path(self) -> str:
         """Where the API server has all objects of the kind."""
-        return (
-            f"/apis/{self.group}/{self.version}/{self.plural}" if self.group else f"/api/{self.version}/{self.plural}"
-        )
+        return f"{self._root}/{self.plural}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where it has those that are watched."""
+        named = tuple(f"{self._root}/namespaces/{namespace}/{self.plural}" for namespace in self.namespaces)
+        return named or (self.path,)
+
+    @property
+    def _root(self) -> str:
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
 
 
 class Entry(Struct, Generic[F], frozen=True):
@@ -80,7 +97,10 @@ def _typed(resource: Resource) -> Callable[[dict[str, Any]], Fact]:
 
 
 KINDS: tuple[Watched, ...] = (
-    *(Watched(kind=r.kind, group=GROUP, version=VERSION, plural=r.plural, fact=_typed(r)) for r in RESOURCES),
+    *(
+        Watched(kind=r.kind, group=GROUP, version=VERSION, plural=r.plural, fact=_typed(r), confined=r.namespaced)
+        for r in RESOURCES
+    ),
     Watched(kind="Node", group="", version="v1", plural="nodes", fact=node_fact),
     Watched(
         kind="Pod",
@@ -92,8 +112,10 @@ KINDS: tuple[Watched, ...] = (
     ),
     Watched(kind="Namespace", group="", version="v1", plural="namespaces", fact=namespace_fact),
     Watched(kind="ResourceQuota", group="", version="v1", plural="resourcequotas", fact=quota_fact),
-    Watched(kind="Deployment", group="apps", version="v1", plural="deployments", fact=target_fact, optional=True),
-    Watched(kind="StatefulSet", group="apps", version="v1", plural="statefulsets", fact=target_fact, optional=True),
+    *(
+        Watched(kind=kind, group="apps", version="v1", plural=plural, fact=target_fact, optional=True, confined=True)
+        for kind, plural in (("Deployment", "deployments"), ("StatefulSet", "statefulsets"))
+    ),
 )
 
 
@@ -107,13 +129,16 @@ class Forever:
 
 
 class Watch:
-    """Everything that is watched.
+    """Everything that is watched, each kind in its namespaces.
 
     `wake` is set by any change of a fact, `complete` once every kind has been listed, `relisted` whenever one is again.
     """
 
     def __init__(
-        self, login: Callable[[], Awaitable[kopf.ConnectionInfo]], *, kinds: tuple[Watched, ...] = KINDS
+        self,
+        login: Callable[[], Awaitable[kopf.ConnectionInfo]],
+        *,
+        kinds: tuple[Watched, ...] = KINDS,
     ) -> None:
         self.kinds = kinds
         self.wake = asyncio.Event()
@@ -121,17 +146,13 @@ class Watch:
         self.relisted = asyncio.Event()
         self._gone: dict[str, set[str]] = {}
         self._ours: set[asyncio.Task[Any]] = set()
-        self.registry = kopf.OperatorRegistry()
-        self.settings = kopf.OperatorSettings()
+        self._login = login
         self._indices: dict[str, Mapping[Key, kopf.Store[Entry[Any]]]] = {}
-        self._configure()
-
-        @kopf.on.login(id="login", registry=self.registry)
-        async def log_in(**_: Any) -> kopf.ConnectionInfo:
-            return await login()
-
-        for kind in kinds:
-            self._register(kind)
+        self._parts = [
+            self._part(tuple(kind for kind in kinds if kind.namespaces == namespaces), namespaces)
+            for namespaces in dict.fromkeys(kind.namespaces for kind in kinds)
+        ]
+        self._incomplete = {id(part.registry) for part in self._parts}
 
     def facts(self, kind: str) -> dict[Key, Any]:
         """All objects of a kind, as last seen; none of a kind that is not watched.
@@ -163,41 +184,51 @@ class Watch:
     async def start(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
         """Start watching, until `stop` is set. Puts kopf's signal handlers in place of whatever was there."""
         self._ours = asyncio.all_tasks()
-        return await kopf.spawn_tasks(
-            registry=self.registry,
-            settings=self.settings,
-            clusterwide=True,
-            standalone=True,
-            stop_flag=stop,
-            identity=IDENTITY,
-        )
+        tasks: list[asyncio.Task[Any]] = []
+        for part in self._parts:
+            where: dict[str, Any] = {"namespaces": part.namespaces} if part.namespaces else {"clusterwide": True}
+            tasks += await kopf.spawn_tasks(
+                registry=part.registry,
+                settings=part.settings,
+                standalone=True,
+                stop_flag=stop,
+                identity=IDENTITY,
+                **where,
+            )
+        return tasks
 
     async def follow(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         """Wait for the end. Raises where a watch ended by itself: going on would mean not seeing changes."""
         await kopf.run_tasks(tasks, ignored=self._ours)
 
-    def _configure(self) -> None:
-        self.settings.posting.enabled = False
-        self.settings.peering.standalone = True
-        self.settings.scanning.disabled = True
-        self.settings.networking.error_backoffs = Forever()
-        self.settings.networking.connect_timeout = 10
-        self.settings.networking.request_timeout = 60
-        self.settings.process.ultimate_exiting_timeout = None
-        self.settings.queueing.exit_timeout = 0.5
-        for kind in self.kinds:
-            if kind.field_selector:
-                self.settings.watching.field_selectors[kind.group, kind.version, kind.plural] = kind.field_selector
+    def _part(self, kinds: tuple[Watched, ...], namespaces: tuple[str, ...]) -> "_Part":
+        """What one kopf watches. Where it has no namespaces among its kinds it hears of them all the same: see above."""
+        part = _Part(kopf.OperatorRegistry(), _settings(kinds), namespaces)
 
-    def _register(self, kind: Watched) -> None:
+        @kopf.on.login(id="login", registry=part.registry)
+        async def log_in(**_: Any) -> kopf.ConnectionInfo:
+            return await self._login()
+
+        for kind in kinds:
+            self._index(kind, part)
+
+        @kopf.on.event("", "v1", "namespaces", id="listed", registry=part.registry)
+        async def listed(**_: Any) -> None:
+            self._incomplete.discard(id(part.registry))
+            if not self._incomplete:
+                self.complete.set()
+
+        return part
+
+    def _index(self, kind: Watched, part: "_Part") -> None:
         index_id = f"index_{kind.plural}"
         where = (kind.group, kind.version, kind.plural)
 
-        @kopf.on.startup(id=f"capture_{kind.plural}", registry=self.registry)
+        @kopf.on.startup(id=f"capture_{kind.plural}", registry=part.registry)
         async def capture(**kwargs: Any) -> None:
             self._indices[kind.kind] = kwargs[index_id]
 
-        @kopf.index(*where, id=index_id, registry=self.registry)
+        @kopf.index(*where, id=index_id, registry=part.registry)
         async def keep(body: kopf.Body, **kwargs: Any) -> dict[Key, Entry[Any]]:
             raw = dict(body)
             key = key_of(raw)
@@ -207,11 +238,33 @@ class Watch:
                 self.wake.set()
             return {key: entry}
 
-        @kopf.on.event(*where, id=f"event_{kind.plural}", registry=self.registry)
+        @kopf.on.event(*where, id=f"event_{kind.plural}", registry=part.registry)
         async def seen(type: str | None, **_: Any) -> None:  # noqa: A002  kopf's own name
             if type is None and self.complete.is_set():
                 self.relisted.set()
-            if kind.kind == "Namespace":
-                self.complete.set()
             if type == "DELETED":
                 self.wake.set()
+
+
+class _Part(NamedTuple):
+    """One kopf: what it is told, and in which namespaces it watches, none for all."""
+
+    registry: kopf.OperatorRegistry
+    settings: kopf.OperatorSettings
+    namespaces: tuple[str, ...]
+
+
+def _settings(kinds: tuple[Watched, ...]) -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.networking.error_backoffs = Forever()
+    settings.networking.connect_timeout = 10
+    settings.networking.request_timeout = 60
+    settings.process.ultimate_exiting_timeout = None
+    settings.queueing.exit_timeout = 0.5
+    for kind in kinds:
+        if kind.field_selector:
+            settings.watching.field_selectors[kind.group, kind.version, kind.plural] = kind.field_selector
+    return settings

@@ -70,7 +70,7 @@ async def run(options: Options) -> None:
     try:
         connection = await _connect()
         try:
-            kinds = await _wait_for_kinds(connection, health, stop=stop)
+            kinds = await _wait_for_kinds(connection, options, health, stop=stop)
             if kinds:
                 await _decide(
                     options, connection, kinds, clock=clock, metrics=metrics, health=health, runner=runner, stop=stop
@@ -202,11 +202,13 @@ async def _wait_until_complete(watch: Watch, health: Health, *, stop: asyncio.Ev
         log.info("every kind has been listed")
 
 
-async def _wait_for_kinds(connection: Connection, health: Health, *, stop: asyncio.Event) -> tuple[Watched, ...]:
+async def _wait_for_kinds(
+    connection: Connection, options: Options, health: Health, *, stop: asyncio.Event
+) -> tuple[Watched, ...]:
     """Wait until everything that we need is served and may be seen, saying what is lacking. Empty where told to stop."""
     said = ""
     while not stop.is_set():
-        found = await preflight(connection.client)
+        found = await preflight(connection.client, namespaces=options.watch_namespaces)
         health.alive()
         if not found.lacking:
             health.waiting_for = "the first list of every kind"
