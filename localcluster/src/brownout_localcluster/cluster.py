@@ -78,8 +78,9 @@ class LocalCluster:
     """A control plane, GPU nodes, and pods that are processes.
 
     `images` maps an image's name to the command that it stands for, besides this project's own; `prometheus` is True or settings;
-    `environment` is set in every pod; `keep_logs` is a folder that receives the logs when the cluster ends; `say` is told about
-    builds of missing binaries. `name` is what `brownout-localcluster status` calls it.
+    `environment` is set in every pod; `keep_logs` is a folder that receives the logs when the cluster ends; `audit` has the API server
+    write down what ServiceAccounts ask of it; `say` is told about builds of missing binaries. `name` is what
+    `brownout-localcluster status` calls it.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class LocalCluster:
         prometheus: bool | PrometheusSettings = False,
         environment: Mapping[str, str] | None = None,
         keep_logs: Path | None = None,
+        audit: bool = False,
         name: str | None = None,
         say: Callable[[str], None] | None = None,
     ) -> None:
@@ -98,6 +100,7 @@ class LocalCluster:
         self._settings = PrometheusSettings() if prometheus is True else prometheus or None
         self._environment = dict(environment or {})
         self._keep_logs = str(keep_logs.absolute()) if keep_logs else None
+        self._audit = audit
         self._say = say
         self.name = name or f"cluster-{secrets.token_hex(4)}"
         self.layout = Layout(clusters_folder() / self.name)
@@ -140,6 +143,7 @@ class LocalCluster:
             prometheus=self._settings,
             environment=self._environment,
             keep_logs=self._keep_logs,
+            audit=self._audit,
         )
         self.layout.spec.write_bytes(msgspec.json.encode(spec))
         with (self.layout.logs / "supervisor.log").open("ab") as log:
@@ -193,6 +197,12 @@ class LocalCluster:
     def binaries(self) -> Mapping[str, str]:
         """The path of each program of the cluster, kubectl among them."""
         return self._binaries
+
+    def asked(self) -> list[dict[str, Any]]:
+        """What ServiceAccounts have asked of the API server so far, as events of audit.k8s.io/v1. Empty without `audit`."""
+        if not self._audit:
+            return []
+        return [json.loads(line) for line in self.layout.audit.read_text().splitlines()]
 
     @property
     def objects(self) -> Objects:

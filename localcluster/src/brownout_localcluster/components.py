@@ -29,6 +29,15 @@ spec:
         phase: Running
 """
 
+AUDIT_POLICY = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- {level: Metadata, userGroups: ["system:serviceaccounts"]}
+- level: None
+"""
+
 PROMETHEUS_CONFIG = Template("""\
 global: {scrape_interval: ${scrape_interval}, scrape_timeout: ${scrape_interval}, evaluation_interval: ${scrape_interval}}
 scrape_configs:
@@ -90,7 +99,16 @@ def api_server(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Command:
         f"--service-cluster-ip-range={at.services}",
         "--authorization-mode=RBAC",
         "--allow-privileged=true",
+        *_audit(spec, layout),
     ]
+
+
+def _audit(spec: ClusterSpec, layout: Layout) -> Command:
+    if not spec.audit:
+        return []
+    policy = layout.root / "audit-policy.yaml"
+    policy.write_text(AUDIT_POLICY)
+    return [f"--audit-policy-file={policy}", f"--audit-log-path={layout.audit}", "--audit-log-mode=blocking"]
 
 
 def controller_manager(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Command:

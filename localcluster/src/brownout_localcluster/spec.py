@@ -34,7 +34,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the supervisor needs to know.
 
     `images` maps an image's repository to the command that it stands for; `environment` is set in every pod; the logs are copied to
-    `keep_logs` before the cluster's folder is removed.
+    `keep_logs` before the cluster's folder is removed; with `audit` the API server writes down what ServiceAccounts ask of it.
     """
 
     name: str
@@ -44,6 +44,7 @@ class ClusterSpec(msgspec.Struct, frozen=True, kw_only=True):
     prometheus: PrometheusSettings | None = None
     environment: dict[str, str] = {}
     keep_logs: str | None = None
+    audit: bool = False
 
 
 class Endpoints(msgspec.Struct, frozen=True, kw_only=True):
@@ -117,6 +118,11 @@ class Layout:
     def logs(self) -> Path:
         """A log for each process; those of pods are in `pods/NAMESPACE_NAME_UID/CONTAINER/RESTART.log`."""
         return self.root / "logs"
+
+    @property
+    def audit(self) -> Path:
+        """What ServiceAccounts asked of the API server, an event of audit.k8s.io/v1 in each line; where it was asked for."""
+        return self.root / "logs" / "audit.log"
 
     @property
     def pods(self) -> Path:
