@@ -66,6 +66,7 @@ check: setup ## formatting, lint, types, import contracts, generated files, depe
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m brownout.api.generate --check
 	@$(BIN)/python scripts/dashboards.py --check
+	@$(BIN)/python scripts/chart_reference.py --check
 	@$(BIN)/python scripts/dependencies.py
 
 audit: setup ## known vulnerabilities of the pinned dependencies, as PyPI's advisory database has them (needs the internet)
@@ -75,9 +76,10 @@ format: setup ## format and mend what can be mended
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-generate: setup ## write crds/ from the typed API, and the chart's dashboards from scripts/grafana
+generate: setup ## write crds/ from the typed API, the chart's dashboards from scripts/grafana, its schema and README from its values
 	@$(BIN)/python -m brownout.api.generate
 	@$(BIN)/python scripts/dashboards.py
+	@$(BIN)/python scripts/chart_reference.py
 
 LOCK_PART = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock" -c requirements.txt
