@@ -200,9 +200,10 @@ class LocalCluster:
 
     def asked(self) -> list[dict[str, Any]]:
         """What ServiceAccounts have asked of the API server so far, as events of audit.k8s.io/v1. Empty without `audit`."""
-        if not self._audit:
+        if not self.layout.audit.exists():
             return []
-        return [json.loads(line) for line in self.layout.audit.read_text().splitlines()]
+        whole, _, _ = self.layout.audit.read_text().rpartition("\n")  # the last line may be half written
+        return [json.loads(line) for line in whole.splitlines()]
 
     @property
     def objects(self) -> Objects:

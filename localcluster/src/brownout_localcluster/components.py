@@ -34,6 +34,7 @@ apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
 rules:
+- {level: None, userGroups: ["system:serviceaccounts:kube-system"]}
 - {level: Metadata, userGroups: ["system:serviceaccounts"]}
 - level: None
 """
