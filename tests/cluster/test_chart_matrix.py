@@ -146,6 +146,8 @@ def test_monitors_find_the_pods_and_are_what_the_prometheus_operator_takes(monit
         assert try_out(monitors, monitor) == ""
         assert monitor["metadata"]["labels"]["release"] == "prometheus"
         spec = monitor["spec"]
+        (endpoint,) = spec["podMetricsEndpoints" if key == "podMonitor" else "endpoints"]
+        assert endpoint == {"port": "http", "path": "/metrics", "interval": "5s", "honorLabels": True}
         assert spec["namespaceSelector"] == {"matchNames": [SYSTEM, PRODUCT]}
         scraped = [one for one in objects if one["kind"] == ("Service" if key == "serviceMonitor" else "Deployment")]
         labels = spec["selector"]["matchLabels"]

@@ -30,7 +30,10 @@ INTERVAL = {
 }
 ENDPOINTS = {
     "type": "array",
-    "items": {"type": "object", "properties": {"port": TEXT, "path": TEXT, "interval": INTERVAL}},
+    "items": {
+        "type": "object",
+        "properties": {"port": TEXT, "path": TEXT, "interval": INTERVAL, "honorLabels": {"type": "boolean"}},
+    },
 }
 
 
