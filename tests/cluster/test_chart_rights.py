@@ -46,13 +46,17 @@ def cluster() -> Iterator[LocalCluster]:
 
 
 class Installed:
-    """A release with a product, after a surge, and what its accounts asked of the API server until then."""
+    """A release with a product, after a surge, and what its accounts have asked of the API server since it was installed."""
 
-    def __init__(self, cluster: LocalCluster, world: World, manifest: str, asked: list[Event]) -> None:
+    def __init__(self, cluster: LocalCluster, world: World, manifest: str, *, asked_before: int) -> None:
         self.cluster = cluster
         self.product = world.namespace
         self.objects: list[Manifest] = [one for one in yaml.safe_load_all(manifest) if one]
-        self._asked = asked
+        self._asked_before = asked_before
+
+    @property
+    def _asked(self) -> list[Event]:
+        return self.cluster.asked()[self._asked_before :]
 
     def unused(self, account: str, *, namespace: str = SYSTEM) -> list[str]:
         """The rights of an account with which it did nothing."""
@@ -90,7 +94,11 @@ def whole(cluster: LocalCluster) -> Iterator[Installed]:
 def confined(cluster: LocalCluster, whole: Installed) -> Iterator[Installed]:
     """The release for one namespace; the other one is gone."""
     uninstall_chart(cluster.kubeconfig, RELEASE, namespace=SYSTEM)
-    wait_for(lambda: not pods(cluster), "the pods of the other release are gone, and ask nothing any more", seconds=60)
+    wait_for(
+        lambda: not any(map(is_running, pods(cluster))),
+        "the pods of the other release ask nothing any more",
+        seconds=60,
+    )
     with (
         fresh_namespace(cluster) as product,
         installed(cluster, product, {"watchNamespaces": [product.name]}) as release,
@@ -114,7 +122,7 @@ def installed(cluster: LocalCluster, product: Namespace, values: dict[str, Any])
         surge(world)
         workloads = {"inference"} if "inference" in values else set()
         wait_for(lambda: ready(cluster, product.name, workloads), "the workload is ready, with its flags", seconds=60)
-        yield Installed(cluster, world, manifest, cluster.asked()[before:])
+        yield Installed(cluster, world, manifest, asked_before=before)
     finally:
         world.delete()
 
@@ -165,6 +173,11 @@ def ready(cluster: LocalCluster, namespace: str, parts: set[str]) -> bool:
         assert is_ready(pod), f"{name} is not ready; its log ends with\n{cluster.pod_logs(namespace, name)[-2000:]}"
         found.add(pod["metadata"]["labels"]["app.kubernetes.io/component"])
     return found >= parts
+
+
+def is_running(pod: Manifest) -> bool:
+    """Whether a pod has not ended; those of `helm test` stay for whoever wants to read what they said."""
+    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
 
 
 def pods(cluster: LocalCluster, *, namespace: str | None = None) -> list[Manifest]:
@@ -250,7 +263,8 @@ def test_every_right_in_the_cluster_is_used_and_none_is_missing(whole: Installed
 
 
 def test_a_workload_may_patch_pods_and_does(whole: Installed) -> None:
-    assert whole.unused("server", namespace=whole.product.name) == []
+    unused = lambda: whole.unused("server", namespace=whole.product.name)  # noqa: E731
+    wait_for(lambda: not unused(), "the workload has said what a scale-down of its pod costs", seconds=30)
     assert whole.denied("server", namespace=whole.product.name) == set()
 
 
