@@ -95,7 +95,7 @@ def confined(cluster: LocalCluster, whole: Installed) -> Iterator[Installed]:
     """The release for one namespace; the other one is gone."""
     uninstall_chart(cluster.kubeconfig, RELEASE, namespace=SYSTEM)
     wait_for(
-        lambda: not any(map(is_running, pods(cluster))),
+        lambda: not pods(cluster),
         "the pods of the other release ask nothing any more",
         seconds=60,
     )
@@ -175,13 +175,10 @@ def ready(cluster: LocalCluster, namespace: str, parts: set[str]) -> bool:
     return found >= parts
 
 
-def is_running(pod: Manifest) -> bool:
-    """Whether a pod has not ended; those of `helm test` stay for whoever wants to read what they said."""
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
 def pods(cluster: LocalCluster, *, namespace: str | None = None) -> list[Manifest]:
-    return cluster.objects.list("v1", "Pod", namespace=namespace, labels={"app.kubernetes.io/instance": RELEASE})
+    """The release's pods that have not ended; those of `helm test` have, and stay for whoever wants to read what they said."""
+    found = cluster.objects.list("v1", "Pod", namespace=namespace, labels={"app.kubernetes.io/instance": RELEASE})
+    return [pod for pod in found if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")]
 
 
 def secret(cluster: LocalCluster, name: str, **data: str) -> None:

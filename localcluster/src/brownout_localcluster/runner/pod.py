@@ -237,11 +237,12 @@ class Pod:
         references = await read_references(self._host.client, self._manifest)
         await self._volumes.fill(self._host.client, references, pod_ip=self.address)
         mounts = self._volumes.mounts(container)
+        base = self._base_environment(mounts)
         environment = resolve_environment(
             container,
             pod=self._manifest | {"status": {"hostIP": self._host.address}},
             pod_ip=self.address,
-            base=self._base_environment(mounts),
+            base=base,
             config_map=references.config_map,
             secret=references.secret,
         )
@@ -249,7 +250,8 @@ class Pod:
         def here(text: str) -> str:
             return place(text, mounts=mounts, service_address=self._host.services.address)
 
-        environment = {name: here(value) for name, value in environment.items()}
+        # What is ours names real folders already, which may lie below something that the container mounts.
+        environment = {name: value if value == base.get(name) else here(value) for name, value in environment.items()}
         command = [here(expand(part, environment)) for part in [*command, *container.get("args", [])]]
         # A path of the image that is the name of a program of ours, such as /usr/bin/brownout, is that program.
         found = shutil.which(command[0], path=environment["PATH"]) or shutil.which(
