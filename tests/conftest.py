@@ -1,6 +1,7 @@
 """The cluster that all tests of a session share, and a namespace for each test."""
 
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Generator, Iterator
 
@@ -8,6 +9,9 @@ import pytest
 
 from brownout_localcluster import GPUNode, LocalCluster, PrometheusSettings
 from support.cluster import IMAGES, Namespace, describe_failure, fresh_namespace
+
+# A shell's background jobs have SIGINT ignored, and so would every process that a test starts and ends by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -36,9 +36,9 @@ def installed() -> Iterator[LocalCluster]:
         }
         planted = [{"name": "HARMLESS_NAME", "value": SECRET}]
         values = {
-            "flags": {"replicas": 1, "env": planted},
+            "flags": {"replicas": 1, "extraEnv": planted},
             "operator": {
-                "env": planted,
+                "extraEnv": planted,
                 "prometheus": {"url": cluster.prometheus.url},
                 "extraArgs": ["--tick-seconds=0.5"],
             },

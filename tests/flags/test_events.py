@@ -115,7 +115,7 @@ def test_what_is_taken_back_before_it_is_announced_is_told_to_who_came_in_betwee
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("brownout.flags.notices.COALESCE_SECONDS", 2.0)
-    with hosted(WELL) as server:
+    with hosted(WELL, notice_spread_seconds=0.5) as server:
         with stream(server, where_to_listen(server)) as first:
             all_open(server, 1)
             announced = server.publish(SHED).version

@@ -271,7 +271,7 @@ async def test_a_redis_that_hangs_has_a_bounded_number_wait_for_it(own: RedisSer
         began = time.monotonic()
         asked = [asyncio.create_task(opened.reserve(account(), "a", limit=1, ttl_seconds=LONG)) for _ in range(many)]
         answers = await asyncio.gather(*asked, return_exceptions=True)
-        assert time.monotonic() - began < ANSWER_SECONDS + 0.7
+        assert time.monotonic() - began < ANSWER_SECONDS + 3.0  # one answer after the other would take minutes
     finally:
         own.resume()
         await opened.close()
