@@ -1,5 +1,6 @@
 """The fence in front of a real API server."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -51,6 +52,7 @@ async def fenced(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> Async
     connection = await Connection.connect()
     yield Fenced(connection, namespace)
     await connection.close()
+    await asyncio.sleep(0.25)  # TLS says goodbye before the loop ends
 
 
 async def test_who_leads_writes(fenced: Fenced) -> None:

@@ -195,7 +195,7 @@ def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: 
         holds_for(lambda: world.replicas() == 1, "it decides nothing", seconds=2)
         operator.forbid()
         wait_for(operator.ready, "it decides", seconds=60)
-        world.wait_for_replicas(2)
+        world.wait_for_replicas(2, seconds=90)
 
 
 def test_a_kind_that_is_taken_away_ends_the_operator_which_then_waits_for_it(world: World, operator: Operator) -> None:

@@ -1,5 +1,6 @@
 """Writes to /scale, on a real control plane: only what is decided, only on the world that it was decided for."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -29,6 +30,7 @@ async def writer(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> Async
     connection = await Connection.connect()
     yield ScaleWriter(connection.client, plural=ScaleReader(connection.client, watched=()).plural)
     await connection.close()
+    await asyncio.sleep(0.25)  # TLS says goodbye before the loop ends
 
 
 def settled(workload: dict[str, Any]) -> bool:
