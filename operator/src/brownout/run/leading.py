@@ -13,7 +13,8 @@ from brownout.run.election.elector import Elector
 from brownout.run.election.rules import Terms
 from brownout.run.election.store import LeaseStore
 from brownout.run.health import Health
-from brownout.run.loop import Loop, unless
+from brownout.run.loop import Loop
+from brownout.run.waiting import unless
 
 
 class Election(Struct, frozen=True, kw_only=True):

@@ -6,8 +6,7 @@ object is that object's condition; what goes wrong with a tick is logged and cou
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
-from typing import TypeVar
+from collections.abc import Callable
 
 from msgspec import structs
 
@@ -28,10 +27,9 @@ from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
 from brownout.run.health import Health
+from brownout.run.waiting import first_of, unless
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 LEAST_PAUSE_SECONDS = 0.3
 """Changes come in bursts (a Deployment's pods); what comes within this is one tick. A pause also lasts as long as the tick
@@ -177,26 +175,3 @@ class Loop:
             others = tuple(verdict for verdict in scaler.verdicts if verdict.type is not Condition.READY)
             scalers[key] = structs.replace(scaler, verdicts=(failed, *others))
         return structs.replace(plan, scalers=scalers)
-
-
-async def first_of(*events: asyncio.Event, seconds: float | None = None) -> None:
-    """Wait for the first of these events, and not for longer than so many seconds."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
-
-
-async def unless(stop: asyncio.Event, work: Coroutine[None, None, T]) -> T | None:
-    """What `work` returns or raises; None where `stop` is set before it has, and it is then cancelled."""
-    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
-    try:
-        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return working.result() if working.done() else None
-    finally:
-        stopping.cancel()
-        if not working.done():
-            working.cancel()
-            await asyncio.wait((working,))

@@ -26,7 +26,8 @@ from brownout.run.clock import Clock
 from brownout.run.connection import Connection
 from brownout.run.health import Health, serve
 from brownout.run.leading import Election, candidate, lead
-from brownout.run.loop import Loop, first_of
+from brownout.run.loop import Loop
+from brownout.run.waiting import first_of
 
 log = logging.getLogger(__name__)
 

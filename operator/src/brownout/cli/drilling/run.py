@@ -25,6 +25,7 @@ from brownout.cli.overriding.words import meets
 from brownout.cli.overview import Objects
 from brownout.flags.cells import Override, Policy, in_force
 from brownout.observe.prometheus import Prometheus
+from brownout.run.waiting import first_of
 
 KINDS = ("FeaturePolicy", "UserTier", "FeatureOverride", "InferenceScaler")
 EVERY_SECONDS = 2.0
@@ -147,7 +148,7 @@ class Drill:
             if self.lost:
                 break
             found.append(one)
-            await _first_of(self._stop, seconds=min(EVERY_SECONDS, max(0.0, until - time.monotonic())))
+            await first_of(self._stop, seconds=min(EVERY_SECONDS, max(0.0, until - time.monotonic())))
         return found
 
     async def _reading(self, objects: By) -> Reading:
@@ -216,13 +217,6 @@ class Drill:
 
 def _by_key(objects: Objects) -> dict[str, dict[Key, Stored[Any, Any]]]:
     return {kind: {one.key: one for one in found if isinstance(one, Stored)} for kind, found in objects.items()}
-
-
-async def _first_of(stop: asyncio.Event, *, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), max(0.0, seconds))
-    except TimeoutError:
-        return
 
 
 def _sum(values: Iterable[float | None]) -> float | None:

@@ -6,7 +6,6 @@ when it hears of a greater one, and of two with the same priority both stop (doc
 """
 
 import asyncio
-import contextlib
 import logging
 import random
 import time
@@ -26,6 +25,7 @@ from brownout.run.election.rules import (
     taken,
 )
 from brownout.run.election.store import ChangedError, LeaseError, LeaseStore, NoAnswerError, wall_time
+from brownout.run.waiting import first_of
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class Elector:
             except LeaseError as error:
                 self._say(str(error), level=logging.WARNING)
                 self._on_round(str(error))
-            await _wait(stop, self._terms.retry_seconds * random.uniform(0.7, 1.0))
+            await first_of(stop, seconds=self._terms.retry_seconds * random.uniform(0.7, 1.0))
         return False
 
     async def _try_to_take(self) -> bool:
@@ -177,9 +177,3 @@ class Elector:
         if text != self._said:
             self._said = text
             log.log(level, text)
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    """Until `stop` is set, for so long at most."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from brownout.run.loop import unless
+from brownout.run.waiting import unless
 
 
 async def seven() -> int:
