@@ -14,6 +14,7 @@ from kubernetes.aio.client import ApiClient, CustomObjectsApi
 from kubernetes.aio.client.exceptions import ApiException
 from msgspec import Struct
 
+from brownout import rest
 from brownout.api.resources import Key
 from brownout.api.scaler import ScaleTargetRef
 from brownout.decide.outcome import ScalePlan
@@ -99,7 +100,7 @@ class ScaleWriter:
 def _words(status: int, plan: ScalePlan, ref: ScaleTargetRef) -> str:
     """What an HTTP status of the API server means for a write to /scale, and what to do about it."""
     match status:
-        case 0:
+        case rest.NOT_SENT:
             return "left to the operator that leads; the lease of this one may have run out"
         case 403:
             return (

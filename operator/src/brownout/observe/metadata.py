@@ -5,6 +5,7 @@ from kubernetes.aio.client import ApiClient
 from msgspec import Struct
 
 from brownout.observe.watch import Watched
+from brownout.rest import send
 
 PAGE = 500
 TIMEOUT_SECONDS = 30.0
@@ -45,18 +46,11 @@ async def _list_versions_at(client: ApiClient, path: str, field_selector: str) -
         query = [("limit", str(PAGE))]
         query += [("fieldSelector", field_selector)] if field_selector else []
         query += [("continue", onwards)] if onwards else []
-        method, url, headers, body, form = await client.param_serialize(
-            "GET",
-            path,
-            query_params=query,
-            header_params={"Accept": METADATA_ONLY},
-            auth_settings=["BearerToken"],
-        )
-        response = await client.call_api(method, url, headers, body, form, _request_timeout=TIMEOUT_SECONDS)
-        text = await response.read()
+        headers = {"Accept": METADATA_ONLY}
+        response = await send(client, "GET", path, query=query, headers=headers, timeout_seconds=TIMEOUT_SECONDS)
         if response.status != 200:
             raise RuntimeError(f"HTTP {response.status}")
-        page = msgspec.json.decode(text, type=_Page)
+        page = msgspec.json.decode(response.content, type=_Page)
         found.update((item.metadata.uid, item.metadata.version) for item in page.items or ())
         onwards = page.metadata.onwards
         if not onwards:

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from brownout.api.schema import GROUP
 from brownout.observe.watch import KINDS, Watched
+from brownout.rest import send
 
 TIMEOUT_SECONDS = 10.0
 
@@ -45,16 +46,7 @@ async def _status(client: ApiClient, kind: Watched) -> int | str:
 
 async def _status_of(client: ApiClient, path: str) -> int | str:
     try:
-        method, url, headers, body, form = await client.param_serialize(
-            "GET",
-            path,
-            query_params=[("limit", "1")],
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        response = await client.call_api(method, url, headers, body, form, _request_timeout=TIMEOUT_SECONDS)
-        await response.read()
-        return int(response.status)
+        return (await send(client, "GET", path, query=[("limit", "1")], timeout_seconds=TIMEOUT_SECONDS)).status
     except Exception as error:
         return type(error).__name__
 

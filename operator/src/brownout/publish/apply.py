@@ -19,6 +19,7 @@ from brownout.api.schema import API_VERSION, GROUP, VERSION, Resource
 from brownout.decide.recall import rfc3339
 from brownout.publish.changed import Body, worth_writing
 from brownout.publish.status import body
+from brownout.rest import NOT_SENT
 
 log = logging.getLogger(__name__)
 
@@ -133,10 +134,10 @@ class StatusWriter:
     def _complain(self, kind: str, key: Key, error: Exception) -> None:
         """Log an error once until it changes. An object that is gone or new is no error: the watch will say so.
 
-        Neither is one that was not sent (HTTP status 0), because this operator does not lead any more: its end says so.
+        Neither is one that was not sent, because this operator does not lead any more: its end says so.
         """
         self._on_error(kind)
-        if isinstance(error, ApiException) and error.status in (0, 404, 409):
+        if isinstance(error, ApiException) and error.status in (NOT_SENT, 404, 409):
             return
         text = f"HTTP {error.status}: {_said(error)}" if isinstance(error, ApiException) else type(error).__name__
         if self._complaints.get((kind, key)) != text:

@@ -17,12 +17,14 @@ from msgspec import Struct
 
 from brownout.api.schema import API_VERSION
 from brownout.decide.outcome import Note
+from brownout.rest import JSON_BOTH_WAYS, send
 
 log = logging.getLogger(__name__)
 
 QUEUE = 1000
 AGAIN_SECONDS = 300.0
 LONGEST_NOTE = 1000
+POST_SECONDS = 5.0
 COMPONENT = "brownout.dev/operator"
 DECISION_ANNOTATION = "brownout.dev/decision"
 """On an Event: the id of the tick that decided, which every line of its log has."""
@@ -89,15 +91,10 @@ class Events:
 
     async def _create(self, document: dict[str, Any]) -> None:
         namespace = document["metadata"]["namespace"]
-        method, url, headers, body, form = await self._client.param_serialize(
-            "POST",
-            f"/apis/events.k8s.io/v1/namespaces/{namespace}/events",
-            header_params={"Content-Type": "application/json", "Accept": "application/json"},
-            body=document,
-            auth_settings=["BearerToken"],
+        path = f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"
+        response = await send(
+            self._client, "POST", path, headers=JSON_BOTH_WAYS, body=document, timeout_seconds=POST_SECONDS
         )
-        response = await self._client.call_api(method, url, headers, body, form, _request_timeout=5.0)
-        await response.read()
         if response.status >= 300:
             raise RuntimeError(f"HTTP {response.status}")
 

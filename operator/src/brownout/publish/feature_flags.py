@@ -11,9 +11,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
-import msgspec
 from kubernetes.aio.client import ApiClient
 from msgspec import Struct
 
@@ -38,6 +36,7 @@ from brownout.publish.feature_flag import (
     nothing,
 )
 from brownout.publish.flag_sets import FlagSets
+from brownout.rest import JSON, send
 
 log = logging.getLogger(__name__)
 
@@ -204,22 +203,16 @@ class FeatureFlags:
 
     async def _ask(self, verb: str, namespace: str, body: Body | None = None) -> _Answer:
         """A GET of the metadata, or an apply without force."""
-        method, url, headers, sent, form = await self._client.param_serialize(
+        response = await send(
+            self._client,
             verb,
             f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{self._name}",
-            query_params=[("fieldManager", US)] if body else [],
-            header_params={"Accept": METADATA_ALONE}
-            | ({"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"} if body else {}),
+            query=[("fieldManager", US)] if body else [],
+            headers=JSON | {"Content-Type": "application/apply-patch+yaml"} if body else {"Accept": METADATA_ALONE},
             body=body,
-            auth_settings=["BearerToken"],
+            timeout_seconds=TIMEOUT_SECONDS,
         )
-        response: Any = await self._client.call_api(method, url, headers, sent, form, _request_timeout=TIMEOUT_SECONDS)
-        content = await response.read()
-        try:
-            decoded = msgspec.json.decode(content)
-        except msgspec.DecodeError:
-            decoded = {}
-        return _Answer(int(response.status), decoded if isinstance(decoded, dict) else {})
+        return _Answer(response.status, response.document)
 
 
 def _said(answer: _Answer) -> str:

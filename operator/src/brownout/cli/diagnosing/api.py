@@ -6,6 +6,8 @@ import aiohttp
 import msgspec
 from kubernetes.aio.client import ApiClient
 
+from brownout.rest import JSON_BOTH_WAYS, send
+
 TIMEOUT_SECONDS = 10.0
 PAGE = 500
 MOST_OBJECTS = 20_000
@@ -53,24 +55,22 @@ class Api:
         self, verb: str, path: str, query: dict[str, str], *, body: Any = None, most_bytes: int = 0
     ) -> bytes:
         try:
-            method, url, headers, sent, form = await self._client.param_serialize(
+            response = await send(
+                self._client,
                 verb,
                 path,
-                query_params=list(query.items()),
-                header_params={
-                    "Accept": "*/*" if most_bytes else "application/json",
-                    "Content-Type": "application/json",
-                },
-                auth_settings=["BearerToken"],
+                query=list(query.items()),
+                headers=JSON_BOTH_WAYS | ({"Accept": "*/*"} if most_bytes else {}),
                 body=body,
+                timeout_seconds=TIMEOUT_SECONDS,
             )
-            response = await self._client.call_api(method, url, headers, sent, form, _request_timeout=TIMEOUT_SECONDS)
-            answer: bytes = await response.read()
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise RefusedError(f"{path}: no answer ({type(error).__name__})") from None
         if response.status not in (200, 201):
-            raise RefusedError(f"{path}: {_said(answer) or f'HTTP {response.status}'}", status=response.status)
-        return answer[-most_bytes:] if most_bytes else answer
+            raise RefusedError(
+                f"{path}: {_said(response.content) or f'HTTP {response.status}'}", status=response.status
+            )
+        return response.content[-most_bytes:] if most_bytes else response.content
 
 
 def _json(answer: bytes, path: str) -> Any:

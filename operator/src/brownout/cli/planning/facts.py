@@ -13,6 +13,7 @@ from brownout.api.resources import InvalidObject, Key, Stored
 from brownout.cli.validation.manifests import Manifest
 from brownout.cli.validation.objects import is_ours, typed
 from brownout.observe.watch import KINDS, Watched
+from brownout.rest import send
 
 PAGE = 500
 TIMEOUT_SECONDS = 30.0
@@ -34,20 +35,13 @@ async def _list(client: ApiClient, kind: Watched) -> dict[Key, Any]:
         query = [("limit", str(PAGE))]
         query += [("fieldSelector", kind.field_selector)] if kind.field_selector else []
         query += [("continue", onwards)] if onwards else []
-        method, url, headers, body, form = await client.param_serialize(
-            "GET",
-            kind.path,
-            query_params=query,
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        response = await client.call_api(method, url, headers, body, form, _request_timeout=TIMEOUT_SECONDS)
-        text = await response.read()
+        response = await send(client, "GET", kind.path, query=query, timeout_seconds=TIMEOUT_SECONDS)
         if response.status in (403, 404) and kind.optional:
             return {}
         if response.status != 200:
-            raise ApiException(status=response.status, reason=response.reason, body=text.decode(errors="replace"))
-        page = msgspec.json.decode(text)
+            said = response.content.decode(errors="replace")
+            raise ApiException(status=response.status, reason=response.reason, body=said)
+        page = msgspec.json.decode(response.content)
         for item in page["items"]:
             fact: Any = kind.fact(item)
             found[fact.key] = fact

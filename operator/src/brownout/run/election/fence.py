@@ -14,10 +14,9 @@ from typing import Any
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.client.exceptions import ApiException
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
-NOT_LEADING = 0
-"""The HTTP status of a write that was not sent."""
+from brownout.rest import NOT_SENT
 
+READS = frozenset({"GET", "HEAD", "OPTIONS"})
 Fence = Callable[[], float]
 """How many seconds a write that begins now may be under way; 0 where none may begin."""
 
@@ -26,7 +25,7 @@ class NotLeadingError(ApiException):  # type: ignore[misc]  # the client library
     """A write that was not sent, because this process may not lead any more, or does not yet."""
 
     def __init__(self) -> None:
-        super().__init__(status=NOT_LEADING, reason="not sent: this operator does not lead, or may not any more")
+        super().__init__(status=NOT_SENT, reason="not sent: this operator does not lead, or may not any more")
 
 
 class FencedClient(ApiClient):  # type: ignore[misc]  # the client library has no types

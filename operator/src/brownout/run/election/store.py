@@ -6,9 +6,9 @@ A look and a write that do not come through say why, and change nothing of what 
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
 from kubernetes.aio.client import ApiClient
 
+from brownout.rest import JSON_BOTH_WAYS, send
 from brownout.run.election.rules import Lease
 
 API = "coordination.k8s.io/v1"
@@ -86,23 +86,18 @@ class LeaseStore:
         self, verb: str, path: str, body: dict[str, Any] | None, timeout_seconds: float
     ) -> tuple[int, dict[str, Any]]:
         try:
-            method, url, headers, sent, form = await self._client.param_serialize(
+            response = await send(
+                self._client,
                 verb,
                 path,
-                query_params=[("timeout", f"{timeout_seconds:.3f}s")],
-                header_params={"Accept": "application/json", "Content-Type": "application/json"},
+                query=[("timeout", f"{timeout_seconds:.3f}s")],
+                headers=JSON_BOTH_WAYS,
                 body=body,
-                auth_settings=["BearerToken"],
+                timeout_seconds=timeout_seconds,
             )
-            response = await self._client.call_api(method, url, headers, sent, form, _request_timeout=timeout_seconds)
-            content = await response.read()
         except Exception as error:
             raise NoAnswerError(f"{self}: the API server does not answer ({type(error).__name__})") from error
-        try:
-            decoded = msgspec.json.decode(content)
-        except msgspec.DecodeError:
-            decoded = {}
-        return int(response.status), decoded if isinstance(decoded, dict) else {}
+        return response.status, response.document
 
     def _error(self, what: str, status: int, body: dict[str, Any]) -> LeaseError:
         if status == 403:
