@@ -12,7 +12,7 @@ from brownout.api.generate import definition
 from brownout.api.reasons import Condition
 from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored
 from brownout.api.schema import GROUP
-from brownout.cli.diagnosing.found import Body, Found
+from brownout.cli.diagnosing.found import Body, Found, is_true
 from brownout.cli.durations import span
 
 STALE_SECONDS = 60.0
@@ -46,7 +46,7 @@ def definitions_lack(found: Found) -> Iterator[str]:
     for name, body in sorted(found.definitions.items()):
         if body is None:
             yield f"the kind {name} is not there; install the chart's CustomResourceDefinitions"
-        elif not _is(body, "Established"):
+        elif not is_true(body, "Established"):
             yield f"the kind {name} is not established; see definitions.yaml"
         elif _schema(body) != _schema(ours[name]):
             yield f"the kind {name} has another schema than brownout {found.cli_version}; upgrade whichever is older"
@@ -100,9 +100,7 @@ def rights_lack(found: Found) -> Iterator[str]:
     lacking: dict[str, list[str]] = {}
     for right in found.rights:
         if right.allowed is False and right.who != "you":
-            lacking.setdefault(right.who, []).append(
-                f"{right.verb} {right.what}{f' in {right.namespace}' if right.namespace else ''}"
-            )
+            lacking.setdefault(right.who, []).append(right.deed)
     for who, what in lacking.items():
         yield f"{who} may not: {', '.join(what)}; grant it, as the chart's roles do (a role for single namespaces is not looked at)"
 
@@ -207,11 +205,6 @@ def _condition(one: Stored, kind: Condition) -> str:  # type: ignore[type-arg]
         if condition.type == str(kind) and condition.status == "False":
             return re.sub(r"\s+", " ", f"{condition.reason}: {condition.message}")
     return ""
-
-
-def _is(body: Body, kind: str) -> bool:
-    conditions = (body.get("status") or {}).get("conditions") or ()
-    return any(one["type"] == kind and one["status"] == "True" for one in conditions)
 
 
 def _schema(body: Body) -> object:

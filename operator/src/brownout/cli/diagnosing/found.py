@@ -8,6 +8,15 @@ from brownout.api.resources import InvalidObject, Key, Stored
 
 Body = dict[str, Any]
 
+NOT_ASKED = "not asked"
+"""The result of a query where no Prometheus was named."""
+
+
+def is_true(body: Body, condition: str) -> bool:
+    """Whether a condition of an object is True; not where it is not there."""
+    conditions = (body.get("status") or {}).get("conditions") or ()
+    return any(one["type"] == condition and one["status"] == "True" for one in conditions)
+
 
 class Process(Struct, kw_only=True):
     """A pod of ours. `metrics`: its page, or None where it could not be read."""
@@ -28,8 +37,7 @@ class Process(Struct, kw_only=True):
 
     @property
     def ready(self) -> bool:
-        conditions = (self.pod.get("status") or {}).get("conditions") or ()
-        return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+        return is_true(self.pod, "Ready")
 
     @property
     def port(self) -> int:
@@ -62,6 +70,11 @@ class Right(NamedTuple):
     what: str
     allowed: bool | None
     namespace: str = ""
+
+    @property
+    def deed(self) -> str:
+        """What it is that they may do or not, in words."""
+        return f"{self.verb} {self.what}{f' in {self.namespace}' if self.namespace else ''}"
 
 
 class Answered(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from brownout.api.resources import Key, Stored
-from brownout.cli.diagnosing.found import Answered
+from brownout.cli.diagnosing.found import NOT_ASKED, Answered
 from brownout.cli.diagnosing.parts import Gathering
 from brownout.cli.output import document
 from brownout.decide.evidence import Missing
@@ -22,8 +22,6 @@ from brownout.observe.queries import (
     metric_query,
 )
 from brownout.observe.sources import Source
-
-NOT_ASKED = "not asked"
 
 
 class Question(Struct, frozen=True, kw_only=True):

@@ -38,17 +38,14 @@ async def rights(to: Gathering) -> None:
         await _of_everybody(to)
     finally:  # also where time is up
         words = {True: "yes", False: "no", None: "not known"}
-        lines = [
-            f"{words[one.allowed]:<10}{one.who}: {one.verb} {one.what}{f' in {one.namespace}' if one.namespace else ''}"
-            for one in to.found.rights
-        ]
+        lines = [f"{words[one.allowed]:<10}{one.who}: {one.deed}" for one in to.found.rights]
         to.bundle.text("rights.txt", "\n".join([*lines, ""]))
 
 
 async def _of_everybody(to: Gathering) -> None:
     found = to.found
     for need in of_the_caller(found, to.asked.namespace):
-        await _ask(to, "you", need, "selfsubjectaccessreviews", {})
+        await _ask(to, "you", need, "SelfSubjectAccessReview", {})
     accounts = {account(process): process.component for process in found.processes}
     for (namespace, name), component in sorted(accounts.items()):
         groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
@@ -60,7 +57,7 @@ async def _of_everybody(to: Gathering) -> None:
         else:
             continue
         for need in needed:
-            await _ask(to, f"{component} ({namespace}/{name})", need, "subjectaccessreviews", who)
+            await _ask(to, f"{component} ({namespace}/{name})", need, "SubjectAccessReview", who)
 
 
 def account(process: Process) -> tuple[str, str]:
@@ -111,17 +108,14 @@ async def _ask(to: Gathering, who: str, need: Needed, review: str, subject: dict
     resource, _, part = need.resource.partition("/")
     attributes = {"verb": need.verb, "group": need.group, "resource": resource, "namespace": need.namespace}
     attributes |= {"subresource": part} if part else {}
-    kind = {"selfsubjectaccessreviews": "SelfSubjectAccessReview", "subjectaccessreviews": "SubjectAccessReview"}[
-        review
-    ]
     body = {
         "apiVersion": "authorization.k8s.io/v1",
-        "kind": kind,
+        "kind": review,
         "spec": {"resourceAttributes": attributes, **subject},
     }
     allowed: bool | None
     try:
-        allowed = bool((await to.api.post(f"{API}/{review}", body))["status"].get("allowed"))
+        allowed = bool((await to.api.post(f"{API}/{review.lower()}s", body))["status"].get("allowed"))
     except RefusedError as error:
         allowed = None
         if not any(one.who == who and one.allowed is None for one in to.found.rights):

@@ -1,7 +1,7 @@
 """One page on standard output: how much there is, what looks wrong, and what could not be had."""
 
 from brownout.cli.diagnosing.findings import Finding
-from brownout.cli.diagnosing.found import Found
+from brownout.cli.diagnosing.found import NOT_ASKED, Found
 
 MOST_ERRORS = 8
 WIDEST = 240
@@ -33,7 +33,7 @@ def summary(found: Found, wrong: list[Finding], *, where: str) -> str:
 
 def _queries(found: Found) -> str:
     asked = [one for one in found.answers if one.query]
-    if any(one.result == "not asked" for one in asked):
+    if any(one.result == NOT_ASKED for one in asked):
         return f"{len(asked)}, not asked"
     return f"{len(asked)} asked, {sum(one.missing for one in found.answers)} found wanting"
 
