@@ -62,6 +62,11 @@ class TextWork:
     seed: int | None = None
 
     @property
+    def turns(self) -> tuple[ChatTurn, ...]:
+        """All of the conversation, the prompt too."""
+        return (*self.earlier, ChatTurn("user", self.prompt))
+
+    @property
     def slots(self) -> float:
         return self.share
 

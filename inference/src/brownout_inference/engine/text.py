@@ -112,7 +112,7 @@ class TextEngine:
         group = self._groups.get(work.model or next(iter(SHAPES)))
         if group is None:
             raise ValueError(f"no model {work.model!r}; there are {', '.join(SHAPES)}")
-        said = END.join([*(turn.text for turn in work.earlier), work.prompt])
+        said = END.join(turn.text for turn in work.turns)
         prompt = encode(said[-PROMPT_LENGTH:] + END)
         if len(prompt) + work.tokens >= MOST_POSITIONS:
             raise UnsuitableError(

@@ -32,7 +32,7 @@ from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.pieces import Pieces
 from brownout_inference.engine.prefill import CHUNKS, PREFILL_TOKENS_OF_MANY, Prefill, at_least
 from brownout_inference.engine.text_stream import TextStream
-from brownout_inference.work import ChatTurn, Continuation, TextWork, Work
+from brownout_inference.work import Continuation, TextWork, Work
 
 # fmt: off
 ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024)
@@ -346,16 +346,14 @@ class TransformersEngine:
     def _encode(self, work: TextWork) -> list[int]:
         """The tokens of a conversation, by the tokenizer's chat template where it has one, else of its turns' texts, a paragraph each."""
         if getattr(self._tokenizer, "chat_template", None):
-            turns = [
-                {"role": turn.role, "content": turn.text} for turn in (*work.earlier, ChatTurn("user", work.prompt))
-            ]
+            turns = [{"role": turn.role, "content": turn.text} for turn in work.turns]
             try:
                 text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
             except TemplateError as error:  # such as Mistral's, where turns do not alternate
                 raise UnsuitableError(f"messages do not fit this model's chat template: {error}") from error
             tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
         else:
-            tokens = self._tokenizer("\n\n".join([*(turn.text for turn in work.earlier), work.prompt]))["input_ids"]
+            tokens = self._tokenizer("\n\n".join(turn.text for turn in work.turns))["input_ids"]
         if not tokens:
             raise UnsuitableError("the prompt has no token in this model's vocabulary; write some text")
         return list(tokens)
