@@ -10,7 +10,7 @@ from typing import Any
 from e2e.cluster import GPU, KindCluster
 from e2e.space import NodePort, Space
 from flags.traffic import Failure, Traffic, answer, bulk, single, traffic
-from support.operator_world import FEATURE, GAUGES, GAUGES_PORT, World, deployment, ours, plan
+from support.operator_world import FEATURE, GAUGES_PORT, World, deployment, gauges_pod, ours, plan
 from support.waiting import wait_for
 
 USERS: Mapping[str, Mapping[str, Any]] = {
@@ -47,17 +47,7 @@ class Product(World):
 
     def start_gauges(self) -> None:
         """A pod with the gauges and a Service to set them by."""
-        annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(GAUGES_PORT)}
-        container = {
-            "name": "main",
-            "image": "python",
-            "args": ["-u", "-c", GAUGES],
-            "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
-            "readinessProbe": {"httpGet": {"port": GAUGES_PORT, "path": "/metrics"}, "periodSeconds": 1},
-        }
-        metadata = {"name": "gauges", "annotations": annotations, "labels": {"app": "gauges"}}
-        spec = {"containers": [container], "terminationGracePeriodSeconds": 1}
-        self.namespace.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        self.namespace.create(gauges_pod())
         ports = [{"name": "http", "port": GAUGES_PORT}]
         service = {"type": "NodePort", "selector": {"app": "gauges"}, "ports": ports}
         self.namespace.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "gauges"}, "spec": service})

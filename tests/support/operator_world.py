@@ -140,22 +140,7 @@ class World:
 
     def start_gauges(self) -> None:
         """A pod that serves the gauges, scraped by the cluster's Prometheus."""
-        annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(GAUGES_PORT)}
-        container = {
-            "name": "main",
-            "image": "python",
-            "args": ["-u", "-c", GAUGES],
-            "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
-            "readinessProbe": {"httpGet": {"port": GAUGES_PORT, "path": "/metrics"}, "periodSeconds": 1},
-        }
-        self.namespace.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": "gauges", "annotations": annotations},
-                "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
-            }
-        )
+        self.namespace.create(gauges_pod())
         self.namespace.wait_until_ready("gauges")
 
     def set_load(self, *, pro: float = 0.0, free: float = 0.0, admitted: float | None = None, extra: str = "") -> None:
@@ -257,6 +242,24 @@ def override(name: str, variant: str, *, until: str) -> Manifest:
 def plan(value: str) -> Manifest:
     """A match on the attribute `plan`."""
     return {"key": "plan", "operator": "In", "values": [value]}
+
+
+def gauges_pod() -> Manifest:
+    """A pod that serves whatever gauges it was given, and asks to be scraped."""
+    annotations = {"prometheus.io/scrape": "true", "prometheus.io/port": str(GAUGES_PORT)}
+    container = {
+        "name": "main",
+        "image": "python",
+        "args": ["-u", "-c", GAUGES],
+        "env": [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}],
+        "readinessProbe": {"httpGet": {"port": GAUGES_PORT, "path": "/metrics"}, "periodSeconds": 1},
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "gauges", "annotations": annotations, "labels": {"app": "gauges"}},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 1},
+    }
 
 
 def deployment(name: str, *, replicas: int = 1, gpus: int = 0, **container: Any) -> Manifest:
