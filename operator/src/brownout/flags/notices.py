@@ -236,9 +236,8 @@ class Notices:
         for namespace in self._board.namespaces():
             evaluator = self._board.get(namespace)
             before = self._announced.get(namespace)
-            if (
-                evaluator is None or before is evaluator.flag_set
-            ):  # by identity: A, B and A again is news to who was told of B
+            # By identity: where A follows B follows A, who was told of B has to be told of A again.
+            if evaluator is None or before is evaluator.flag_set:
                 continue
             wait = self._announced_at.get(namespace, -COALESCE_SECONDS) + COALESCE_SECONDS - now
             if wait > 0:

@@ -26,10 +26,10 @@ from brownout.flags.watch import Found, Part
 LONGEST_NAP_SECONDS = 5.0
 """Wall clocks jump: the end of an override is looked for at least this often."""
 
-log = logging.getLogger(__name__)
-
-
 MOST_DECISIONS_SAID = 20
+"""Ids of ticks in a line of the log."""
+
+log = logging.getLogger(__name__)
 
 
 class Service:
