@@ -1,5 +1,6 @@
 """The cluster that all tests of a session share, and a namespace for each test."""
 
+import logging
 import shutil
 import signal
 import sys
@@ -12,6 +13,16 @@ from support.cluster import IMAGES, Namespace, describe_failure, fresh_namespace
 
 # A shell's background jobs have SIGINT ignored, and so would every process that a test starts and ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Whatever a test makes of the root logger ends with it: a handler whose stream is closed prints a traceback for each line."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

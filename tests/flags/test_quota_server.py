@@ -314,6 +314,7 @@ def test_whoever_finds_no_place_to_wait_for_redis_gets_at_once_what_the_policy_c
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("brownout.flags.quota.redis.MAX_WAITING", 2)
+    monkeypatch.setattr("brownout.flags.quota.redis.ANSWER_SECONDS", 5.0)  # all have come by then, on any machine
     policies = [
         policy(KEY, tiers=[with_quota("free", LIMIT)]),
         policy(STRICT, tiers=[with_quota("free", LIMIT, when_unavailable="Deny")]),
@@ -330,9 +331,7 @@ def test_whoever_finds_no_place_to_wait_for_redis_gets_at_once_what_the_policy_c
                 assert (status, body["outcome"]) == (200, "uncounted")
             else:
                 assert (status, body["reason"]) == (503, "quota_unavailable")
-        assert (
-            server.metric("brownout_flags_quota_turned_away_total") >= 1
-        )  # how many are there at once is the machine's to say
+        assert server.metric("brownout_flags_quota_turned_away_total") >= 20
         assert server.ask(f"/{NAMESPACE}/ofrep/v1/evaluate/flags/{KEY}", {"context": User(server).context})[0] == 200
 
 
