@@ -69,6 +69,14 @@ class FullEngine(ObedientEngine):
         return super().step(keys)
 
 
+class SlowEngine(ObedientEngine):
+    """Takes half a second for each step."""
+
+    def step(self, keys: Sequence[int]) -> StepReport:
+        time.sleep(0.5)
+        return super().step(keys)
+
+
 class UnloadableEngine(ObedientEngine):
     """Fails while it loads."""
 

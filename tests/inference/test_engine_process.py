@@ -99,6 +99,18 @@ async def test_it_stops_going_on_when_something_else_is_asked_of_it() -> None:
         assert (report.stepped, report.going_on) == ((), False)
 
 
+async def test_the_next_step_is_what_the_last_of_all_messages_asks_for() -> None:
+    async with loaded("SlowEngine") as (process, _):
+        process.tell(asked(steps=9, key=1))
+        await asyncio.sleep(0.1)  # that step is under way
+        for key in range(2, 6):
+            keys = tuple(range(1, key + 1))
+            process.tell(Advance(number=key, leaves=(4,) * (key == 5), joins=asked(steps=9, key=key).joins, keys=keys))
+        assert (await process.report()).stepped == (1,)
+        report = await process.report()
+    assert (report.number, report.stepped) == (5, (1, 2, 3, 5))
+
+
 @pytest.mark.parametrize("prompt", ["crash", "exit"])
 async def test_a_process_that_ends_in_a_step_is_noticed_at_once(prompt: str) -> None:
     async with loaded() as (process, _):

@@ -1,6 +1,6 @@
 """The engine's own process: `python -m brownout_inference.engine.child NAME SOCKET`, started by the server and by nobody else.
 
-It loads, says how far it is, and then makes one step for each message. It ends when the server closes the socket, and is killed with it where the server dies
+It loads, says how far it is, and then makes the steps that messages ask for. It ends when the server closes the socket, and is killed with it where the server dies
 without doing so, in the middle of a step too. Signals are the server's to judge: one for the whole process group must not end a batch that is to be drained.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.load import EngineSpec, LoadError, load_engine, without_garbage
-from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode, following
+from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode, following, together
 from brownout_inference.engine.reports import Reports
 from brownout_inference.engine.worker import Worker
 
@@ -38,7 +38,7 @@ def main() -> int:
         if spec is None or (engine := _load(end, spec)) is None:
             return 1
         worker, reports = Worker(engine), Reports()
-        while (asked := _read(end)) is not None:
+        while (asked := _newest(end)) is not None:
             _advance(end, worker, reports, asked)
     return 0
 
@@ -55,6 +55,15 @@ def _advance(end: socket.socket, worker: Worker, reports: Reports, asked: Advanc
         if not advanced.going_on:
             return
         asked = following(asked, advanced)
+
+
+def _newest(end: socket.socket) -> Advance | None:
+    """The next message, and those that have come behind it; None where the server has closed the socket."""
+    asked: Advance | None = _read(end)
+    while asked is not None and _has_more(end):
+        more: Advance | None = _read(end)
+        asked = None if more is None else together(asked, more)
+    return asked
 
 
 def _has_more(end: socket.socket) -> bool:

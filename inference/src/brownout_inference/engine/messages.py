@@ -1,8 +1,9 @@
 """What the server and the engine's process say to each other: pickled values on a pair of sockets, a length before each.
 
 One message says who leaves, who joins and who takes part in the next step, and is answered when that is made. Where the device sets no pace the engine may go on by itself
-until something changes: it looks for a message between two steps, nothing waits for the way there and back, and steps of which nobody waits to hear are reported
-together (`reports`). Only these two, one of which started
+until something changes: it looks for messages between two steps, nothing waits for the way there and back, and steps of which nobody waits to hear are reported
+together (`reports`). However many came while a step was made, the next step is what the last of them asks for (`together`); one step for each would leave the engine ever farther behind what is wanted
+where requests come faster than steps are made. Only these two, one of which started
 the other, can write to the sockets, so nothing that is unpickled comes from elsewhere.
 """
 
@@ -71,6 +72,13 @@ def following(asked: Advance, advanced: Advanced) -> Advance:
     joins = tuple(each for each in asked.standby if each[0] in advanced.seated)
     standby = asked.standby[len(joins) :]
     return replace(asked, leaves=(), joins=joins, standby=standby, keys=(*asked.keys, *advanced.seated))
+
+
+def together(earlier: Advance, later: Advance) -> Advance:
+    """What two messages say that came while a step was under way: the step that the later one asks for, with whoever leaves and joins by either."""
+    gone = set(later.leaves)
+    joins = tuple(each for each in earlier.joins if each[0] not in gone)
+    return replace(later, leaves=(*earlier.leaves, *later.leaves), joins=(*joins, *later.joins))
 
 
 @dataclass(frozen=True)
