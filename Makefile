@@ -45,7 +45,7 @@ bench-flags: setup ## the flag server's figures beside their references, into be
 
 REFERENCES := .venv-references
 
-bench-inference: setup $(REFERENCES)/.ready ## the inference server's figures beside LitServe, Ray Serve, FastAPI and a bare loop (half an hour; needs wrk; ARGS="--quick")
+bench-inference: setup $(REFERENCES)/.ready ## the inference server's figures beside LitServe, Ray Serve, FastAPI and a bare loop (three quarters of an hour; needs wrk; ARGS="--quick")
 	@$(BIN)/python benchmarks/inference.py --references $(REFERENCES)/bin/python $(ARGS)
 
 bench-inference-gpu: setup ## the engines on a GPU: steps, saturation, memory (6 minutes; needs one, or ARGS="--tiny")

@@ -2,7 +2,7 @@
 
     python benchmarks/inference.py --references PYTHON [--quick] [--only saturation overhead comparison tiers restarts memory]
 
-A whole run is meant to take less than half an hour: about eleven minutes the comparison (two rounds of four servers at five levels), nine the memory. PYTHON is the interpreter of an
+A whole run takes three quarters of an hour: half of it the comparison (five rounds of four servers at five levels), nine minutes the memory. PYTHON is the interpreter of an
 environment with LitServe and Ray Serve (`make bench-inference` makes one). Writes benchmarks/results/inference.md and inference.json. It needs `wrk` (Debian has it) for the memory's part.
 """
 
@@ -71,7 +71,7 @@ def main() -> None:
                 capacity=capacity.pictures,
                 seconds=4.0 if few else 8.0,
             )
-            found, table = comparison.measure(setting, rounds=1 if few else 2)
+            found, table = comparison.measure(setting, rounds=1 if few else 5)
             figures += found
     minutes = (time.monotonic() - began) / 60
     print_figures(figures)

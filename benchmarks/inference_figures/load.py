@@ -107,9 +107,10 @@ async def _call(
 
 
 def step_aside() -> None:
-    """Runs from now on where nothing else wants to. Linux shares processors among sessions before it looks at processes (sched(7), autogroups), so this is one of its own."""
+    """Runs from now on where nothing else wants to, and a processor that it runs on counts as free for whoever wakes up (sched(7), SCHED_IDLE). Linux shares processors among sessions before it looks
+    at processes (autogroups), so this is one of its own."""
     os.setsid()
-    os.nice(19)
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(OSError):  # there where autogroups are
         Path("/proc/self/autogroup").write_text("19")
 

@@ -15,6 +15,13 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PAGE = os.sysconf("SC_PAGE_SIZE")
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(128 * 2**20),
+}
+"""Of all that is compared: one thread, and what our server tells the allocator by itself, with which the bare loop makes a third more pictures, too."""
+
 AT_ONCE_SECONDS = 0.5
 """An idle server answers within this."""
 
@@ -60,7 +67,7 @@ def running(
     output = log.open("wb") if log else subprocess.DEVNULL
     process = subprocess.Popen(
         command,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        env={**os.environ, **ENVIRONMENT, **(environment or {})},
         stdout=output,
         stderr=output,
         start_new_session=True,

@@ -63,7 +63,7 @@ def test_the_command_line_stands_over_the_file(tmp_path: Path) -> None:
 def test_company_is_bounded_and_the_queue_is_not_unless_told_otherwise(tmp_path: Path) -> None:
     image = ("--workload", "image", "--features", "image-generation")
     made = settings(*image)
-    assert (made.company_slack, made.queue_seconds) == (0.15, None)
+    assert (made.company_slack, made.queue_seconds) == (0.05, None)
     path = config(tmp_path, "companySlack: .inf\nqueueSeconds: 0.5")
     made = settings(*image, "--config", path)
     assert (made.company_slack, made.queue_seconds) == (math.inf, 0.5)

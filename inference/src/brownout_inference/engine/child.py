@@ -15,13 +15,27 @@ import sys
 from dataclasses import replace
 from typing import Any
 
+from brownout_inference.allocator import keep_freed_memory
 from brownout_inference.engine.interface import Engine
 from brownout_inference.engine.load import EngineSpec, LoadError, load_engine, without_garbage
-from brownout_inference.engine.messages import LENGTH, Advance, Advanced, Loaded, Loading, NotLoaded, encode, following, together
+from brownout_inference.engine.messages import (
+    LENGTH,
+    Advance,
+    Advanced,
+    Loaded,
+    Loading,
+    NotLoaded,
+    encode,
+    following,
+    together,
+)
 from brownout_inference.engine.reports import Reports
 from brownout_inference.engine.worker import Worker
 
 log = logging.getLogger("brownout_inference.engine")
+
+KEPT_FREE_BYTES = 128 * 2**20
+"""Of what a step has freed, for the next one."""
 
 PR_SET_PDEATHSIG = 1
 """prctl(2) of Linux: the signal that comes when the parent ends."""
@@ -33,6 +47,7 @@ def main() -> int:
         signal.signal(signum, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     _die_with_parent()
+    keep_freed_memory(KEPT_FREE_BYTES)
     with socket.socket(fileno=int(sys.argv[2])) as end:
         spec = _read(end)
         if spec is None or (engine := _load(end, spec)) is None:

@@ -1,4 +1,4 @@
-"""How much company the most important have in a step: what is less important may slow them by `slack` at most, 15 % where nothing else is said.
+"""How much company the most important have in a step: what is less important may slow them by `slack` at most, 5 % where nothing else is said.
 
 Batching makes the device cheap for all, and every step long for each: on a device whose full steps take longer than its small ones, a flood of free users would slow every step of a
 paying one. So places beside the highest priority in the batch are filled only as far as a step with them is expected to take at most (1 + slack) times what it takes without
@@ -11,9 +11,9 @@ Whoever was let through for their age takes part whatever it costs, so nobody is
 import math
 from typing import Protocol
 
-SLACK = 0.15
-"""What who is important may notice of an overload is not their company alone, but also the step that is under way when they come. With the step times of the shipped image model on a CPU, going from
-a quarter to this takes from the others less than a tenth of what they are served beside somebody important."""
+SLACK = 0.05
+"""What who is important may notice of an overload is not their company alone, but also the step that is under way when they come, and the processor time of those who are refused. With the shipped image
+model on a CPU others are served nearly as many beside somebody important as at three times this: each picture more makes a step longer than either allows. A GPU that is not busy makes full steps within it."""
 
 
 class Times(Protocol):
