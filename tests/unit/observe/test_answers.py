@@ -56,6 +56,18 @@ def test_anything_else_is_missing_with_a_sentence(body: bytes, said: str) -> Non
     assert said in words(answers.single(answers.decode(body), at=0.0))
 
 
+@pytest.mark.parametrize("body", [vector("1"), answer("scalar", [1.0, "3"])], ids=["vector", "scalar"])
+@pytest.mark.parametrize(("now", "said"), [(601.0, "600 s old"), (-599.0, "600 s ahead")])
+def test_an_answer_of_another_time_is_no_evidence(body: bytes, now: float, said: str) -> None:
+    found = words(answers.single(answers.decode(body, now=now), at=now))
+    assert said in found
+    assert "clocks" in found
+
+
+def test_clocks_may_differ_by_what_a_query_takes() -> None:
+    assert answers.single(answers.decode(vector("1"), now=31.0), at=31.0) == Sample(1.0, 31.0)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500, 503])
 def test_a_refusal_names_its_status_and_what_to_do(status: int) -> None:
     said = words(answers.refused(status))

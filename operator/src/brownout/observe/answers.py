@@ -13,6 +13,8 @@ from brownout.api.policy import LONGEST_USER
 from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.snapshot import Audience, Rates
 
+MOST_SECONDS_OFF = 60.0
+"""What an answer says to be of may differ from our clock by so much: clocks that are kept differ by milliseconds, and a query takes seconds."""
 MAX_AUDIENCES = 1000
 MAX_USERS = 5 * MAX_AUDIENCES
 
@@ -44,8 +46,12 @@ _VECTOR = msgspec.json.Decoder(list[_Point])
 _SCALAR = msgspec.json.Decoder(tuple[float, str])
 
 
-def decode(body: bytes) -> tuple[Series, ...] | Missing:
-    """The series of a successful answer to an instant query."""
+def decode(body: bytes, *, now: float | None = None) -> tuple[Series, ...] | Missing:
+    """The series of a successful answer to an instant query; Missing where by our clock (`now`, Unix seconds) it is of another time.
+
+    Prometheus stamps an answer with the moment of evaluation. A stamp that is far off means that a cache answers for it, or that
+    one of the clocks is wrong; either way nobody can say how old the numbers are.
+    """
     try:
         answer = _BODY.decode(body)
         if answer.status != "success" or answer.data is None:
@@ -55,15 +61,27 @@ def decode(body: bytes) -> tuple[Series, ...] | Missing:
                 points = _VECTOR.decode(answer.data.result)
                 if any(point.value is None for point in points):
                     return Missing("the query returns a histogram; write histogram_quantile or sum around it")
-                return tuple(Series(p.metric, float(p.value[1])) for p in points if p.value is not None)
+                off = _off(points[0].value[0], now) if points and points[0].value else None
+                return off or tuple(Series(p.metric, float(p.value[1])) for p in points if p.value is not None)
             case "scalar":
-                return (Series({}, float(_SCALAR.decode(answer.data.result)[1])),)
+                at, value = _SCALAR.decode(answer.data.result)
+                return _off(at, now) or (Series({}, float(value)),)
             case "matrix":
                 return Missing("the query returns a range; write a function such as rate(...) around it")
             case _:
                 return Missing("the query returns no number; write one that does")
     except (msgspec.DecodeError, ValueError):
         return Missing("the answer is not one of Prometheus' API; check the url in the pool's Secret")
+
+
+def _off(at: float, now: float | None) -> Missing | None:
+    """The words for an answer of another time than ours; None where its time is ours."""
+    if now is None or abs(at - now) <= MOST_SECONDS_OFF:
+        return None
+    how = f"{now - at:.0f} s old" if at < now else f"{at - now:.0f} s ahead"
+    return Missing(
+        f"Prometheus' answer is {how} by the operator's clock; set the clocks of both right, and ask Prometheus without a cache in between"
+    )
 
 
 def refused(status: int) -> Missing:

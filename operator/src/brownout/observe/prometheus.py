@@ -1,7 +1,7 @@
 """Asking Prometheus: instant queries over its HTTP API, each distinct one once a tick.
 
 An instant query's sample is stamped with the time of evaluation, so its age says nothing; staleness is had by `lookback_delta`
-instead: Prometheus itself then returns nothing older than that. A failed ask is Missing at once; nothing is remembered
+instead: Prometheus itself then returns nothing older than that. A stamp that is far from our clock is Missing. A failed ask is Missing at once; nothing is remembered
 from before, because an old number that looks fresh is worse than none.
 """
 
@@ -37,14 +37,17 @@ Answer = tuple[Series, ...] | Missing
 
 
 class Prometheus:
-    """A client for any number of sources. `on_answer` is told `answered` or `failed`, and after how many seconds, for metrics."""
+    """A client for any number of sources. `on_answer` is told `answered` or `failed`, and after how many seconds, for metrics;
+    `clock` gives Unix seconds, against which the answers' own are held; without it they are not."""
 
     def __init__(
         self,
         *,
         timeout_seconds: float = 5.0,
         on_answer: Callable[[str, float], None] = lambda result, seconds: None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
+        self._clock = clock
         self._on_answer = on_answer
         self._timeout_seconds = timeout_seconds
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
@@ -89,7 +92,7 @@ class Prometheus:
             )
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Missing(f"Prometheus cannot be reached ({type(error).__name__}); check that it runs, and its url")
-        return TOO_LARGE if body is None else answers.decode(body)
+        return TOO_LARGE if body is None else answers.decode(body, now=self._clock() if self._clock else None)
 
     def _session(self, source: Source) -> aiohttp.ClientSession:
         if source not in self._sessions:

@@ -113,7 +113,7 @@ async def _decide(
     elector = candidate(options.election, connection, health, metrics) if options.election else None
     watch = Watch(connection.log_in, kinds=kinds)
     scales = ScaleReader(client, watched=[kind.kind for kind in kinds])
-    prometheus = Prometheus(on_answer=metrics.answered)
+    prometheus = Prometheus(on_answer=metrics.answered, clock=clock)
     events = Events(client, instance=options.instance, on_drop=metrics.events_dropped.inc)
     feature_flags = FeatureFlags(
         client,
