@@ -79,6 +79,8 @@ class Reason(StrEnum):
 
     NOT_WRITTEN = "NotWritten"
     """The number of replicas could not be written to the workload."""
+    CONTESTED = "Contested"
+    """Somebody else keeps changing the replicas of the same workload."""
 
     # Cells: which rule decided
     SERVED = "Served"

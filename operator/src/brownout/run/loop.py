@@ -13,8 +13,9 @@ from msgspec import structs
 from brownout.act.scale import Result, ScaleWriter, Written
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
+from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
-from brownout.decide.outcome import Plan, Verdict
+from brownout.decide.outcome import Plan, ScalePlan, Verdict
 from brownout.decide.recall import recall
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
@@ -27,6 +28,7 @@ from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
 from brownout.run.health import Health
+from brownout.run.rivals import Rivals
 from brownout.run.waiting import first_of, unless
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,7 @@ class Loop:
         self._decisions = Decisions()
         self._memory: Memory | None = None
         self._not_written: dict[Key, str] = {}
+        self._rivals = Rivals()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Tick until `stop` is set; a tick that only looks is left, and one that has decided is finished."""
@@ -110,6 +113,7 @@ class Loop:
             if snapshot.unseen:
                 return
             self._memory = recall(snapshot, now)
+        self._rivals.look(_replicas(snapshot), now=now)
         plan, self._memory = decide(snapshot, self._memory, now)
         policies = list(policy_updates(plan, self._memory, snapshot, now=now, decisions=self._decisions))
         self._tell(plan, snapshot)
@@ -120,7 +124,7 @@ class Loop:
             self._status.write(policies, now=now),
         )
         self._heed(results)
-        said = self._with_failures(plan)
+        said = self._with_failures(self._with_rivals(plan, snapshot))
         await self._status.write(other_updates(said, self._memory, snapshot, now=now), now=now)
         await self._status.refuse(snapshot.invalid, now=now)
         self._metrics.show(snapshot, plan, self._memory)
@@ -151,6 +155,7 @@ class Loop:
         for result in results:
             if isinstance(result, Written):
                 self._metrics.scale_writes.labels("written").inc()
+                self._rivals.wrote(result.key, result.to_replicas)
                 self._observer.wrote(result.key, result.from_replicas, result.to_replicas, at=self._clock())
                 self._not_written.pop(result.key, None)
             elif result.failed:
@@ -163,6 +168,15 @@ class Loop:
                 self._not_written.pop(result.key, None)
                 log.info(result.message, extra={"kind": "InferenceScaler", "object": str(result.key)})
 
+    def _with_rivals(self, plan: Plan, snapshot: Snapshot) -> Plan:
+        """The plan as it is to be published: a scaler whose replicas somebody else keeps changing is not ready."""
+        scalers = dict(plan.scalers)
+        for key, scaler in plan.scalers.items():
+            ref = snapshot.scalers[key].stored.spec.scale_target_ref
+            if scaler.write and (message := self._rivals.sentence(key, f"{ref.kind} {ref.name}")):
+                scalers[key] = _not_ready(scaler, Reason.CONTESTED, message)
+        return structs.replace(plan, scalers=scalers)
+
     def _with_failures(self, plan: Plan) -> Plan:
         """The plan as it is to be published: a scaler whose replicas could not be written is not ready."""
         scalers = dict(plan.scalers)
@@ -171,7 +185,21 @@ class Loop:
             if scaler is None or not scaler.write:
                 del self._not_written[key]
                 continue
-            failed = Verdict(type=Condition.READY, status=False, reason=Reason.NOT_WRITTEN, message=message)
-            others = tuple(verdict for verdict in scaler.verdicts if verdict.type is not Condition.READY)
-            scalers[key] = structs.replace(scaler, verdicts=(failed, *others))
+            scalers[key] = _not_ready(scaler, Reason.NOT_WRITTEN, message)
         return structs.replace(plan, scalers=scalers)
+
+
+def _replicas(snapshot: Snapshot) -> dict[Key, int]:
+    """The replicas of each workload that could be read."""
+    return {
+        key: scaler.workload.replicas
+        for key, scaler in snapshot.scalers.items()
+        if not isinstance(scaler.workload, Missing)
+    }
+
+
+def _not_ready(scaler: ScalePlan, reason: Reason, message: str) -> ScalePlan:
+    """A scaler's plan that says why it is not ready, whatever was said of that before."""
+    failed = Verdict(type=Condition.READY, status=False, reason=reason, message=message)
+    others = tuple(verdict for verdict in scaler.verdicts if verdict.type is not Condition.READY)
+    return structs.replace(scaler, verdicts=(failed, *others))

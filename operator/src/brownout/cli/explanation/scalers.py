@@ -121,6 +121,7 @@ WAITS_FOR = {
     str(Reason.HELD): "what its decisions rest on can be read again",
     str(Reason.FALLBACK): "its metrics can be read again",
     str(Reason.NOT_WRITTEN): "the number can be written to the workload",
+    str(Reason.CONTESTED): "nobody else scales its workload",
     str(Reason.NOT_FOUND): "what it refers to exists",
     str(Reason.NOT_ADMITTED): "the pool admits its namespace",
     str(Reason.CONFLICT): "it alone scales its workload",
