@@ -90,8 +90,9 @@ def query(engine: EngineMetric, *, labels: dict[str, str], namespace: str) -> st
 
 def matchers(labels: dict[str, str]) -> str:
     """Label matchers between the braces of a selector, quoted as PromQL has it."""
-    return ",".join(f'{name}="{_quoted(value)}"' for name, value in sorted(labels.items()))
+    return ",".join(f'{name}="{quoted(value)}"' for name, value in sorted(labels.items()))
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
+    """Text as it stands between double quotes in PromQL."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -68,6 +68,7 @@ class Observer:
             own=own,
         )
         answered = await self._prometheus.ask_all(questions.asks)
+        answered |= await self._prometheus.ask_more(questions.more(answered))
         targets = {
             key: self._as_written(key, scales.get(key) or watched_target(scaler, kinds.targets), now=now)
             for key, scaler in kinds.scalers.items()

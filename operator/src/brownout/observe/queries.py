@@ -15,9 +15,10 @@ from brownout.api.scaler import Metric, Stale
 from brownout.decide.evidence import Evidence, Missing
 from brownout.decide.snapshot import Rates, StoredPolicy, StoredPool, StoredScaler
 from brownout.observe import answers, engine_packs
-from brownout.observe.engine_packs import WINDOW, matchers
+from brownout.observe.engine_packs import WINDOW
 from brownout.observe.prometheus import Answer, Ask
 from brownout.observe.sources import Source
+from brownout.observe.together import Part, Question, ask_alone, take_apart, together
 
 POLICY_LOOKBACK_SECONDS = Stale().after_seconds
 SINGLE = 2
@@ -57,38 +58,55 @@ class Questions:
         own: Asker,
     ) -> None:
         self._scalers, self._policies = scalers, policies
+        self._parts: list[Part] = []
         self._metrics = {
             (key, metric.name): _metric_ask(scaler, metric, pools.get(scaler.spec.pool_ref.name, own))
             for key, scaler in scalers.items()
             for metric in scaler.spec.metrics
         }
         self._demand = {
-            (key, which): _demand_ask(policy, which, pools.get(first_pool(policy, scalers), own))
+            (key, which): self._of_policy(
+                policy,
+                demand_query(policy, which),
+                DEMAND[which],
+                pools.get(first_pool(policy, scalers), own),
+                limit=answers.MAX_AUDIENCES + 1,
+            )
             for key, policy in policies.items()
             for which in WHICH
         }
         self._heaviest = {
-            key: _policy_ask(
+            key: self._of_policy(
                 policy,
                 heaviest_query(policy),
+                HEAVIEST,
                 pools.get(first_pool(policy, scalers), own),
                 limit=answers.MAX_USERS + 1,
             )
             for key, policy in policies.items()
             if may_hold_back(policy)
         }
+        self._together = together(self._parts)
+        in_parts = {part.alone for part in self._parts}
+        each = (*self._metrics.values(), *self._demand.values(), *self._heaviest.values())
+        self._alone = [ask for ask in each if isinstance(ask, Ask) and ask not in in_parts]
 
     @property
     def asks(self) -> Iterable[Ask]:
-        for ask in (*self._metrics.values(), *self._demand.values(), *self._heaviest.values()):
-            if isinstance(ask, Ask):
-                yield ask
+        """What to ask at first."""
+        yield from self._alone
+        yield from (one.ask for one in self._together)
+
+    def more(self, answered: Mapping[Ask, Answer]) -> list[Ask]:
+        """What to ask then: of what was asked for many policies at once, and was too much, each alone."""
+        return ask_alone(self._together, answered)
 
     def read(self, answered: Mapping[Ask, Answer], *, at: float) -> Evidences:
         """The evidence in the answers, as of `at`."""
+        found = {**answered, **take_apart(self._together, answered)}
 
         def answer(ask: Ask | Missing) -> Answer:
-            return ask if isinstance(ask, Missing) else answered[ask]
+            return ask if isinstance(ask, Missing) else found[ask]
 
         return Evidences(
             metrics={
@@ -110,8 +128,29 @@ class Questions:
             },
         )
 
+    def _of_policy(
+        self, policy: StoredPolicy, query: DemandQuery, default: str, asker: Asker, *, limit: int
+    ) -> Ask | Missing:
+        """One policy's ask; one by the reference server's names is noted as a part of what is asked for many."""
+        lookback_seconds = POLICY_LOOKBACK_SECONDS
+        ask = _ask(asker, query.query, policy.key, lookback_seconds=lookback_seconds, limit=limit)
+        if isinstance(ask, Ask) and query not in (
+            policy.spec.demand.offered,
+            policy.spec.demand.admitted,
+            policy.spec.demand.heaviest,
+        ):
+            self._parts.append(Part(ask, Question(default, policy.key.namespace), policy.spec.flag_key))
+        return ask
+
 
 WHICH: tuple[Which, ...] = ("offered", "admitted")
+DEMAND: dict[Which, str] = {
+    which: f"sum by (BYtier, cohort) (rate(brownout_feature_{which}_total{{MATCHERS}}[{WINDOW}]))" for which in WHICH
+}
+HEAVIEST = (
+    "topk by (BYtier, cohort) (5, sum by (BYtier, cohort, user)"
+    " (brownout_feature_heaviest_requests_per_second{MATCHERS}))"
+)
 
 
 def demand_query(policy: StoredPolicy, which: Which) -> DemandQuery:
@@ -119,8 +158,7 @@ def demand_query(policy: StoredPolicy, which: Which) -> DemandQuery:
     own = policy.spec.demand.offered if which == "offered" else policy.spec.demand.admitted
     if own is not None:
         return own
-    series = matchers({"feature": policy.spec.flag_key, "namespace": policy.key.namespace})
-    return DemandQuery(query=f"sum by (tier, cohort) (rate(brownout_feature_{which}_total{{{series}}}[{WINDOW}]))")
+    return DemandQuery(query=Question(DEMAND[which], policy.key.namespace).about(policy.spec.flag_key))
 
 
 def heaviest_query(policy: StoredPolicy) -> HeaviestQuery:
@@ -130,9 +168,7 @@ def heaviest_query(policy: StoredPolicy) -> HeaviestQuery:
     """
     if policy.spec.demand.heaviest is not None:
         return policy.spec.demand.heaviest
-    series = matchers({"feature": policy.spec.flag_key, "namespace": policy.key.namespace})
-    users = f"sum by (tier, cohort, user) (brownout_feature_heaviest_requests_per_second{{{series}}})"
-    return HeaviestQuery(query=f"topk by (tier, cohort) (5, {users})")
+    return HeaviestQuery(query=Question(HEAVIEST, policy.key.namespace).about(policy.spec.flag_key))
 
 
 def may_hold_back(policy: StoredPolicy) -> bool:
@@ -161,14 +197,6 @@ def metric_query(scaler: StoredScaler, metric: Metric) -> str | Missing:
 def _metric_ask(scaler: StoredScaler, metric: Metric, asker: Asker) -> Ask | Missing:
     lookback_seconds = scaler.spec.stale.after_seconds
     return _ask(asker, metric_query(scaler, metric), scaler.key, lookback_seconds=lookback_seconds, limit=SINGLE)
-
-
-def _demand_ask(policy: StoredPolicy, which: Which, asker: Asker) -> Ask | Missing:
-    return _policy_ask(policy, demand_query(policy, which), asker, limit=answers.MAX_AUDIENCES + 1)
-
-
-def _policy_ask(policy: StoredPolicy, query: DemandQuery, asker: Asker, *, limit: int) -> Ask | Missing:
-    return _ask(asker, query.query, policy.key, lookback_seconds=POLICY_LOOKBACK_SECONDS, limit=limit)
 
 
 def _ask(asker: Asker, query: str | Missing, key: Key, *, lookback_seconds: int, limit: int) -> Ask | Missing:

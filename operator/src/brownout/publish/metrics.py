@@ -19,7 +19,7 @@ from brownout.decide.outcome import Plan
 from brownout.decide.snapshot import Snapshot
 from brownout.publish.plan_metrics import SCALER, PlanMetrics
 
-TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30)
+TICK_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 7.5, 10, 15, 30)
 QUERY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
