@@ -113,5 +113,7 @@ def _words(status: int, plan: ScalePlan, ref: ScaleTargetRef) -> str:
             return "changed at the same moment (HTTP 409); tried again at the next tick"
         case 422:
             return f"does not take {plan.replicas} replicas (HTTP 422); mend minReplicas or maxReplicas"
+        case 429 | 500 | 503 | 504:
+            return f"the API server does not take replicas now (HTTP {status}); tried again at the next tick"
         case _:
             return f"replicas cannot be written (HTTP {status})"
