@@ -86,18 +86,33 @@ def rights(cluster: LocalCluster, namespace: str) -> dict[str, Any]:
 
 
 class Operator:
-    """`brownout operator` for one test's namespace, for as long as a `with` block. `url` serves its health and metrics."""
+    """`brownout operator` for one test's namespace, for as long as a `with` block. `url` serves its health and metrics.
+
+    `server` is the URL by which it reaches the API server, where that is not its own; `clock_ahead_seconds` is by how much its
+    wall clock is wrong; `also` are further namespaces that it acts in.
+    """
 
     def __init__(
-        self, cluster: LocalCluster, namespace: str, folder: Path, *, tick_seconds: float = 0.5, started: bool = True
+        self,
+        cluster: LocalCluster,
+        namespace: str,
+        folder: Path,
+        *,
+        tick_seconds: float = 0.5,
+        started: bool = True,
+        server: str | None = None,
+        clock_ahead_seconds: float = 0.0,
+        also: Sequence[str] = (),
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._tick_seconds = tick_seconds
         self._started = started
+        self._namespaces = (namespace, *also)
+        self._program = _program(clock_ahead_seconds)
         self._log = folder / f"operator-{uuid4().hex[:8]}.log"
         self._kubeconfig = folder / f"kubeconfig-{uuid4().hex[:8]}"
-        self._kubeconfig.write_text(json.dumps(rights(cluster, namespace)))
+        self._kubeconfig.write_text(json.dumps(_reached_by(server, rights(cluster, namespace))))
         self._kubeconfig.chmod(0o600)
         self._process: subprocess.Popen[bytes] | None = None
         self.url = ""
@@ -121,10 +136,10 @@ class Operator:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command: Sequence[str] = [
-            *(sys.executable, "-c", "from brownout.cli.main import main; raise SystemExit(main())", "operator"),
+            *(sys.executable, "-c", self._program, "operator"),
             *("--prometheus-url", self._cluster.prometheus.url if prometheus_url is None else prometheus_url),
             *("--namespace", self._namespace),
-            *("--watch-namespaces", self._namespace),
+            *("--watch-namespaces", *self._namespaces),
             *("--tick-seconds", str(self._tick_seconds)),
             *("--http-port", str(port), *extra),
         ]
@@ -136,6 +151,12 @@ class Operator:
                 stderr=log,
                 env=os.environ | {"KUBECONFIG": str(self._kubeconfig)},
             )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._process is not None
+        return self._process.pid
 
     def ready(self) -> bool:
         """Whether it has begun to decide."""
@@ -230,6 +251,19 @@ class Operator:
             return 0
         self._process.send_signal(number)
         return self.wait_for_end(seconds=seconds)
+
+
+def _program(clock_ahead_seconds: float) -> str:
+    """What the interpreter runs: the command, with a wall clock that is wrong where that is asked for."""
+    wrong = f"import time; right = time.time; time.time = lambda: right() + {clock_ahead_seconds}\n"
+    return (wrong if clock_ahead_seconds else "") + "from brownout.cli.main import main; raise SystemExit(main())"
+
+
+def _reached_by(server: str | None, kubeconfig: dict[str, Any]) -> dict[str, Any]:
+    """A kubeconfig with another way to its API server."""
+    if server:
+        kubeconfig["clusters"][0]["cluster"]["server"] = server
+    return kubeconfig
 
 
 def _free_port() -> int:

@@ -49,27 +49,36 @@ SLEEP = "import signal; signal.sigwait({signal.SIGTERM})"
 class World:
     """A namespace with a workload `image` of one GPU a replica, its scaler, tiers `pro` and `free`, and one feature.
 
-    A request of the full variant costs one GPU-second, so that N requests a second keep N GPUs busy.
+    A request of the full variant costs one GPU-second, so that N requests a second keep N GPUs busy. `capacity` is the pool's, four
+    GPUs unless given. With `nodes`, labels, the workload's pods ask for a GPU of a node that carries them.
     """
 
-    def __init__(self, cluster: LocalCluster, namespace: Namespace, *, gpus: int = 4) -> None:
+    def __init__(
+        self,
+        cluster: LocalCluster,
+        namespace: Namespace,
+        *,
+        capacity: Manifest | None = None,
+        nodes: dict[str, str] | None = None,
+    ) -> None:
         self.cluster = cluster
         self.namespace = namespace
         self.pool = f"pool-{uuid4().hex[:8]}"
-        self._gpus = gpus
+        self._capacity = capacity or {"gpus": 4}
+        self._nodes = nodes
 
     def create(self) -> None:
         """Everything, and a calm load."""
         namespace = self.namespace
         self.cluster.objects.patch("v1", "Namespace", namespace.name, {"metadata": {"labels": {"pool": self.pool}}})
         self.start_gauges()
-        namespace.create(deployment("image"))
+        namespace.create(deployment("image", gpus=int(self._nodes is not None), nodes=self._nodes))
         self.cluster.objects.create(
             ours(
                 "GPUPool",
                 self.pool,
                 namespaceSelector={"matchLabels": {"pool": self.pool}},
-                capacity={"gpus": self._gpus},
+                capacity=self._capacity,
             )
         )
         namespace.create(self.scaler())
@@ -184,14 +193,14 @@ class World:
         """A condition of one of our objects. Raises LookupError while there is none."""
         return condition_of(self.status(kind, name), condition)
 
-    def wait_for_sentence(self, kind: str, name: str, condition: str, *words: str) -> Manifest:
+    def wait_for_sentence(self, kind: str, name: str, condition: str, *words: str, seconds: float = 40) -> Manifest:
         """Until a condition's message has all these words; returns the condition."""
 
         def said() -> Manifest | None:
             found = self.condition(kind, name, condition)
             return found if all(word in found.get("message", "") for word in words) else None
 
-        return wait_for(said, f"{kind} {name} says {words} in {condition}", seconds=40)
+        return wait_for(said, f"{kind} {name} says {words} in {condition}", seconds=seconds)
 
     def wait_for_replicas(self, count: int, *, seconds: float = 30.0) -> None:
         """Until the workload's spec has so many."""
@@ -207,10 +216,16 @@ class World:
 
 
 @contextmanager
-def calm_world(cluster: LocalCluster, namespace: Namespace) -> Iterator[World]:
+def calm_world(
+    cluster: LocalCluster,
+    namespace: Namespace,
+    *,
+    capacity: Manifest | None = None,
+    nodes: dict[str, str] | None = None,
+) -> Iterator[World]:
     """A small product with a calm load: two of the pool's four GPUs are needed."""
     install_kinds(cluster)
-    world = World(cluster, namespace)
+    world = World(cluster, namespace, capacity=capacity, nodes=nodes)
     world.create()
     try:
         world.set_load(pro=0.5, free=0.5)
@@ -262,8 +277,10 @@ def gauges_pod() -> Manifest:
     }
 
 
-def deployment(name: str, *, replicas: int = 1, gpus: int = 0, **container: Any) -> Manifest:
-    """A workload whose pods do nothing, and are ready at once unless a probe says otherwise."""
+def deployment(
+    name: str, *, replicas: int = 1, gpus: int = 0, nodes: dict[str, str] | None = None, **container: Any
+) -> Manifest:
+    """A workload whose pods do nothing, and are ready at once unless a probe says otherwise; `nodes` are labels of theirs."""
     limits = {"resources": {"limits": {"nvidia.com/gpu": str(gpus)}}} if gpus else {}
     main = {"name": "main", "image": "python", "args": ["-u", "-c", SLEEP]} | limits | container
     return {
@@ -275,7 +292,7 @@ def deployment(name: str, *, replicas: int = 1, gpus: int = 0, **container: Any)
             "selector": {"matchLabels": {"app": name}},
             "template": {
                 "metadata": {"labels": {"app": name}},
-                "spec": {"containers": [main], "terminationGracePeriodSeconds": 1},
+                "spec": {"containers": [main], "terminationGracePeriodSeconds": 1, "nodeSelector": nodes or {}},
             },
         },
     }

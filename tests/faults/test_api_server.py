@@ -1,0 +1,183 @@
+"""The API server is away, slow, busy or silent: nothing is taken and nothing is given back for it, and the operator goes on."""
+
+import itertools
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from brownout_localcluster.objects import Objects
+from support.api_proxy import ApiProxy
+from support.chronicle import chronicle
+from support.operator import Operator
+from support.operator_world import API_VERSION, FEATURE, World, ours, plan
+from support.size import sized
+from support.surge import converges, everything_comes_back, lasting_surge
+from support.waiting import holds_for, wait_for
+
+GONE_SECONDS = sized(bounded=20, whole=300)
+BACK_SECONDS = 60.0
+BREAKS = sized(bounded=True, whole=False)
+"""Whether silent watches break after a while; else they stay silent, which is noticed when a minute's bookmark is missing."""
+NOTICED_SECONDS = sized(bounded=20, whole=120)
+
+
+def lives(operator: Operator) -> bool:
+    """Whether its loop turns."""
+    return not operator.ended() and "the last tick ended" in operator.get("/livez")
+
+
+def test_an_api_server_that_is_gone_for_long_costs_nothing_and_is_waited_for(world: World, operator: Operator) -> None:
+    lasting_surge(world)
+    api_server = world.cluster.component("kube-apiserver")
+    with chronicle(world) as seen:
+        api_server.stop()
+        holds_for(lambda: lives(operator), "the operator lives", seconds=GONE_SECONDS)
+        api_server.start()
+        wait_for(lambda: world.served("free"), "the API server is back", seconds=BACK_SECONDS)
+        before = operator.metric("brownout_tick_duration_seconds_count")
+        wait_for(lambda: operator.metric("brownout_tick_duration_seconds_count") > before + 3, "it ticks")
+    seen.nothing_changed()
+    everything_comes_back(world)
+
+
+def test_an_api_server_that_answers_after_two_seconds_is_served_all_the_same(
+    world: World, operator: Operator, api: ApiProxy
+) -> None:
+    world.wait_for_replicas(2)
+    api.delay_seconds = 2
+    with chronicle(world) as seen:
+        lasting_surge(world)
+    seen.no_replica_was_lost()
+    api.delay_seconds = 0
+    converges(world)
+
+
+def test_watches_that_break_again_and_again_lose_no_change(world: World, operator: Operator, api: ApiProxy) -> None:
+    world.wait_for_replicas(2)
+    with chronicle(world) as seen:
+        for count in range(sized(bounded=3, whole=20)):
+            assert api.drop_watches() >= 11
+            name = f"tier-{count}"
+            world.namespace.create(ours("UserTier", name, priority=20 + count, match=[plan(name)]))
+            wait_for(lambda: world.status("UserTier", "free")["tried"] == 3 + count, "the new tier is known")  # noqa: B023
+    seen.nothing_changed()
+
+
+def test_a_watch_that_goes_silent_is_noticed(world: World, operator: Operator, api: ApiProxy) -> None:
+    """As when a machine between the two is switched off: no goodbye, and nothing comes any more."""
+    world.wait_for_replicas(2)
+    with chronicle(world) as seen:
+        assert api.silence_watches() >= 11
+        world.namespace.create(ours("UserTier", "plus", priority=50, match=[plan("plus")]))
+        holds_for(lambda: world.status("UserTier", "free")["tried"] == 2, "nobody has told the operator", seconds=3)
+        if BREAKS:
+            api.drop_watches()
+        wait_for(
+            lambda: world.status("UserTier", "free")["tried"] == 3, "the new tier is known", seconds=NOTICED_SECONDS
+        )
+    seen.nothing_changed()
+
+
+def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, operator: Operator) -> None:
+    world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
+    world.wait_for_sentence("UserTier", "professional", "Ready", "matches the same users")
+    assert world.status("UserTier", "free")["tried"] == 3
+    api_server = world.cluster.component("kube-apiserver")
+    operator.send(signal.SIGSTOP)
+    world.namespace.delete(API_VERSION, "UserTier", "professional")
+    api_server.stop()
+    api_server.start()
+    wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
+    operator.send(signal.SIGCONT)
+    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
+
+
+def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(world: World, operator: Operator) -> None:
+    """Its own flow control answers 429 to everything that the operator asks."""
+    world.wait_for_replicas(2)
+    with chronicle(world) as seen:
+        with too_many_requests(world):
+            world.set_load(pro=1.5, free=1.8)
+            wait_for(lambda: "HTTP 429" in operator.log(), "the operator says so")
+            holds_for(lambda: lives(operator) and world.replicas() == 2, "nothing can be written", seconds=3)
+        world.wait_for_replicas(4, seconds=60)
+        found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "")
+        assert found["status"] == "True"
+    seen.no_replica_was_lost()
+    assert seen.served == [seen.served[0]]
+
+
+def test_an_etcd_that_restarts_is_waited_for(world: World, operator: Operator) -> None:
+    lasting_surge(world)
+    etcd = world.cluster.component("etcd")
+    with chronicle(world) as seen:
+        etcd.stop()
+        holds_for(lambda: lives(operator), "the operator lives", seconds=sized(bounded=5, whole=60))
+        etcd.start()
+        wait_for(lambda: world.served("free"), "etcd is back", seconds=BACK_SECONDS)
+        world.namespace.create(ours("UserTier", "plus", priority=50, match=[plan("plus")]))
+        wait_for(lambda: world.status("UserTier", "free")["tried"] == 3, "the watches are back", seconds=BACK_SECONDS)
+    seen.nothing_changed()
+    converges(world)
+
+
+def test_others_who_write_the_same_objects_all_the_time_hold_nothing_up(world: World, operator: Operator) -> None:
+    world.wait_for_replicas(2)
+    with storm(world) as writes, chronicle(world) as seen:
+        lasting_surge(world)
+        everything_comes_back(world)
+    assert len(writes) > 100
+    seen.no_way_back_twice("free")
+    assert "cannot be written" not in operator.log()
+
+
+@contextmanager
+def too_many_requests(world: World) -> Iterator[None]:
+    """The API server's flow control has no place for the operator, and no queue."""
+    objects, name = world.cluster.objects, f"none-for-{world.namespace.name}"
+    limited = {"nominalConcurrencyShares": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}
+    account = {"name": "brownout-operator", "namespace": world.namespace.name}
+    whatever = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
+    rule = {"subjects": [{"kind": "ServiceAccount", "serviceAccount": account}], "resourceRules": [whatever]}
+    api = "flowcontrol.apiserver.k8s.io/v1"
+    spec = {"priorityLevelConfiguration": {"name": name}, "matchingPrecedence": 2, "rules": [rule]}
+    level = {"type": "Limited", "limited": limited}
+    objects.create({"apiVersion": api, "kind": "PriorityLevelConfiguration", "metadata": {"name": name}, "spec": level})
+    objects.create({"apiVersion": api, "kind": "FlowSchema", "metadata": {"name": name}, "spec": spec})
+    try:
+        yield
+    finally:
+        objects.delete(api, "FlowSchema", name)
+        objects.delete(api, "PriorityLevelConfiguration", name)
+
+
+@contextmanager
+def storm(world: World) -> Iterator[list[str]]:
+    """Somebody changes the workload, its scaler, the policy, the tier and the pool as fast as the API server lets them."""
+    done, writes = threading.Event(), []
+    objects = Objects(world.cluster.kubeconfig)
+    named = [
+        ("apps/v1", "Deployment", "image"),
+        (API_VERSION, "InferenceScaler", "image"),
+        (API_VERSION, "FeaturePolicy", FEATURE),
+        (API_VERSION, "UserTier", "free"),
+        (API_VERSION, "GPUPool", world.pool),
+    ]
+
+    def write() -> None:
+        for count, (api_version, kind, name) in enumerate(itertools.cycle(named)):
+            if done.is_set():
+                return
+            note = {"metadata": {"annotations": {"storm": str(count)}}}
+            objects.patch(api_version, kind, name, note, namespace=world.namespace.name)
+            writes.append(name)
+
+    thread = threading.Thread(target=write, name="storm", daemon=True)
+    thread.start()
+    try:
+        yield writes
+    finally:
+        done.set()
+        thread.join()
+        objects.close()

@@ -1,0 +1,88 @@
+"""The way from the operator to the API server, which a test can make slow or silent, and on which it can kill the operator.
+
+The API server behind it is the real one: what it is asked, and what it answers, is passed on unchanged.
+"""
+
+import asyncio
+import base64
+import json
+import ssl
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+from aiohttp import web
+
+from brownout_localcluster import LocalCluster
+from support.proxy import Proxy
+
+When = Literal["before", "after"]
+
+
+class Write(NamedTuple):
+    """A request that changes something."""
+
+    method: str
+    path: str
+
+    @property
+    def what(self) -> str:
+        """What it changes, for people: the last parts of the path, without the names of objects of one test."""
+        parts = self.path.split("?")[0].split("/")
+        return f"{self.method} {'/'.join(parts[-3:])}"
+
+
+class ApiProxy(Proxy):
+    """`delay_seconds` are added to every request; `writes` are all that have come by."""
+
+    def __init__(self, cluster: LocalCluster) -> None:
+        of_cluster = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
+        authority = base64.b64decode(of_cluster["certificate-authority-data"]).decode()
+        super().__init__(of_cluster["server"], trust=ssl.create_default_context(cadata=authority))
+        self.delay_seconds = 0.0
+        self._silent: set[int] = set()
+        self.writes: list[Write] = []
+        self._fatal: tuple[int, When, Callable[[], None]] | None = None
+
+    def kill_at(self, write: int, when: When, kill: Callable[[], None]) -> None:
+        """Call `kill` right before or right after the API server gets the n-th write from now on (from 1)."""
+        self._fatal = (len(self.writes) + write, when, kill)
+
+    def spare(self) -> None:
+        """Kill nobody any more."""
+        self._fatal = None
+
+    def drop_watches(self) -> int:
+        """Break every watch. Returns how many there were."""
+        return self.cut(is_watch)
+
+    def silence_watches(self) -> int:
+        """From now on pass nothing on to the watches that are open, and leave them open. Returns how many there are."""
+        self._silent = {id(request) for request in self.under_way(is_watch)}
+        return len(self._silent)
+
+    async def handle(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        await asyncio.sleep(self.delay_seconds)
+        if request.method == "GET":
+            return await self.forward(request, body)
+        self.writes.append(Write(request.method, request.raw_path))
+        if self._fatal is None or len(self.writes) != self._fatal[0]:
+            return await self.forward(request, body)
+        _, when, kill = self._fatal
+        if when == "before":
+            kill()
+            return web.Response(status=503)  # nobody is there to hear it
+        return await self.forward(request, body, change=lambda answer: _and(kill, answer))
+
+    async def before_passing(self, request: web.Request) -> None:
+        if id(request) in self._silent:
+            await asyncio.Event().wait()  # for ever
+
+
+def is_watch(request: web.Request) -> bool:
+    """Whether a request is a watch."""
+    return request.query.get("watch") == "true"
+
+
+def _and(act: Callable[[], None], answer: bytes) -> bytes:
+    act()
+    return answer
