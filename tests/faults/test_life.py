@@ -1,40 +1,13 @@
-"""What an operator meets in its life, on a real control plane: each gets a condition with a sentence, costs only what it
-names, takes no replica and changes no feature on data that is not there."""
+"""What an operator meets in everyday life: pods that do not start, rights that are lacking, people. Each gets a condition with a
+sentence, costs only what it names, takes no replica and changes no feature on data that is not there."""
 
-import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.operator import Operator, install_kinds
-from support.operator_world import API_VERSION, FEATURE, World, deployment, ours, plan
+from support.operator import Operator
+from support.operator_world import API_VERSION, FEATURE, World, deployment
+from support.surge import surge
 from support.waiting import holds_for, wait_for
-
-pytest_plugins = ("support.operator_fixtures",)
-
-
-def surge(world: World) -> tuple[str, int]:
-    """More than the pool carries: all GPUs are in use, and free users have lost something. Returns what they have."""
-    world.set_load(pro=2, free=20)
-    world.wait_for_replicas(4)
-    wait_for(lambda: world.served("free") != ("full", 100), "free users lose something")
-    wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four replicas are ready")
-    return settled(lambda: world.served("free"))
-
-
-def settled(look: Callable[[], tuple[str, int]]) -> tuple[str, int]:
-    """What something is once it has stayed so for longer than a dwell and a step last."""
-    seen = look()
-
-    def stays() -> bool:
-        nonlocal seen
-        before, seen = seen, look()
-        assert before == seen
-        holds_for(lambda: look() == seen, f"it stays {seen}", seconds=8)
-        return True
-
-    wait_for(stays, "it settles", seconds=60)
-    return seen
 
 
 def test_demand_that_is_missing_changes_no_feature(world: World, operator: Operator) -> None:
@@ -46,51 +19,6 @@ def test_demand_that_is_missing_changes_no_feature(world: World, operator: Opera
     world.set_load(pro=0.1, free=0.1)
     holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
     assert world.replicas() == 4
-
-
-def test_prometheus_that_stops_in_mid_surge_freezes_everything_and_nothing_is_lost(
-    world: World, operator: Operator
-) -> None:
-    lost = surge(world)
-    world.cluster.prometheus.stop()
-    try:
-        found = world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "Prometheus cannot be reached")
-        assert found["status"] == "False"
-        holds_for(lambda: world.served("free") == lost, "free users keep what they have", seconds=8)
-        assert world.replicas() == 4
-    finally:
-        world.cluster.prometheus.start()
-    wait_for(
-        lambda: world.condition("InferenceScaler", "image", "MetricsAvailable")["status"] == "True",
-        "evidence is back",
-        seconds=60,
-    )
-    world.set_load(pro=0.5, free=0.5, admitted=0.05)
-    world.wait_for_variant("free", "full", seconds=120)
-
-
-def test_a_prometheus_that_hangs_does_not_hang_the_operator(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-    world.cluster.prometheus.pause()
-    try:
-        world.wait_for_sentence("InferenceScaler", "image", "MetricsAvailable", "no answer from Prometheus")
-        assert "the last tick ended" in operator.get("/livez")
-        assert world.replicas() == 2
-    finally:
-        world.cluster.prometheus.resume()
-
-
-def test_an_operator_killed_in_mid_surge_reverses_nothing_when_it_is_back(world: World, operator: Operator) -> None:
-    lost = surge(world)
-    before = world.status("FeaturePolicy", FEATURE)
-    operator.kill()
-    operator.start()
-    holds_for(lambda: world.served("free") == lost and world.replicas() == 4, "nothing is reversed", seconds=8)
-    after = world.status("FeaturePolicy", FEATURE)
-    assert after["version"] == before["version"]
-    assert [cell["since"] for cell in after["cells"]] == [cell["since"] for cell in before["cells"]]
-    world.set_load(pro=0.5, free=0.5, admitted=0.05)
-    world.wait_for_variant("free", "full", seconds=120)
 
 
 def test_a_pod_that_never_becomes_ready_is_given_up_and_said(world: World, operator: Operator) -> None:
@@ -162,31 +90,6 @@ def test_all_policies_vanishing_at_once_is_not_taken_for_none(world: World, oper
     wait_for(lambda: operator.metric("brownout_kind_unseen", kind="FeaturePolicy") == 0, "it is known again")
 
 
-def test_an_api_server_that_goes_away_is_waited_for(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-    api_server = world.cluster.component("kube-apiserver")
-    api_server.stop()
-    holds_for(lambda: "the last tick ended" in operator.get("/livez"), "the operator lives", seconds=4)
-    api_server.start()
-    wait_for(lambda: world.replicas() == 2, "the API server is back", seconds=60)
-    world.set_load(pro=1.5, free=1.8)
-    world.wait_for_replicas(4, seconds=60)
-
-
-def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, operator: Operator) -> None:
-    world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
-    world.wait_for_sentence("UserTier", "professional", "Ready", "matches the same users")
-    assert world.status("UserTier", "free")["tried"] == 3
-    api_server = world.cluster.component("kube-apiserver")
-    operator.send(signal.SIGSTOP)
-    world.namespace.delete(API_VERSION, "UserTier", "professional")
-    api_server.stop()
-    api_server.start()
-    wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
-    operator.send(signal.SIGCONT)
-    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
-
-
 def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: Path) -> None:
     with Operator(world.cluster, world.namespace.name, tmp_path, started=False) as operator:
         operator.forbid("nodes")
@@ -196,21 +99,6 @@ def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: 
         operator.forbid()
         wait_for(operator.ready, "it decides", seconds=60)
         world.wait_for_replicas(2, seconds=90)
-
-
-def test_a_kind_that_is_taken_away_ends_the_operator_which_then_waits_for_it(world: World, operator: Operator) -> None:
-    world.wait_for_replicas(2)
-    name = "featureoverrides.brownout.dev"
-    world.cluster.objects.delete("apiextensions.k8s.io/v1", "CustomResourceDefinition", name)
-    try:
-        wait_for(operator.ended, "the operator ends rather than see nothing", seconds=60)
-        assert "start it again" in operator.log()
-        operator.launch()
-        wait_for(lambda: "the kind FeatureOverride" in operator.waits_for(), "it says what it lacks", seconds=60)
-    finally:
-        install_kinds(world.cluster)
-    wait_for(operator.ready, "it decides", seconds=60)
-    assert world.served("free") == ("full", 100)
 
 
 def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World, tmp_path: Path) -> None:
