@@ -171,6 +171,7 @@ def prometheus(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Command:
         "--storage.tsdb.retention.time=12h",
         f"--query.lookback-delta={settings.lookback_seconds}s",
         f"--web.listen-address={at.address}:{at.prometheus}",
+        "--web.enable-otlp-receiver",  # whatever is to be remembered without being scraped
         "--log.level=warn",
     ]
 
