@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo images e2e test test-unit cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check audit format generate lock clean
+.PHONY: help setup demo images e2e test test-unit test-faults test-scale cover bench-decisions bench-flags bench-inference bench-inference-gpu screenshots check audit format generate lock clean
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,14 @@ e2e: setup ## the whole on kind: chart, images, Prometheus, users, faults, an up
 
 test-unit: setup ## the tests that need no cluster (seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+test-faults: setup ## every fault for as long as it lasts in life: an API server gone for five minutes, and so on (an hour)
+	@$(BIN)/brownout-localcluster build
+	@BROWNOUT_TESTS=whole $(BIN)/python -m pytest tests/faults -n 2 --dist loadfile $(ARGS)
+
+test-scale: setup ## the operator's figures with 1,000 and 10,000 models, and a soak of two hours, into benchmarks/results (BROWNOUT_SOAK_MINUTES=10 for a short one)
+	@$(BIN)/brownout-localcluster build
+	@BROWNOUT_TESTS=whole $(BIN)/python -m pytest tests/scale -s $(ARGS)
 
 cover: setup ## the tests of the decisions take every branch of decide/ (a minute and a half; laws of loops add none, and are left out)
 	@$(BIN)/python -m pytest tests/unit/decide $(patsubst %,--ignore tests/unit/decide/test_%.py,laws_closed laws_walk speed) \

@@ -1,0 +1,85 @@
+"""From a metric that crosses the threshold until a client is answered otherwise: scrape, tick, write, watch, answer."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brownout_localcluster import LocalCluster
+from flags.process import FlagServer, flag_server
+from support.cluster import Namespace
+from support.operator import Operator
+from support.operator_world import API_VERSION, FEATURE, World, calm_world
+from support.size import WHOLE, sized
+from support.waiting import wait_for
+
+FLIPS = sized(bounded=2, whole=30)
+TICK_SECONDS = 0.5
+GOAL_SECONDS = 2.0
+LOOK_SECONDS = 0.01
+FREE = {"context": {"targetingKey": "somebody", "plan": "free"}}
+
+
+@pytest.fixture
+def world(cluster: LocalCluster, namespace: Namespace) -> Iterator[World]:
+    """A small product in which an overload counts at once."""
+    with calm_world(cluster, namespace) as world:
+        at_once = {"spec": {"saturation": {"enterExcessSeconds": 0}}}
+        world.cluster.objects.patch(API_VERSION, "GPUPool", world.pool, at_once)
+        world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"minReplicas": 4}})
+        yield world
+
+
+def test_a_flip_is_seen_by_a_client_within_two_seconds(world: World, tmp_path: Path, figures: list[Any]) -> None:
+    from figure import Figure, percentile, spread
+
+    with (
+        Operator(world.cluster, world.namespace.name, tmp_path, tick_seconds=TICK_SECONDS),
+        flag_server(
+            kubeconfig=world.cluster.kubeconfig, snapshot_dir=tmp_path / "snapshot", namespaces=[world.namespace.name]
+        ) as server,
+    ):
+        wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four serve", seconds=60)
+        seconds = [flip(world, server) for _ in range(FLIPS)]
+    p95 = percentile(seconds, 95)
+    figures.append(
+        Figure(
+            name="a metric crosses the threshold -> the flip is visible in a client (OFREP), p95",
+            goal=f"under {GOAL_SECONDS:g} s",
+            measured=f"{p95:.2f} s; {spread(seconds)} s, {len(seconds)} flips; scrape 1 s, enterExcessSeconds 0, --tick-seconds {TICK_SECONDS}",
+            met=p95 < GOAL_SECONDS,
+        )
+    )
+    if WHOLE:
+        assert p95 < GOAL_SECONDS
+
+
+def flip(world: World, server: FlagServer) -> float:
+    """The load rises far beyond what there is; how long until a free user is denied.
+
+    Then the policy is made anew: one that is shed again and again would wait longer each time before it gives anything back.
+    """
+    wait_for(lambda: answer(world, server) == "full", "free users have the feature", seconds=60)
+    world.wait_for_variant("free", "full")
+    world.set_load(pro=3.9, free=20)
+    began = time.monotonic()
+    while answer(world, server) == "full":
+        assert time.monotonic() - began < 30, "nothing flips"
+        time.sleep(LOOK_SECONDS)
+    lasted = time.monotonic() - began
+    world.set_load(pro=0.5, free=0.5)
+    wait_for(lambda: world.pool_status()["saturation"]["percent"] < 90, "the pool is calm")
+    world.namespace.delete(API_VERSION, "FeaturePolicy", FEATURE)
+    wait_for(lambda: world.namespace.find(API_VERSION, "FeaturePolicy", FEATURE) is None, "the policy is gone")
+    world.namespace.create(world.policy())
+    return lasted
+
+
+def answer(world: World, server: FlagServer) -> str:
+    """The variant that a free user is answered."""
+    path = f"/{world.namespace.name}/ofrep/v1/evaluate/flags/{FEATURE}"
+    status, found, _ = server.ask(path, FREE)
+    assert status == 200, found
+    return str(found["variant"])

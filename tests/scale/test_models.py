@@ -1,0 +1,196 @@
+"""A thousand models and ten thousand in one operator, on one processor and a real API server."""
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brownout.observe.prometheus import Ask, Prometheus
+from brownout.observe.sources import Source
+from support.many import Models, models
+from support.operator import Operator
+from support.process import MIB, pin, resident_bytes
+from support.size import WHOLE, sized
+from support.waiting import wait_for
+
+COUNTS = [pytest.param(count, id=f"{count} models") for count in sized(bounded=[20], whole=[1000, 10_000])]
+GOAL_SECONDS = {1000: 1.0, 10_000: 10.0}
+RESTART_SECONDS = {1000: 10.0}
+MEMORY_MIB = {1000: 300.0}
+QUERIES_SECONDS = 1.0
+MEASURED_SECONDS = sized(bounded=5.0, whole=180.0)
+RESTARTS = sized(bounded=1, whole=5)
+ROUNDS = sized(bounded=3, whole=60)
+QUIET_SECONDS = sized(bounded=5.0, whole=60.0)
+SETTLED_SECONDS = sized(bounded=60.0, whole=900.0)
+FIRST = {min(os.sched_getaffinity(0))}
+BUCKET = re.compile(r'brownout_tick_duration_seconds_bucket\{le="([^"]+)"\} (\S+)')
+
+
+@pytest.fixture(scope="module", params=COUNTS)
+def made(request: pytest.FixtureRequest) -> Iterator[Models]:
+    """So many models."""
+    with models(request.param) as found:
+        yield found
+
+
+@contextmanager
+def running(made: Models, folder: Path) -> Iterator[Operator]:
+    """An operator for all of them on the first processor; it has begun to decide."""
+    first, *others = [namespace.name for namespace in made.namespaces]
+    with Operator(made.cluster, first, folder, tick_seconds=2.0, also=others, started=False) as operator:
+        launch(operator)
+        yield operator
+
+
+def launch(operator: Operator) -> float:
+    """Start it, and wait until its first tick is over. Returns how many seconds that took."""
+    began = time.monotonic()
+    operator.launch()
+    pin(operator.pid, FIRST)
+    wait_for(operator.ready, "the operator decides", seconds=120)
+    return time.monotonic() - began
+
+
+def test_many_models_on_one_processor(made: Models, tmp_path: Path, figures: list[Any]) -> None:
+    from figure import Figure, spread
+
+    count = made.count
+    with running(made, tmp_path) as operator:
+        settle(made)
+        before, began = ticks(operator), time.monotonic()
+        time.sleep(MEASURED_SECONDS)  # what a steady state costs shows in time alone
+        after, lasted = ticks(operator), time.monotonic() - began
+        memory, most = (resident_bytes(operator.pid, at_most=which) / MIB for which in (False, True))
+        unchanged, writes = made.versions(), operator.writes()
+        time.sleep(QUIET_SECONDS)
+        changed = [name for name, version in made.versions().items() if unchanged[name] != version]
+        written = operator.writes() - writes
+        restarts = []
+        for _ in range(RESTARTS):
+            operator.kill()
+            restarts.append(launch(operator))
+        assert "Traceback" not in operator.log()
+    p50, p95 = (quantile(before, after, share) for share in (0.5, 0.95))
+    mean = (after["sum"] - before["sum"]) / (after["count"] - before["count"])
+    goal = GOAL_SECONDS.get(count)
+    figures += [
+        Figure(
+            name=f"a tick with {count:,} scalers and as many policies, p95",
+            goal=f"under {goal:g} s" if goal else "",
+            measured=f"at most {p95:g} s; half within {p50:g} s, mean {mean:.2f} s; {after['count'] - before['count']:.0f} ticks in {lasted:.0f} s",
+            met=p95 <= goal if goal else None,
+        ),
+        Figure(
+            name=f"writes in the steady state with {count:,}",
+            goal="0 a minute" if count == 1000 else "",
+            measured=f"{written:.0f} counted, {len(changed)} objects changed in {QUIET_SECONDS:.0f} s",
+            met=not changed and not written if count == 1000 else None,
+        ),
+        Figure(
+            name=f"memory with {count:,}",
+            goal=f"under {MEMORY_MIB[count]:.0f} MiB" if count in MEMORY_MIB else "",
+            measured=f"{memory:.0f} MiB, {most:.0f} at most",
+            met=most < MEMORY_MIB[count] if count in MEMORY_MIB else None,
+        ),
+        Figure(
+            name=f"restart with {count:,} until the first tick is over",
+            goal=f"under {RESTART_SECONDS[count]:g} s" if count in RESTART_SECONDS else "",
+            measured=f"{spread(restarts)} s",
+            met=max(restarts) < RESTART_SECONDS[count] if count in RESTART_SECONDS else None,
+        ),
+    ]
+    assert changed == []
+    assert written == 0
+    if WHOLE:
+        assert all(figure.met is not False for figure in figures), figures
+
+
+def settle(made: Models) -> None:
+    """Until nothing is written any more."""
+    last = made.versions()
+    since = time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal last, since
+        now = made.versions()
+        if now != last:
+            last, since = now, time.monotonic()
+        return time.monotonic() - since > QUIET_SECONDS / 3
+
+    wait_for(quiet, "nothing is written any more", seconds=SETTLED_SECONDS)
+
+
+def ticks(operator: Operator) -> dict[Any, float]:
+    """The histogram of ticks: how many were no longer than each bound, their count and the sum of their seconds."""
+    page = operator.get("/metrics")
+    found: dict[Any, float] = {float(bound): float(value) for bound, value in BUCKET.findall(page)}
+    for name in ("sum", "count"):
+        match = re.search(rf"brownout_tick_duration_seconds_{name} (\S+)", page)
+        assert match is not None
+        found[name] = float(match[1])
+    return found
+
+
+def quantile(before: dict[Any, float], after: dict[Any, float], share: float) -> float:
+    """The bound that this share of the ticks in between did not exceed."""
+    total = after["count"] - before["count"]
+    return next(
+        bound
+        for bound in sorted(bound for bound in after if isinstance(bound, float))
+        if after[bound] - before[bound] >= share * total
+    )
+
+
+def test_every_query_of_many_models_is_answered_within_a_second(made: Models, figures: list[Any]) -> None:
+    """Two of each scaler, each asked for twice: the client alone, on the operator's processor."""
+    from figure import Figure, percentile, spread
+
+    source = Source(url=made.cluster.prometheus.url)
+    asks = [
+        Ask(source=source, query=metric["query"], lookback_seconds=60, limit=2)
+        for scaler in made.cluster.objects.list("brownout.dev/v1alpha1", "InferenceScaler")
+        for metric in scaler["spec"]["metrics"]
+    ]
+    others = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, FIRST)
+    try:
+        seconds, answered = asyncio.run(asked([*asks, *asks]))
+    finally:
+        os.sched_setaffinity(0, others)
+    assert answered == len(asks) * ROUNDS
+    p95 = percentile(seconds, 95)
+    figures.append(
+        Figure(
+            name=f"{len(asks):,} distinct queries, asked for twice each, from a local Prometheus",
+            goal="asked once, 32 in flight, p95 under 1 s" if made.count == 1000 else "",
+            measured=f"p95 {p95:.2f} s, {spread(seconds)} s; {answered // ROUNDS:,} asked",
+            met=p95 < QUERIES_SECONDS if made.count == 1000 else None,
+        )
+    )
+    if WHOLE and made.count == 1000:
+        assert p95 < QUERIES_SECONDS
+
+
+async def asked(asks: list[Ask]) -> tuple[list[float], int]:
+    """How long each round of asking took, and how many answers there were."""
+    seconds: list[float] = []
+    results: list[str] = []
+    prometheus = Prometheus(on_answer=results.append)
+    try:
+        await prometheus.ask_all(asks)
+        results.clear()
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            await prometheus.ask_all(asks)
+            seconds.append(time.perf_counter() - began)
+    finally:
+        await prometheus.close()
+    assert set(results) == {"answered"}
+    return seconds, len(results)
