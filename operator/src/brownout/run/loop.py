@@ -117,6 +117,9 @@ class Loop:
         plan, self._memory = decide(snapshot, self._memory, now)
         policies = list(policy_updates(plan, self._memory, snapshot, now=now, decisions=self._decisions))
         self._tell(plan, snapshot)
+        for key, scaler in plan.scalers.items():
+            if scaler.write:
+                self._rivals.tries(key, scaler.replicas)
         results, _ = await asyncio.gather(
             self._scale.carry_out(
                 (scaler, snapshot.scalers[key].stored.spec.scale_target_ref) for key, scaler in plan.scalers.items()
@@ -155,7 +158,6 @@ class Loop:
         for result in results:
             if isinstance(result, Written):
                 self._metrics.scale_writes.labels("written").inc()
-                self._rivals.wrote(result.key, result.to_replicas)
                 self._observer.wrote(result.key, result.from_replicas, result.to_replicas, at=self._clock())
                 self._not_written.pop(result.key, None)
             elif result.failed:
@@ -171,10 +173,11 @@ class Loop:
     def _with_rivals(self, plan: Plan, snapshot: Snapshot) -> Plan:
         """The plan as it is to be published: a scaler whose replicas somebody else keeps changing is not ready."""
         scalers = dict(plan.scalers)
-        for key, scaler in plan.scalers.items():
-            ref = snapshot.scalers[key].stored.spec.scale_target_ref
-            if scaler.write and (message := self._rivals.sentence(key, f"{ref.kind} {ref.name}")):
-                scalers[key] = _not_ready(scaler, Reason.CONTESTED, message)
+        for key in self._rivals.contested():
+            spec = snapshot.scalers[key].stored.spec
+            if spec.mode == "Auto":
+                target = f"{spec.scale_target_ref.kind} {spec.scale_target_ref.name}"
+                scalers[key] = _not_ready(scalers[key], Reason.CONTESTED, self._rivals.sentence(key, target))
         return structs.replace(plan, scalers=scalers)
 
     def _with_failures(self, plan: Plan) -> Plan:

@@ -26,20 +26,22 @@ class Rivals:
     """Tells changes of replicas that are ours from those that are not. Times are seconds on the loop's clock."""
 
     def __init__(self) -> None:
-        self._expected: dict[Key, int] = {}
+        self._seen: dict[Key, int] = {}
+        self._tried: dict[Key, int] = {}
         self._changes: dict[Key, list[Change]] = {}
 
-    def wrote(self, scaler: Key, replicas: int) -> None:
-        """We wrote replicas."""
-        self._expected[scaler] = replicas
+    def tries(self, scaler: Key, replicas: int) -> None:
+        """We are about to write replicas. Whether that succeeds may never be heard, where the answer comes too late."""
+        self._tried[scaler] = replicas
 
     def look(self, replicas: Mapping[Key, int], *, now: float) -> None:
         """What every scaler's workload has now; of one whose workload cannot be read nothing is known any more."""
         for scaler, count in replicas.items():
-            expected = self._expected.get(scaler, count)
-            if count != expected:
-                self._changes.setdefault(scaler, []).append(Change(now, expected, count))
-        self._expected = dict(replicas)
+            before = self._seen.get(scaler, count)
+            if count not in (before, self._tried.get(scaler)):
+                self._changes.setdefault(scaler, []).append(Change(now, before, count))
+        self._seen = dict(replicas)
+        self._tried = {scaler: count for scaler, count in self._tried.items() if scaler in replicas}
         recent = {
             scaler: [change for change in changes if now - change.at < WITHIN_SECONDS][-CHANGES:]
             for scaler, changes in self._changes.items()
@@ -47,11 +49,13 @@ class Rivals:
         }
         self._changes = {scaler: changes for scaler, changes in recent.items() if changes}
 
-    def sentence(self, scaler: Key, target: str) -> str | None:
-        """What to say of a scaler's workload (`target` names it), where somebody keeps changing it."""
-        changes = self._changes.get(scaler, [])
-        if len(changes) < CHANGES:
-            return None
+    def contested(self) -> list[Key]:
+        """The scalers whose workloads somebody keeps changing."""
+        return [scaler for scaler, changes in self._changes.items() if len(changes) >= CHANGES]
+
+    def sentence(self, scaler: Key, target: str) -> str:
+        """What to say of such a scaler; `target` names its workload."""
+        changes = self._changes[scaler]
         last = changes[-1]
         return (
             f"somebody else keeps changing the replicas of {target} (last from {last.from_replicas} to {last.to_replicas}); "
