@@ -6,6 +6,7 @@ from brownout.decide.evidence import Missing
 from brownout.decide.snapshot import Node, Quota
 from brownout.observe.facts import QuotaFact
 from brownout.observe.inventory import pool_nodes, pool_quotas
+from brownout.observe.pods import Pods
 from brownout.observe.workloads import workload
 from support.operator_builders import GPU, node, pod, pool, scaler, target
 
@@ -53,8 +54,9 @@ def test_a_quota_that_says_nothing_about_gpus_is_missing_and_not_endless() -> No
 
 
 def test_a_workload_has_the_pods_that_its_selector_selects() -> None:
-    pods = [pod("one", app="image"), pod("two", app="chat")]
-    found = workload(scaler(), pool=pool().spec, target=target(replicas=3), pods=pods)
+    behind = target(replicas=3)
+    pods = Pods([pod("one", app="image"), pod("two", app="chat")]).selected("media", behind.selector)
+    found = workload(scaler(), pool=pool().spec, target=behind, pods=pods)
     assert not isinstance(found, Missing)
     assert (found.replicas, [p.name for p in found.pods]) == (3, ["one"])
 

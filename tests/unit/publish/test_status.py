@@ -4,6 +4,7 @@ from typing import Any
 
 from msgspec import structs
 
+from brownout.api.policy import CellStatus, FeaturePolicyStatus
 from brownout.api.pool import GPUPoolStatus, PoolGPUs
 from brownout.api.reasons import Condition as Kind
 from brownout.api.reasons import Reason
@@ -188,3 +189,11 @@ def test_a_pool_whose_gpus_were_never_read_has_no_number_of_them() -> None:
 
     assert found["gpus"] == {"granted": 4, "held": 4}
     assert found["ladder"] == {"taken": 0, "total": 0}  # no policy has a rung there: no position of none
+
+
+def test_what_is_empty_is_left_out_within_lists_too() -> None:
+    cells = (CellStatus(tier="free", variant="full", percent=0, message=""),)
+    [cell] = body(FeaturePolicyStatus(cells=cells))["cells"]
+    assert cell["percent"] == 0
+    assert "" not in cell.values()
+    assert None not in cell.values()

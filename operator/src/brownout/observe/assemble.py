@@ -10,12 +10,12 @@ from brownout.api.resources import Key
 from brownout.decide.evidence import Missing
 from brownout.decide.links import selects
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot, StoredPool, StoredScaler, Workload
-from brownout.observe.facts import PodFact
 from brownout.observe.inventory import pool_nodes, pool_quotas
 from brownout.observe.kinds import Kinds
+from brownout.observe.pods import Pods
 from brownout.observe.queries import Evidences
 from brownout.observe.targets import Target
-from brownout.observe.workloads import members, workload
+from brownout.observe.workloads import workload
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +27,11 @@ class Assembly:
         self._kinds = kinds
         self._targets = targets
         self._evidences = evidences
-        self._pods_in: dict[str, list[PodFact]] = {}
-        for pod in kinds.pods.values():
-            self._pods_in.setdefault(pod.key.namespace, []).append(pod)
+        pods = Pods(kinds.pods.values())
+        self._pods = {
+            key: [] if isinstance(target, Missing) else pods.selected(key.namespace, target.selector)
+            for key, target in targets.items()
+        }
 
     def snapshot(self) -> Snapshot:
         kinds, evidences = self._kinds, self._evidences
@@ -62,7 +64,7 @@ class Assembly:
                 scaler,
                 pool=pool.spec if pool else None,
                 target=self._targets[scaler.key],
-                pods=self._pods_in.get(scaler.key.namespace, ()),
+                pods=self._pods[scaler.key],
             )
         except Exception as error:
             log.exception("workload of InferenceScaler %s", scaler.key)
@@ -89,5 +91,4 @@ class Assembly:
             namespace = self._kinds.namespaces.get(Key("", scaler.key.namespace))
             admitted = selects(pool.spec.namespace_selector, namespace.labels if namespace else {})
             if admitted and scaler.spec.pool_ref.name == pool.key.name:
-                pods = self._pods_in.get(scaler.key.namespace, ())
-                yield from (pod.key for pod in members(self._targets[scaler.key], pods))
+                yield from (pod.key for pod in self._pods[scaler.key])

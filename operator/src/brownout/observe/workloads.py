@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from brownout.api.pool import GPUPoolSpec
 from brownout.decide.evidence import Missing
-from brownout.decide.links import selects
 from brownout.decide.snapshot import Pod, StoredScaler, Workload
 from brownout.observe.facts import PodFact, TargetFact
 
@@ -12,13 +11,13 @@ from brownout.observe.facts import PodFact, TargetFact
 def workload(
     scaler: StoredScaler, *, pool: GPUPoolSpec | None, target: TargetFact | Missing, pods: Iterable[PodFact]
 ) -> Workload | Missing:
-    """The scaler's workload; `pods` are those of its namespace. Missing, with a sentence, where it cannot be had.
+    """The scaler's workload; `pods` are those that the target selects. Missing, with a sentence, where it cannot be had.
 
     GPUs of a replica are what the spec says, or else what the pod template or a running pod asks for.
     """
     if isinstance(target, Missing):
         return target
-    members = tuple(pod for pod in pods if selects(target.selector, pod.labels))
+    members = tuple(pods)
     gpus = scaler.spec.gpus_per_replica or _requested(pool, target, members)
     if not gpus:
         resource = pool.resource_name if pool else "nvidia.com/gpu"
@@ -28,11 +27,6 @@ def workload(
             f"write gpusPerReplica: 1, or resources.limits on the container"
         )
     return Workload(replicas=target.replicas, gpus_per_replica=gpus, pods=tuple(_pod(pod) for pod in members))
-
-
-def members(target: TargetFact | Missing, pods: Iterable[PodFact]) -> Iterable[PodFact]:
-    """The pods of a target among those of its namespace."""
-    return () if isinstance(target, Missing) else (pod for pod in pods if selects(target.selector, pod.labels))
 
 
 def _requested(pool: GPUPoolSpec | None, target: TargetFact, pods: tuple[PodFact, ...]) -> int:

@@ -42,6 +42,13 @@ class Update(Struct, frozen=True, kw_only=True):
     status: msgspec.Struct
 
 
+class _Stored(Struct, frozen=True):
+    """What is stored, and the same as JSON values. It is the same object until somebody writes it."""
+
+    status: msgspec.Struct
+    body: Body
+
+
 class _Last(Struct, frozen=True):
     uid: str
     body: Body
@@ -58,6 +65,7 @@ class StatusWriter:
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._last: dict[tuple[str, Key], _Last] = {}
         self._complaints: dict[tuple[str, Key], str] = {}
+        self._stored: dict[tuple[str, Key], _Stored] = {}
 
     async def write(self, updates: Iterable[Update], *, now: float) -> None:
         """Write what is worth it. Never raises: an object whose status cannot be written does not hold up the others."""
@@ -72,6 +80,7 @@ class StatusWriter:
         keep = set(known)
         self._last = {name: last for name, last in self._last.items() if name in keep}
         self._complaints = {name: text for name, text in self._complaints.items() if name in keep}
+        self._stored = {name: stored for name, stored in self._stored.items() if name in keep}
 
     async def _write(self, update: Update, *, now: float) -> None:
         name, new = (update.kind, update.key), body(update.status)
@@ -79,11 +88,18 @@ class StatusWriter:
         if last is not None and last.uid != update.uid:
             last = None
         since = None if last is None else now - last.at
-        old = last.body if last is not None and now - last.at < LAG_SECONDS else body(update.stored)
+        old = last.body if last is not None and now - last.at < LAG_SECONDS else self._stored_body(update)
         if not worth_writing(old, new, since_last_write=since):
             return
         if await self._apply(update.kind, update.key, update.uid, new, FIELD_MANAGER):
             self._last[name] = _Last(update.uid, new, now)
+
+    def _stored_body(self, update: Update) -> Body:
+        name = (update.kind, update.key)
+        known = self._stored.get(name)
+        if known is None or known.status is not update.stored:
+            known = self._stored[name] = _Stored(update.stored, body(update.stored))
+        return known.body
 
     async def _refuse(self, kind: str, invalid: InvalidObject, *, now: float) -> None:
         name, text = (kind, invalid.key), f"{invalid.generation} {invalid.message}"

@@ -29,6 +29,7 @@ from brownout.decide.recall import rfc3339
 from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
 
 LONGEST_MESSAGE = 1024
+NESTED = (dict, list, tuple)
 
 
 def body(status: msgspec.Struct) -> dict[str, Any]:
@@ -42,12 +43,19 @@ def body(status: msgspec.Struct) -> dict[str, Any]:
 
 
 def _prune(value: Any) -> Any:
-    if isinstance(value, dict):
-        pruned = {key: _prune(item) for key, item in value.items()}
-        return {key: item for key, item in pruned.items() if item not in ("", None, {})}
-    if isinstance(value, list | tuple):
-        return [_prune(item) for item in value]
-    return value
+    """Without what is empty, from the inside out. A thousand statuses pass here at each tick, so nothing is built twice."""
+    if not isinstance(value, dict):
+        return [_prune(item) if isinstance(item, NESTED) else item for item in value]
+    pruned = {}
+    for key, item in value.items():
+        if item is None or item == "":
+            continue
+        if isinstance(item, NESTED):
+            item = _prune(item)
+            if item == {}:
+                continue
+        pruned[key] = item
+    return pruned
 
 
 def conditions(verdicts: Iterable[Verdict], *, stored: Conditions, generation: int, now: float) -> Conditions:
