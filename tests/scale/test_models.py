@@ -182,7 +182,7 @@ async def asked(asks: list[Ask]) -> tuple[list[float], int]:
     """How long each round of asking took, and how many answers there were."""
     seconds: list[float] = []
     results: list[str] = []
-    prometheus = Prometheus(on_answer=results.append)
+    prometheus = Prometheus(on_answer=lambda result, seconds: results.append(result))
     try:
         await prometheus.ask_all(asks)
         results.clear()

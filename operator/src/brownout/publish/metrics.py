@@ -89,6 +89,8 @@ class Metrics:
         self.ladder = gauge("pool_ladder_rungs", "Rungs: taken and total", "pool", "state")
         for result in ("answered", "failed"):
             self.queries.labels(result)
+        self._looked: Snapshot | None = None
+        self._decided: tuple[Plan, Memory] | None = None
 
     def answered(self, result: str, seconds: float) -> None:
         """A query to Prometheus was answered or failed, after so long."""
@@ -96,7 +98,13 @@ class Metrics:
         self.query_seconds.observe(seconds)
 
     def page(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Everything in Prometheus' text format. Gauges show the last tick, and are set now: a scrape comes less often than ticks do."""
+        if self._looked is not None:
+            self._show_evidence(self._looked)
+        if self._decided is not None:
+            self._show_scalers(*self._decided)
+            self._show_pools(self._decided[0])
+        self._looked = self._decided = None
         return generate_latest(self.registry)
 
     def show_feature_flags(self, states: Mapping[str, str]) -> None:
@@ -106,13 +114,12 @@ class Metrics:
             self.feature_flag.labels(namespace, state).set(1)
 
     def show(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
-        """Set every gauge anew from one tick; objects that are gone show no more, and what is not known has no series."""
-        self._show_evidence(snapshot)
+        """Show one tick from now on; objects that are gone show no more, and what is not known has no series."""
+        self._looked = snapshot
         if snapshot.unseen:
             return
         self._plan.saw(snapshot, plan, memory)
-        self._show_scalers(plan, memory)
-        self._show_pools(plan)
+        self._decided = (plan, memory)
         for note in plan.notes:
             self.decisions.labels(note.kind, str(note.reason)).inc()
 
