@@ -39,8 +39,7 @@ def test_an_hpa_on_the_same_target_is_said_and_changes_no_feature(world: World, 
         world.namespace.delete("autoscaling/v2", "HorizontalPodAutoscaler", "image")
         world.wait_for_replicas(2)
     assert len(seen.served) == 1
-    lasting_surge(world)
-    converges(world)
+    assert ("free", "", "full", 100) in seen.served[0]
 
 
 def test_somebody_who_edits_replicas_by_hand_all_the_time_is_overruled_and_said(
@@ -78,7 +77,7 @@ def test_kinds_that_are_taken_away_and_put_back_end_nothing_for_good(world: Worl
         install_kinds(world.cluster)
     wait_for(operator.ready, "it decides", seconds=60)
     world.namespace.create(world.policy())
-    world.wait_for_variant("free", "denied", seconds=60)
+    lasting_surge(world)
     assert world.replicas() == 4
     converges(world)
 

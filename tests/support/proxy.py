@@ -97,10 +97,10 @@ class Proxy:
         self._open[id(request)] = request
         try:
             return await self.handle(request, await request.read())
-        except aiohttp.ClientError as error:  # what is behind is away, so this is too
+        except aiohttp.ClientError:  # what is behind is away, so this is too
             if request.transport is not None:
                 request.transport.abort()
-            raise ConnectionResetError(str(error)) from error
+            return web.Response(status=502)  # nobody is there to hear it
         finally:
             del self._open[id(request)]
 
@@ -134,5 +134,9 @@ class Proxy:
 
 def _passed(headers: Mapping[str, str], *, plain: bool = False) -> list[tuple[str, str]]:
     """The headers for the other connection; with `plain` no compression is asked for."""
-    left = OF_ONE_CONNECTION | ({"accept-encoding"} if plain else set())
-    return [(name, value) for name, value in headers.items() if name.lower() not in left]
+    passed = [(name, value) for name, value in headers.items() if name.lower() not in OF_ONE_CONNECTION]
+    if not plain:
+        return passed
+    return [(name, value) for name, value in passed if name.lower() != "accept-encoding"] + [
+        ("Accept-Encoding", "identity")
+    ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from support.operator_world import World
+from support.operator_world import API_VERSION, World
 from support.size import WHOLE
 from support.waiting import holds_for, wait_for
 
@@ -22,6 +22,7 @@ def surge(world: World) -> tuple[str, int]:
 
 def lasting_surge(world: World) -> None:
     """Paying users alone fill what there is: free users are denied, and no part of what they lost fits again."""
+    world.cluster.objects.patch(API_VERSION, "GPUPool", world.pool, {"spec": {"shedding": {"stepSeconds": 1}}})
     world.set_load(pro=3.9, free=4)
     world.wait_for_replicas(4)
     world.wait_for_variant("free", "denied", seconds=60)

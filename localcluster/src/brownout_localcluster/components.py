@@ -126,6 +126,8 @@ def controller_manager(spec: ClusterSpec, layout: Layout, at: Endpoints) -> Comm
         "--use-service-account-credentials=true",
         # A test that stops the API server for a minute must not lose its nodes by it.
         "--node-monitor-grace-period=10m",
+        # An autoscaler that is waited for is waited for less long; in life it looks every 15 s.
+        "--horizontal-pod-autoscaler-sync-period=5s",
     ]
 
 
