@@ -4,7 +4,7 @@ The control plane is real, and so is Prometheus with what it scrapes. No control
 Deployments would start a thousand processes, so their pods are written as they would be, ready, and stay as they are written.
 """
 
-import threading
+import queue
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -98,16 +98,24 @@ class Models:
         }
 
     def _each_model(self, act: Callable[[Objects, int], None]) -> None:
-        local = threading.local()
+        """Do something about each model, several at a time, each writer with a connection of its own."""
+        connections: queue.SimpleQueue[Objects] = queue.SimpleQueue()
+        opened = [Objects(self.cluster.kubeconfig) for _ in range(WRITERS)]
+        for objects in opened:
+            connections.put(objects)
 
-        def of_this_thread(number: int) -> None:
-            if not hasattr(local, "objects"):
-                local.objects = Objects(self.cluster.kubeconfig)
-            act(local.objects, number)
+        def with_a_connection(number: int) -> None:
+            objects = connections.get()
+            try:
+                act(objects, number)
+            finally:
+                connections.put(objects)
 
         with ThreadPoolExecutor(WRITERS) as pool:
-            for done in [pool.submit(of_this_thread, number) for number in range(self.count)]:
+            for done in [pool.submit(with_a_connection, number) for number in range(self.count)]:
                 done.result()
+        for objects in opened:
+            objects.close()
 
     def _create(self, objects: Objects, number: int) -> None:
         at, name = number // self._each, f"model-{number:05}"
