@@ -45,7 +45,7 @@ def test_an_operator_that_is_killed_at_a_write_loses_nothing_and_reverses_nothin
 ) -> None:
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
-        world.set_load(pro=3.9, free=4)
+        world.set_load(pro=3.9, free=3)
         assert dies(operator, api, lives) >= 1
         lasting_surge(world)
     seen.no_replica_was_lost()

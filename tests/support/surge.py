@@ -21,12 +21,15 @@ def surge(world: World) -> tuple[str, int]:
 
 
 def lasting_surge(world: World) -> None:
-    """Paying users alone fill what there is: free users are denied, and no part of what they lost fits again."""
+    """Paying users alone fill what there is: free users are denied, and no part of what they lost fits again.
+
+    All of it fits once paying users ask for little, so that what comes back then comes back soon.
+    """
     world.cluster.objects.patch(API_VERSION, "GPUPool", world.pool, {"spec": {"shedding": {"stepSeconds": 1}}})
-    world.set_load(pro=3.9, free=4)
+    world.set_load(pro=3.9, free=3)
     world.wait_for_replicas(4)
     world.wait_for_variant("free", "denied", seconds=60)
-    world.set_load(pro=3.9, free=4, admitted=0)
+    world.set_load(pro=3.9, free=3, admitted=0)
 
 
 def calm(world: World) -> None:
