@@ -27,6 +27,7 @@ from brownout.publish.events import Events, Said
 from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
+from brownout.run.collector import spare_what_stays
 from brownout.run.health import Health
 from brownout.run.rivals import Rivals
 from brownout.run.waiting import first_of, unless
@@ -90,6 +91,7 @@ class Loop:
             with self._metrics.tick_seconds.time():
                 await self.tick(stop)
             well = True
+            spare_what_stays()
         except Exception:
             self._metrics.tick_errors.inc()
             log.exception("a tick failed; the next one starts anew")
