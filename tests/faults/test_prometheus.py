@@ -244,7 +244,7 @@ def test_an_operator_whose_clock_is_ten_minutes_off(
     comes_back(world)
 
 
-@pytest.mark.parametrize("knows_limits", [True, False], ids=["a Prometheus that knows limits", "one that knows none"])
+@pytest.mark.parametrize("knows_limits", [True, False], ids=["a-Prometheus-that-knows-limits", "one-that-knows-none"])
 def test_a_query_of_a_hundred_thousand_series(
     world: World, operator: Operator, prometheus: PrometheusProxy, knows_limits: bool
 ) -> None:

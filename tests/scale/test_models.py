@@ -20,7 +20,7 @@ from support.process import MIB, pin, resident_bytes
 from support.size import WHOLE, sized
 from support.waiting import wait_for
 
-COUNTS = [pytest.param(count, id=f"{count} models") for count in sized(bounded=[20], whole=[1000, 10_000])]
+COUNTS = [pytest.param(count, id=f"{count}-models") for count in sized(bounded=[20], whole=[1000, 10_000])]
 GOAL_SECONDS = {1000: 1.0, 10_000: 10.0}
 RESTART_SECONDS = {1000: 10.0}
 MEMORY_MIB = {1000: 300.0}
