@@ -93,13 +93,16 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
     wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
 
 
-def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(world: World, operator: Operator) -> None:
-    """Its own flow control answers 429 to everything that the operator asks."""
+def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(
+    world: World, operator: Operator, api: ApiProxy
+) -> None:
+    """Its own flow control answers 429 to everything that the operator asks, watches that broke included."""
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
         with too_many_requests(world):
+            wait_for(lambda: api.drop_watches() >= 0 and "TooManyRequests" in operator.log(), "watches are refused")
             world.set_load(pro=1.5, free=1.8)
-            wait_for(lambda: "HTTP 429" in operator.log(), "the operator says so")
+            wait_for(lambda: "does not take replicas now (HTTP 429)" in operator.log(), "the operator says so")
             holds_for(lambda: lives(operator) and world.replicas() == 2, "nothing can be written", seconds=3)
         world.wait_for_replicas(4, seconds=60)
         found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "")
