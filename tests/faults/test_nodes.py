@@ -108,6 +108,8 @@ def says_what_is_lost(world: World) -> None:
     assert found["status"] == "True", found
     [cell] = [cell for cell in world.status("FeaturePolicy", FEATURE)["cells"] if cell["tier"] == "free"]
     assert "on 2 ready GPUs" in cell["message"], cell
+    found = world.wait_for_sentence("InferenceScaler", "image", "ScalingLimited", "limited by nodes")
+    assert (found["status"], found["reason"]) == ("True", "PoolExhausted")
     found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "2 pods did not become ready within")
     assert (found["status"], found["reason"]) == ("False", "PodsNotReady")
 
@@ -170,6 +172,8 @@ def test_a_quota_that_is_cut_below_its_use_takes_nothing_that_runs(
             wait_for(lambda: world.pool_status()["gpus"]["capacity"] == 2, "the pool has two GPUs", seconds=60)
             gpus = world.pool_status()["gpus"]
             assert (gpus["held"], gpus["limitedBy"]) == (4, "quotas")
+            found = world.wait_for_sentence("InferenceScaler", "image", "ScalingLimited", "limited by quotas")
+            assert (found["status"], found["reason"]) == ("True", "PoolExhausted")
             holds_for(lambda: ready(world) == 4, "four replicas serve", seconds=STAYS_SECONDS)
         seen.nothing_changed()
         cut(namespace, 4)
