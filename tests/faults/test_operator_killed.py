@@ -19,7 +19,7 @@ from support.waiting import holds_for, wait_for
 
 MOST_WRITES = 8
 """A tick in which a surge is answered writes two statuses of cells and scalers, a pool's, replicas, and an Event for each of them."""
-NO_MORE_WRITES_SECONDS = 10.0
+NO_MORE_WRITES_SECONDS = 8.0
 
 
 class Death(NamedTuple):
@@ -29,7 +29,7 @@ class Death(NamedTuple):
     when: When
 
 
-IN_TURN = [Death(write, when) for write in range(1, 4) for when in ("before", "after")]
+IN_TURN = [Death(write, when) for write in range(1, sized(bounded=3, whole=5)) for when in ("before", "after")]
 """One life after the other gets a little further."""
 ONE_EACH = [[Death(write, when)] for write in range(1, MOST_WRITES + 1) for when in ("before", "after")]
 LIVES: list[list[Death]] = sized(bounded=[IN_TURN], whole=[IN_TURN, *ONE_EACH])
@@ -45,9 +45,13 @@ def test_an_operator_that_is_killed_at_a_write_loses_nothing_and_reverses_nothin
 ) -> None:
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
+        world.set_load(pro=3.5, free=0.05)
+        assert dies(operator, api, lives) >= 1
+        world.wait_for_replicas(4)
+        wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four are ready")
         world.set_load(pro=3.9, free=3)
         assert dies(operator, api, lives) >= 1
-        lasting_surge(world)
+        world.wait_for_variant("free", "denied", seconds=120)
     seen.no_replica_was_lost()
     seen.no_way_back_twice("free")
     with chronicle(world) as seen:

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 
-from support.operator_world import API_VERSION, World
+from support.operator_world import World
 from support.size import WHOLE
 from support.waiting import holds_for, wait_for
 
 SETTLED_SECONDS = 8
 """Longer than a dwell and a step of the small product last."""
 RESTORED_SECONDS = 120.0
+DENIED = ("denied", 100)
 
 
 def surge(world: World) -> tuple[str, int]:
@@ -25,10 +26,15 @@ def lasting_surge(world: World) -> None:
 
     All of it fits once paying users ask for little, so that what comes back then comes back soon.
     """
-    world.cluster.objects.patch(API_VERSION, "GPUPool", world.pool, {"spec": {"shedding": {"stepSeconds": 1}}})
-    world.set_load(pro=3.9, free=3)
-    world.wait_for_replicas(4)
-    world.wait_for_variant("free", "denied", seconds=60)
+    wait_for(lambda: world.served("free"), "it is decided about free users", seconds=60)
+    if world.served("free") != DENIED:
+        world.set_load(pro=3.5, free=0.05)
+        world.wait_for_replicas(4)
+        wait_for(
+            lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four are ready", seconds=60
+        )
+        world.set_load(pro=3.9, free=3)  # on top of four that are ready, so that all is taken at once
+        world.wait_for_variant("free", "denied", seconds=60)
     world.set_load(pro=3.9, free=3, admitted=0)
 
 
