@@ -96,17 +96,21 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
 def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(
     world: World, operator: Operator, api: ApiProxy
 ) -> None:
-    """Its own flow control answers 429 to everything that the operator asks, watches that broke included."""
+    """Everything that the operator asks is answered with 429, watches that broke included."""
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
-        with too_many_requests(world):
-            wait_for(lambda: api.drop_watches() >= 0 and "TooManyRequests" in operator.log(), "watches are refused")
-            world.set_load(pro=1.5, free=1.8)
-            wait_for(lambda: "does not take replicas now (HTTP 429)" in operator.log(), "the operator says so")
-            holds_for(lambda: lives(operator) and world.replicas() == 2, "nothing can be written", seconds=3)
+        api.too_many_requests = True
+        api.drop_watches()
+        wait_for(lambda: "TooManyRequests" in operator.log(), "watches are refused")
+        world.set_load(pro=1.5, free=1.8)
+        wait_for(lambda: "does not take replicas now (HTTP 429)" in operator.log(), "the operator says so")
+        holds_for(lambda: lives(operator) and world.replicas() == 2, "nothing can be written", seconds=3)
+        api.too_many_requests = False
         world.wait_for_replicas(4, seconds=60)
-        found = world.wait_for_sentence("InferenceScaler", "image", "Ready", "")
-        assert found["status"] == "True"
+        wait_for(
+            lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "watches are back", seconds=60
+        )
+        assert world.condition("InferenceScaler", "image", "Ready")["status"] == "True"
     seen.no_replica_was_lost()
     assert seen.served == [seen.served[0]]
 
@@ -133,26 +137,6 @@ def test_others_who_write_the_same_objects_all_the_time_hold_nothing_up(world: W
     assert len(writes) > 100
     seen.no_way_back_twice("free")
     assert "cannot be written" not in operator.log()
-
-
-@contextmanager
-def too_many_requests(world: World) -> Iterator[None]:
-    """The API server's flow control has no place for the operator, and no queue."""
-    objects, name = world.cluster.objects, f"none-for-{world.namespace.name}"
-    limited = {"nominalConcurrencyShares": 0, "borrowingLimitPercent": 0, "limitResponse": {"type": "Reject"}}
-    account = {"name": "brownout-operator", "namespace": world.namespace.name}
-    whatever = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
-    rule = {"subjects": [{"kind": "ServiceAccount", "serviceAccount": account}], "resourceRules": [whatever]}
-    api = "flowcontrol.apiserver.k8s.io/v1"
-    spec = {"priorityLevelConfiguration": {"name": name}, "matchingPrecedence": 2, "rules": [rule]}
-    level = {"type": "Limited", "limited": limited}
-    objects.create({"apiVersion": api, "kind": "PriorityLevelConfiguration", "metadata": {"name": name}, "spec": level})
-    objects.create({"apiVersion": api, "kind": "FlowSchema", "metadata": {"name": name}, "spec": spec})
-    try:
-        yield
-    finally:
-        objects.delete(api, "FlowSchema", name)
-        objects.delete(api, "PriorityLevelConfiguration", name)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from support.waiting import wait_for
 
 UNREADABLE = sized(bounded=200, whole=1000)
 MEGABYTE = 1_000_000
+LABEL = {"unreadable": "yes"}
 ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 SHAPES: tuple[dict[str, Any], ...] = (
     {},
@@ -30,7 +31,12 @@ def test_objects_that_nobody_can_read_by_the_thousand_hold_nothing_up(world: Wor
     with anything_goes(world.cluster):
         for number in range(UNREADABLE):
             name, spec = f"unreadable-{number}", SHAPES[number % len(SHAPES)]
-            body = {"apiVersion": API_VERSION, "kind": "InferenceScaler", "metadata": {"name": name}, "spec": spec}
+            body = {
+                "apiVersion": API_VERSION,
+                "kind": "InferenceScaler",
+                "metadata": {"name": name, "labels": LABEL},
+                "spec": spec,
+            }
             world.namespace.create(body)
         wait_for(
             lambda: operator.metric("brownout_objects_invalid", kind="InferenceScaler") == UNREADABLE,
@@ -47,7 +53,7 @@ def test_objects_that_nobody_can_read_by_the_thousand_hold_nothing_up(world: Wor
             assert (found["status"], found["reason"]) == ("False", "Invalid")
         converges(world)
         path = world.cluster.objects.path(API_VERSION, "InferenceScaler", namespace=world.namespace.name)
-        world.cluster.objects.call("DELETE", path)
+        world.cluster.objects.call("DELETE", path, parameters={"labelSelector": "unreadable=yes"})
         wait_for(lambda: operator.metric("brownout_objects_invalid") == 0, "they are gone", seconds=60)
     assert operator.metric("brownout_tick_errors_total") == 0
 

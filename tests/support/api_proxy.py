@@ -18,6 +18,18 @@ from support.proxy import Proxy
 When = Literal["before", "after"]
 
 
+REFUSED = {
+    "kind": "Status",
+    "apiVersion": "v1",
+    "status": "Failure",
+    "reason": "TooManyRequests",
+    "message": "Too many requests, please try again later.",
+    "details": {"retryAfterSeconds": 1},
+    "code": 429,
+}
+"""As the API server's flow control says it. Its own lets a request through whenever none is under way, and so refuses only some."""
+
+
 class Write(NamedTuple):
     """A request that changes something."""
 
@@ -32,13 +44,14 @@ class Write(NamedTuple):
 
 
 class ApiProxy(Proxy):
-    """`delay_seconds` are added to every request; `writes` are all that have come by."""
+    """`delay_seconds` are added to every request; with `too_many_requests` every one is refused; `writes` are all that have come by."""
 
     def __init__(self, cluster: LocalCluster) -> None:
         of_cluster = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
         authority = base64.b64decode(of_cluster["certificate-authority-data"]).decode()
         super().__init__(of_cluster["server"], trust=ssl.create_default_context(cadata=authority))
         self.delay_seconds = 0.0
+        self.too_many_requests = False
         self._silent: set[int] = set()
         self.writes: list[Write] = []
         self._fatal: tuple[int, When, Callable[[], None]] | None = None
@@ -62,6 +75,8 @@ class ApiProxy(Proxy):
 
     async def handle(self, request: web.Request, body: bytes) -> web.StreamResponse:
         await asyncio.sleep(self.delay_seconds)
+        if self.too_many_requests:
+            return web.json_response(REFUSED, status=429, headers={"Retry-After": "1"})
         if request.method == "GET":
             return await self.forward(request, body)
         self.writes.append(Write(request.method, request.raw_path))
