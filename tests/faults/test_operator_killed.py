@@ -49,7 +49,7 @@ def test_an_operator_that_is_killed_at_a_write_loses_nothing_and_reverses_nothin
         assert dies(operator, api, lives) >= 1
         world.wait_for_replicas(4)
         wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four are ready")
-        world.set_load(pro=3.9, free=3)
+        world.set_load(pro=4.6, free=3)
         assert dies(operator, api, lives) >= 1
         world.wait_for_variant("free", "denied", seconds=120)
     seen.no_replica_was_lost()

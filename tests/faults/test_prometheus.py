@@ -97,7 +97,7 @@ def frozen(world: World, *words: str, falls: bool = True) -> Iterator[None]:
             world.set_load(pro=0.1, free=0.1)
         holds_for(lambda: world.served("free") == ("denied", 100), "free users stay denied", seconds=AWAY_SECONDS)
         if falls:
-            world.set_load(pro=3.9, free=3, admitted=0)
+            world.set_load(pro=4.6, free=3, admitted=0)
             wait_for(lambda: is_scraped(world, 3), "Prometheus knows it, if it is there")
     seen.nothing_changed()
 
@@ -168,7 +168,7 @@ def test_rates_that_are_no_numbers(world: World, operator: Operator) -> None:
 
 def test_a_metric_of_two_series_raises_and_lowers_nothing(world: World, operator: Operator) -> None:
     world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [metric(world, "busy")]}})
-    world.set_load(pro=3.9, free=3, admitted=0, extra='busy{replica="a"} 0.9\nbusy{replica="b"} 0.1')
+    world.set_load(pro=4.6, free=3, admitted=0, extra='busy{replica="a"} 0.9\nbusy{replica="b"} 0.1')
     with chronicle(world) as seen:
         found = world.wait_for_sentence(
             "InferenceScaler", "image", "MetricsAvailable", "busy", "more than one series; write sum(...) or max(...)"
@@ -188,7 +188,7 @@ def test_tiers_of_two_series_each(world: World, operator: Operator) -> None:
     again = "\n".join(f'{which}{{feature="other",tier="free",cohort=""}} 1' for which in ("offered", "admitted"))
     with frozen(world, "two series for free", "write sum by (tier, cohort)", falls=False):
         world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"demand": twice}})
-        world.set_load(pro=3.9, free=3, admitted=0, extra=again)
+        world.set_load(pro=4.6, free=3, admitted=0, extra=again)
     world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"demand": world.policy()["spec"]["demand"]}})
     comes_back(world)
 
@@ -196,17 +196,17 @@ def test_tiers_of_two_series_each(world: World, operator: Operator) -> None:
 def test_numbers_that_nobody_renews(world: World, operator: Operator) -> None:
     """The exporter goes on telling what it knew at a moment, with that moment beside it, and it says that all is well."""
     world.namespace.patch(API_VERSION, "InferenceScaler", "image", {"spec": {"metrics": [metric(world, "busy")]}})
-    world.set_load(pro=3.9, free=3, admitted=0, extra="busy 0.1")
+    world.set_load(pro=4.6, free=3, admitted=0, extra="busy 0.1")
     wait_for(lambda: evidence(world, "InferenceScaler", "image") == "True", "the metric is read")
     with chronicle(world) as seen:
-        world.set_load(pro=3.9, free=3, admitted=0, extra=f"busy 0.1 {time.time() * 1000:.0f}")
+        world.set_load(pro=4.6, free=3, admitted=0, extra=f"busy 0.1 {time.time() * 1000:.0f}")
         found = world.wait_for_sentence(
             "InferenceScaler", "image", "MetricsAvailable", "busy", "returns nothing; check that its metric exists"
         )
         assert (found["status"], found["reason"]) == ("False", "Missing")
         holds_for(lambda: world.replicas() == 4, "no replica goes", seconds=AWAY_SECONDS)
     seen.nothing_changed()
-    world.set_load(pro=3.9, free=3, admitted=0, extra="busy 0.1")
+    world.set_load(pro=4.6, free=3, admitted=0, extra="busy 0.1")
     wait_for(lambda: evidence(world, "InferenceScaler", "image") == "True", "the metric is read again")
 
 

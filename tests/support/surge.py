@@ -24,7 +24,8 @@ def surge(world: World) -> tuple[str, int]:
 def lasting_surge(world: World) -> None:
     """Paying users alone fill what there is: free users are denied, and no part of what they lost fits again.
 
-    All of it fits once paying users ask for little, so that what comes back then comes back soon.
+    They ask for so much that it is beyond the GPUs however noisy its count is taken to be. All of it fits once they ask for
+    little, so that what comes back then comes back soon.
     """
     wait_for(lambda: world.served("free"), "it is decided about free users", seconds=60)
     if world.served("free") != DENIED:
@@ -33,9 +34,9 @@ def lasting_surge(world: World) -> None:
         wait_for(
             lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four are ready", seconds=60
         )
-        world.set_load(pro=3.9, free=3)  # on top of four that are ready, so that all is taken at once
+        world.set_load(pro=4.6, free=3)  # on top of four that are ready, so that all is taken at once
         world.wait_for_variant("free", "denied", seconds=60)
-    world.set_load(pro=3.9, free=3, admitted=0)
+    world.set_load(pro=4.6, free=3, admitted=0)
 
 
 def calm(world: World) -> None:
