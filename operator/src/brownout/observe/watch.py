@@ -33,6 +33,7 @@ from brownout.observe.facts import (
     quota_fact,
     target_fact,
 )
+from brownout.observe.wakeups import tell_of_changes_alone
 
 Typed = Stored[Any, Any] | InvalidObject
 Fact = NodeFact | PodFact | NamespaceFact | QuotaFact | TargetFact | Typed
@@ -183,6 +184,7 @@ class Watch:
 
     async def start(self, stop: asyncio.Event) -> Collection[asyncio.Task[Any]]:
         """Start watching, until `stop` is set. Puts kopf's signal handlers in place of whatever was there."""
+        tell_of_changes_alone()
         self._ours = asyncio.all_tasks()
         tasks: list[asyncio.Task[Any]] = []
         for part in self._parts:
