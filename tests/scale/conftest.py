@@ -10,6 +10,9 @@ import pytest
 
 from support.size import WHOLE
 
+collect_ignore = [] if WHOLE else ["test_soak.py"]
+"""A soak is of the whole run alone: one flood takes minutes, and the demo is one."""
+
 HOW = (
     "The operator alone on one processor, everything else (API server, etcd, Prometheus, what it scrapes) on the others. Each model is"
     " a scaler with two queries of its own, a workload with one ready pod, and a policy for three tiers by the reference server's"

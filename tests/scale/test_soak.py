@@ -14,9 +14,8 @@ from brownout_demo.records import Outcome
 from brownout_demo.schedule import MINUTES
 from brownout_localcluster import LocalCluster
 from support.process import MIB, resident_bytes
-from support.size import sized
 
-SOAK_MINUTES = float(os.environ.get("BROWNOUT_SOAK_MINUTES", sized(bounded="1", whole="120")))
+SOAK_MINUTES = float(os.environ.get("BROWNOUT_SOAK_MINUTES", "120"))
 SPEED = 4.0
 WARM_SHARE = 0.25
 """Of the time, in which caches fill and what is learned is learned for the first time."""
