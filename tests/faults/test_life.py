@@ -98,7 +98,7 @@ def test_a_right_that_is_lacking_is_said_and_waited_for(world: World, tmp_path: 
         holds_for(lambda: world.replicas() == 1, "it decides nothing", seconds=2)
         operator.forbid()
         wait_for(operator.ready, "it decides", seconds=60)
-        world.wait_for_replicas(2, seconds=90)
+        world.wait_for_replicas(2)
 
 
 def test_workloads_that_may_not_be_watched_are_read_by_their_scale(world: World, tmp_path: Path) -> None:

@@ -152,6 +152,11 @@ class World:
         self.namespace.create(gauges_pod())
         self.namespace.wait_until_ready("gauges")
 
+    def wait_until_measured(self) -> None:
+        """Until Prometheus has the gauges. It finds a new pod at once, or half a minute after an API server that a test before took away has come back."""
+        query = f'offered{{namespace="{self.namespace.name}"}}'
+        wait_for(lambda: self.cluster.prometheus.query(query), "the gauges are measured", seconds=120)
+
     def set_load(self, *, pro: float = 0.0, free: float = 0.0, admitted: float | None = None, extra: str = "") -> None:
         """Offered requests a second by tier, all of them admitted, or so many of the free ones; `extra` is further text of gauges."""
         let_through = free if admitted is None else admitted
@@ -229,6 +234,7 @@ def calm_world(
     world.create()
     try:
         world.set_load(pro=0.5, free=0.5)
+        world.wait_until_measured()
         yield world
     finally:
         world.delete()
