@@ -22,6 +22,8 @@ def rising(each_minute: float) -> str:
 
 
 HEALTHY = {
+    f'brownout_leader{{{OPERATOR},pod="operator-1"}}': constant(1),
+    f'brownout_leader{{{OPERATOR},pod="operator-2"}}': constant(0),
     f"brownout_last_tick_timestamp_seconds{{{OPERATOR}}}": rising(60),
     f"brownout_tick_errors_total{{{OPERATOR}}}": constant(0),
     f'brownout_tick_duration_seconds_bucket{{{OPERATOR},le="1"}}': rising(30),

@@ -63,6 +63,12 @@ TROUBLES = {
         HERE,
         "operator in brownout-system has made 0 ticks since it started: it lacks something, and /readyz says what.",
     ),
+    "BrownoutTwoOperatorsDecide": Trouble(
+        {f'brownout_leader{{{OPERATOR},pod="operator-2"}}': constant(1)},
+        "2m",
+        HERE,
+        "2 operators of operator in brownout-system have decided side by side for a minute. Each holds back for itself, so features may come and go faster than either would do it.",
+    ),
     "BrownoutTicksFail": Trouble(
         {f"brownout_tick_errors_total{{{OPERATOR}}}": rising(1)},
         "30m",
