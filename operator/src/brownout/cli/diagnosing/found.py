@@ -39,6 +39,27 @@ class Process(Struct, kw_only=True):
     def ready(self) -> bool:
         return is_true(self.pod, "Ready")
 
+    def option(self, name: str) -> list[str]:
+        """What stands behind an option (`--watch-namespaces a b`, or with =) on its command line; nothing where it is not there."""
+        found: list[str] = []
+        is_its = False
+        for word in self._words():
+            option, _, value = word.partition("=")
+            if word.startswith("-"):
+                is_its = option == name
+                found += [value] if is_its and value else []
+            elif is_its:
+                found.append(word)
+        return found
+
+    def has(self, name: str) -> bool:
+        """Whether an option is on its command line."""
+        return name in self._words()
+
+    def _words(self) -> list[str]:
+        containers = self.pod["spec"]["containers"]
+        return [word for one in containers for word in (*(one.get("command") or ()), *(one.get("args") or ()))]
+
     @property
     def port(self) -> int:
         """Where it serves its metrics."""

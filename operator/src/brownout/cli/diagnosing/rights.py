@@ -46,18 +46,18 @@ async def _of_everybody(to: Gathering) -> None:
     found = to.found
     for need in of_the_caller(found, to.asked.namespace):
         await _ask(to, "you", need, "SelfSubjectAccessReview", {})
-    accounts = {account(process): process.component for process in found.processes}
-    for (namespace, name), component in sorted(accounts.items()):
+    accounts = {account(process): process for process in found.processes}
+    for (namespace, name), process in sorted(accounts.items()):
         groups = ["system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"]
         who = {"user": f"system:serviceaccount:{namespace}:{name}", "groups": groups}
-        if component == "operator":
-            needed = of_the_operator(found, namespace)
-        elif component == "flags":
-            needed = of_the_flag_servers()
+        if process.component == "operator":
+            needed = of_the_operator(found, process)
+        elif process.component == "flags":
+            needed = of_the_flag_servers(process)
         else:
             continue
         for need in needed:
-            await _ask(to, f"{component} ({namespace}/{name})", need, "SubjectAccessReview", who)
+            await _ask(to, f"{process.component} ({namespace}/{name})", need, "SubjectAccessReview", who)
 
 
 def account(process: Process) -> tuple[str, str]:
@@ -65,26 +65,38 @@ def account(process: Process) -> tuple[str, str]:
     return process.pod["metadata"]["namespace"], process.pod["spec"].get("serviceAccountName") or "default"
 
 
-def of_the_operator(found: Found, own_namespace: str) -> Iterator[Needed]:
-    """What the operator cannot do without, for the workloads that there are."""
+def of_the_operator(found: Found, process: Process) -> Iterator[Needed]:
+    """What this operator cannot do without, for the workloads that there are, in the namespaces that it was told to watch."""
+    watched = tuple(process.option("--watch-namespaces"))
+    everywhere = watched or ("",)
     for kind in KINDS:
         if not kind.optional:
-            yield from (Needed(verb, kind.group, kind.plural) for verb in ("list", "watch"))
-    yield from (Needed("patch", GROUP, f"{plural}/status") for plural in OURS)
+            for namespace in kind.within(watched).namespaces or ("",):
+                yield from (Needed(verb, kind.group, kind.plural, namespace) for verb in ("list", "watch"))
+    for resource in RESOURCES:
+        for namespace in everywhere if resource.namespaced else ("",):
+            yield Needed("patch", GROUP, f"{resource.plural}/status", namespace)
     refs = {one.spec.scale_target_ref for one in found.objects.get("InferenceScaler", ()) if isinstance(one, Stored)}
     for plural in sorted({SCALABLE[ref.kind] for ref in refs if ref.kind in SCALABLE}):
-        yield from (Needed(verb, "apps", f"{plural}/scale") for verb in ("get", "patch"))
-    yield Needed("create", "events.k8s.io", "events")
+        for namespace in everywhere:
+            yield from (Needed(verb, "apps", f"{plural}/scale", namespace) for verb in ("get", "patch"))
+    yield from (Needed("create", "events.k8s.io", "events", namespace) for namespace in everywhere)
+    own_namespace, _ = account(process)
     pools = (one for one in found.objects.get("GPUPool", ()) if isinstance(one, Stored))
     if any(pool.spec.prometheus.secret_ref for pool in pools):
         yield Needed("get", "", "secrets", own_namespace)
+    if process.has("--leader-elect"):
+        yield from (
+            Needed(verb, "coordination.k8s.io", "leases", own_namespace) for verb in ("get", "create", "update")
+        )
 
 
-def of_the_flag_servers() -> Iterator[Needed]:
-    """What the data plane reads."""
+def of_the_flag_servers(process: Process) -> Iterator[Needed]:
+    """What the data plane reads, in the namespaces that it was told to serve."""
     for plural in OURS:
         if plural != "gpupools":  # for the console alone
-            yield from (Needed(verb, GROUP, plural) for verb in ("list", "watch"))
+            for namespace in process.option("--namespace") or ("",):
+                yield from (Needed(verb, GROUP, plural, namespace) for verb in ("list", "watch"))
 
 
 def of_the_caller(found: Found, namespace: str | None) -> Iterator[Needed]:
