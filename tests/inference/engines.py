@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -77,6 +78,14 @@ class SlowEngine(ObedientEngine):
         return super().step(keys)
 
 
+class CarelessEngine(ObedientEngine):
+    """Makes one picture, however many were asked for."""
+
+    def step(self, keys: Sequence[int]) -> StepReport:
+        report = super().step(keys)
+        return StepReport(finished={key: pictures[:1] for key, pictures in report.finished.items()})
+
+
 class UnloadableEngine(ObedientEngine):
     """Fails while it loads."""
 
@@ -84,12 +93,19 @@ class UnloadableEngine(ObedientEngine):
         raise RuntimeError("the weights are damaged")
 
 
+class Secret(np.ndarray[Any, Any]):
+    """A picture that says nothing."""
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a secret")
+
+
 class SecretiveEngine(ObedientEngine):
     """Answers with something that no other process can be told."""
 
     def step(self, keys: Sequence[int]) -> StepReport:
         report = super().step(keys)
-        return StepReport(finished={key: lambda: None for key in report.finished})
+        return StepReport(finished={key: [Secret((1, 8, 8), np.uint8)] for key in report.finished})
 
 
 class IdleEngine(ObedientEngine):

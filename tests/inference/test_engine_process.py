@@ -88,6 +88,14 @@ async def test_it_goes_on_by_itself_until_somebody_has_finished() -> None:
         assert (report.going_on, report.stepped, len(report.all_seconds)) == (False, (2,), 2)
 
 
+async def test_a_result_that_is_none_fails_its_request_and_says_what_one_is() -> None:
+    async with loaded("CarelessEngine") as (process, _):
+        work = ImageWork(prompt="grey", pictures=2, frames=1, steps_per_frame=1)
+        advanced = await advance(process, Advance(joins=((1, work), *asked(key=2).joins), keys=(1, 2)))
+    assert "2 pictures are a list of as many, not 1" in advanced.failed[1]
+    assert list(advanced.finished) == [2]
+
+
 async def test_it_stops_going_on_when_something_else_is_asked_of_it() -> None:
     async with loaded("IdleEngine") as (process, _):
         process.tell(Advance(number=1, go_on=True, joins=asked(steps=10**9).joins, keys=(1,)))

@@ -25,7 +25,7 @@ from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Verdict
-from brownout_inference.work import Continuation, Work, declared_gpu_seconds
+from brownout_inference.work import Continuation, TextWork, Work, declared_gpu_seconds
 
 Judge = Callable[[Feature, EvaluationContext], Verdict]
 
@@ -96,12 +96,15 @@ class Admission:
         if work.slots > (most := self._scheduler.max_batch):
             detail = f"n is {work.slots:g}; this server makes at most {most} at once"
             raise RefusedError(refusal.bad_request(detail, parameter="n"))
+        step_seconds = self._scheduler.pace.step_seconds
+        objective = objective_seconds(feature, verdict.value)
+        if objective is not None and isinstance(work, TextWork) and (alone := work.steps * step_seconds) > objective:
+            raise RefusedError(refusal.too_long(work.tokens, alone_seconds=alone, objective_seconds=objective))
         self._meters.offered(feature.name, tier, cohort, context.targeting_key)
         if refused := self._objection(feature, verdict, caller):
             self._meters.refused(feature.name, tier, cohort, refused.reason)
             raise RefusedError(refused)
-        now, step_seconds = self._clock(), self._scheduler.pace.step_seconds
-        objective = objective_seconds(feature, verdict.value)
+        now = self._clock()
         ticket = Ticket(
             feature=feature.name,
             verdict=verdict,

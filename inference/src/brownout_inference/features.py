@@ -31,7 +31,7 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature. `steps`, `frames` and `max_tokens` are those of its best variant; `most_tokens` is the most that anybody may ask for.
+    """One feature. `steps`, `side` (pixels; None is the model's own), `frames` and `max_tokens` are those of its best variant; `most_tokens` is the most that anybody may ask for.
 
     `objective_seconds` is within which an answer is of use: who cannot have one by then is refused at once. None is for ever. `shipped` says that one of the models that
     ship with the server answers.
@@ -41,6 +41,7 @@ class Feature:
     api: Api
     flag_key: str
     steps: int = 8
+    side: int | None = None
     frames: int = 8
     max_tokens: int = 64
     most_tokens: int = MAX_TOKENS
@@ -66,7 +67,7 @@ class ImageAsk:
         frames = _whole(value, "frames", feature.frames, MAX_FRAMES) if feature.api is Api.VIDEOS else 1
         steps = _whole(value, "steps", feature.steps, MAX_STEPS)
         model = _model(value, IMAGE_MODELS if feature.shipped else None)
-        side = _whole(value, "side", 0, MAX_SIDE) or None
+        side = _whole(value, "side", feature.side or 0, MAX_SIDE) or None
         if feature.shipped and side not in SIDES:
             side = None
         return ImageWork(

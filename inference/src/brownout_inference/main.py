@@ -14,7 +14,7 @@ from typing import Any
 
 from brownout_inference.allocator import keep_freed_memory
 from brownout_inference.engine.company import SLACK
-from brownout_inference.engine.load import EngineSpec, LoadError
+from brownout_inference.engine.load import OWN, EngineSpec, LoadError
 from brownout_inference.engine.process import EngineLostError, EngineProcess
 from brownout_inference.identity_options import add_identity_options, identity_settings
 from brownout_inference.settings import (
@@ -219,6 +219,13 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--quota-ttl-seconds is {settings.quota.ttl_seconds}; write 1 to 86400")
     if not 0 < settings.engine.memory_share <= 1:
         raise SettingsError(f"--memory-share is {settings.engine.memory_share}; write more than 0 and at most 1")
+    for feature in settings.features:
+        alone, objective = feature.typical_work().steps * settings.step_seconds, feature.objective_seconds
+        if objective is not None and alone > objective:
+            raise SettingsError(
+                f"a plain {feature.name} takes {alone:g} s at --step-seconds {settings.step_seconds:g}, and is of use within {objective:g} s;"
+                f" write shorter steps, or fewer of them or a longer objectiveSeconds under features.{feature.name} in --config"
+            )
     if math.isnan(settings.company_slack):
         raise SettingsError("--company-slack is no number; write a part such as 0.25, or inf for no bound")
     if settings.queue_seconds is not None and not settings.queue_seconds > 0:
@@ -244,7 +251,9 @@ def _check(settings: Settings) -> None:
 
 def _name_of(model: str) -> str:
     """The last word of a model's name: what it is called in metrics where nothing else is said."""
-    return model if model in MODELS else Path(model).name.rpartition(".")[2]
+    if model in MODELS:
+        return model
+    return model.rpartition(".")[2] if model.startswith(OWN) else Path(model).resolve().name
 
 
 def _first(*values: Any) -> Any:

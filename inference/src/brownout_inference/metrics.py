@@ -274,8 +274,10 @@ class _QueueAndBatch(Collector):
                 size.add_metric([self._workload, kind], bytes_)
         yield size
         usage = GaugeMetricFamily(
-            "brownout_inference_kv_usage", "Share of the key-value cache's places in use, 0..1", labels=["workload"]
+            "brownout_inference_kv_usage",
+            "Key-value caches in use over those that a full batch has, paused ones too, 1 at most",
+            labels=["workload"],
         )
         if memory.kv_places_most:
-            usage.add_metric([self._workload], memory.kv_places / memory.kv_places_most)
+            usage.add_metric([self._workload], min(1.0, self._scheduler.held_slots / self._scheduler.max_batch))
         yield usage

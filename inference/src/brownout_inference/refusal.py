@@ -145,6 +145,13 @@ def too_late(verdict: Verdict, feature: str, *, wait_seconds: float) -> Refusal:
     return _too_many(verdict, feature, reason=TOO_LATE, detail=detail, retry_after_seconds=wait_seconds)
 
 
+def too_long(tokens: int, *, alone_seconds: float, objective_seconds: float) -> Refusal:
+    """400: so many tokens would come too late even with nobody else there; asking again does not help."""
+    most = max(1, math.floor(tokens * objective_seconds / alone_seconds))
+    detail = f"An answer of {tokens} tokens takes {alone_seconds:.0f} s here, and is of use within {objective_seconds:g} s; write max_tokens {most} at most."
+    return bad_request(detail, parameter="max_tokens")
+
+
 def quota_used_up(verdict: Verdict, feature: str, said: Mapping[str, Any], retry_after: str) -> Refusal:
     """429: the user's units of the day are used or reserved; `said` is the ledger's answer, `retry_after` its header."""
     names = ("limit", "used", "reserved", "remaining", "resetsAt", "zone")

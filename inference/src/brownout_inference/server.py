@@ -192,5 +192,8 @@ def _declare(settings: Settings, scheduler: Scheduler, meters: Meters) -> None:
         cost = declared_gpu_seconds(
             feature.typical_work(), step_seconds=settings.step_seconds, max_batch=scheduler.max_batch
         )
-        meters.declared(feature.name, cost)
-        log.info("a plain %s costs %.3g GPU-seconds at its best", feature.name, cost)
+        if settings.step_seconds > 0:
+            meters.declared(feature.name, cost)
+            log.info("a plain %s costs %.3g GPU-seconds at its best", feature.name, cost)
+        else:
+            log.info("what a plain %s costs is not declared: steps take as long as they take", feature.name)

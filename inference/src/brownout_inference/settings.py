@@ -10,7 +10,8 @@ import msgspec
 
 from brownout_inference.engine.company import SLACK
 from brownout_inference.engine.load import OWN, SHIPPED, EngineSpec
-from brownout_inference.features import BUILT_IN, MAX_TOKENS, Api, Feature
+from brownout_inference.features import BUILT_IN, MAX_FRAMES, MAX_SIDE, MAX_STEPS, MAX_TOKENS, Api, Feature
+from brownout_inference.models.catalogue import SIDES
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
@@ -84,9 +85,10 @@ class FeatureEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel", fo
 
     api: Api | None = None
     flag_key: str | None = None
-    steps: int | None = None
-    frames: int | None = None
-    max_tokens: int | None = None
+    steps: Annotated[int, msgspec.Meta(ge=1, le=MAX_STEPS)] | None = None
+    side: Annotated[int, msgspec.Meta(ge=1, le=MAX_SIDE)] | None = None
+    frames: Annotated[int, msgspec.Meta(ge=1, le=MAX_FRAMES)] | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     objective_seconds: Annotated[float, msgspec.Meta(gt=0)] | None = None
 
 
@@ -162,7 +164,7 @@ def endpoints_of(model: str) -> tuple[Api, ...]:
         return MODELS[model]
     if model.startswith(OWN):
         return tuple(Api)
-    return MODELS["image" if (Path(model) / "model_index.json").is_file() else "language"]
+    return (Api.IMAGES,) if (Path(model) / "model_index.json").is_file() else (Api.CHAT,)
 
 
 def features_of(
@@ -231,8 +233,12 @@ def _feature(name: str, entry: FeatureEntry, *, shipped: bool, most_tokens: int)
         raise SettingsError(
             f"feature {name!r} is not built in ({known}); give it an `api` under `features` in --config"
         )
+    if shipped and entry.side is not None and entry.side not in SIDES:
+        sides = " or ".join(map(str, SIDES))
+        raise SettingsError(f"features.{name}.side is {entry.side}; the image model makes pictures of {sides} pixels")
     given: dict[str, Any] = {
         "steps": entry.steps or (base.steps if base else None),
+        "side": entry.side,
         "frames": entry.frames or (base.frames if base else None),
         "max_tokens": entry.max_tokens or (base.max_tokens if base else None),
         "objective_seconds": entry.objective_seconds or (base.objective_seconds if base else None),

@@ -24,6 +24,9 @@ ALIASES: Mapping[str, str] = {
 }
 """Ours by theirs; counters without `_total`."""
 
+WAITING = "brownout_inference_queue_length"
+"""Has a series for each tier that has waited; theirs is 0 from the start."""
+
 LABELS: Mapping[str, str] = {"workload": "model_name", "reason": "finished_reason"}
 
 
@@ -40,11 +43,13 @@ class VllmNames(Collector):
         for source in self._sources:
             for family in source.collect():
                 if theirs := ALIASES.get(family.name):
-                    yield _renamed(family, theirs)
+                    yield _renamed(family, theirs, always=family.name == WAITING)
 
 
-def _renamed(family: Metric, name: str) -> Metric:
+def _renamed(family: Metric, name: str, *, always: bool) -> Metric:
     alias = Metric(name, family.documentation, family.type, family.unit)
+    if always and not family.samples:
+        alias.add_sample(name, {}, 0.0)
     for sample in family.samples:
         labels = {LABELS.get(label, label): value for label, value in sample.labels.items()}
         alias.samples.append(

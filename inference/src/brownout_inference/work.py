@@ -91,6 +91,22 @@ class Continuation:
     tokens: int
 
 
+def unfit(work: Work, result: object) -> str:
+    """What is wrong with an engine's result for this work, in words; '' where it is as it should be."""
+    if isinstance(work, TextWork):
+        return "" if isinstance(result, Continuation) else f"a text is a Continuation, not {type(result).__name__}"
+    if not isinstance(result, list | tuple) or len(result) != work.pictures:
+        found = len(result) if isinstance(result, list | tuple) else type(result).__name__
+        return f"{work.pictures} pictures are a list of as many, not {found}"
+    for picture in result:
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3:
+            found = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
+            return f"a picture is a uint8 array (frames, height, width), not {found}"
+        if len(picture) != work.frames:
+            return f"a picture of {work.frames} frames has as many, not {len(picture)}"
+    return ""
+
+
 def declared_gpu_seconds(work: Work, *, step_seconds: float, max_batch: int) -> float:
     """GPU-seconds of `work` in batches that are full: slots x steps x step_seconds / max_batch."""
     return work.slots * work.steps * step_seconds / max_batch

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from brownout_inference.admission import Admission, Phase
 from brownout_inference.engine.device import PacedDevice
 from brownout_inference.engine.scheduler import Scheduler
-from brownout_inference.features import BUILT_IN, ImageAsk
+from brownout_inference.features import BUILT_IN, ImageAsk, TextAsk
 from brownout_inference.identity import USER, caller_of
 from brownout_inference.metrics import Meters
 from brownout_inference.pace import Pace
@@ -274,3 +274,14 @@ async def test_a_heavy_user_who_is_put_out_for_another_is_told_that_the_queue_is
         await door.admission.result(burst[1])
     assert (caught.value.refusal.status, caught.value.refusal.reason) == (429, "queue_full")
     assert door.count("refused", reason="queue_full") == 1
+
+
+async def test_more_tokens_than_can_come_in_time_are_a_bad_request_that_says_how_many_can() -> None:
+    door = Door()
+    chat = replace(BUILT_IN["chat"], objective_seconds=10)
+    ask = TextAsk(prompt="7", max_tokens=40, temperature=1.0, seed=1)
+    with pytest.raises(RefusedError, match="write max_tokens 20 at most") as caught:
+        await door.admission.admit(chat, ask, caller_of({}))
+    assert (caught.value.refusal.status, caught.value.refusal.parameter) == (400, "max_tokens")
+    assert door.count("brownout_feature_offered_total") == 0
+    await door.admission.admit(chat, replace(ask, max_tokens=20), caller_of({}))

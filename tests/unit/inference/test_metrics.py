@@ -83,7 +83,7 @@ async def test_what_vllm_measures_stands_under_its_names_too() -> None:
 
     assert value("vllm:num_requests_waiting") == 1
     assert value("vllm:num_requests_running") == 0
-    assert value("vllm:kv_cache_usage_perc") == 0.25
+    assert value("vllm:kv_cache_usage_perc") == 0
     assert value("vllm:time_to_first_token_seconds", "_sum") == pytest.approx(0.3)
     assert value("vllm:time_to_first_token_seconds", "_bucket", le="0.5") == 1
     assert value("vllm:request_time_per_output_token_seconds", "_sum") == pytest.approx(0.1)
@@ -91,6 +91,15 @@ async def test_what_vllm_measures_stands_under_its_names_too() -> None:
     assert value("vllm:prompt_tokens", "_total") == 7
     assert value("vllm:generation_tokens", "_total") == 5
     assert value("vllm:request_success", "_total", finished_reason="stop") == 1
+
+
+def test_a_server_that_nobody_has_asked_yet_has_nobody_waiting_under_vllms_names() -> None:
+    meters = Meters("chat-small")
+    queue: TierQueue[Ticket] = TierQueue(places_per_tier=10)
+    device = PacedDevice(step_seconds=0)
+    meters.watch(Scheduler(device=device, queue=queue, pace=Pace(0), max_batch=4, meters=meters))
+    (waiting,) = families(meters)["vllm:num_requests_waiting"].samples
+    assert waiting.value == 0
 
 
 def test_memory_that_is_not_known_has_no_series() -> None:

@@ -107,6 +107,39 @@ def test_what_cannot_be_is_refused_by_name(arguments: list[str], complaint: str)
         settings(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [("./Llama-3.2-1B", "Llama-3.2-1B"), ("/models/llama/", "llama"), ("python:mine.engines.Mine", "Mine")],
+)
+def test_a_model_is_called_what_its_folder_or_its_class_is(model: str, name: str) -> None:
+    assert settings("--model", model, "--features", "chat").workload == name
+
+
+@pytest.mark.parametrize("field", ["steps: -5", "steps: 0", "steps: 1000", "side: 0", "frames: 99", "maxTokens: 0"])
+def test_numbers_of_features_are_bounded(tmp_path: Path, field: str) -> None:
+    path = config(tmp_path, f"features: {{image-generation: {{{field}}}}}")
+    with pytest.raises(SettingsError, match=field.partition(":")[0]):
+        settings("--config", path, "--workload", "image")
+
+
+def test_a_feature_says_in_which_size_pictures_are_made(tmp_path: Path) -> None:
+    made = settings("--config", config(tmp_path, "features: {image-generation: {side: 14}}"), "--workload", "image")
+    assert made.features[0].typical_work().slots == 0.3
+    with pytest.raises(SettingsError, match=r"side is 64; .* 28 or 14 pixels"):
+        settings("--config", config(tmp_path, "features: {image-generation: {side: 64}}"), "--workload", "image")
+
+
+def test_what_can_never_be_in_time_does_not_start() -> None:
+    with pytest.raises(SettingsError, match=r"takes 40 s at --step-seconds 5, and is of use within 30 s"):
+        settings("--workload", "image", "--features", "image-generation", "--step-seconds", "5")
+
+
+def test_a_folder_of_a_pipeline_makes_no_clips(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(SettingsError, match="video"):
+        settings("--model", str(tmp_path), "--features", "image-generation,video-generation")
+
+
 def test_an_unknown_field_of_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="stepSecond"):
         settings("--config", config(tmp_path, "stepSecond: 1"))

@@ -31,6 +31,7 @@ from brownout_inference.engine.messages import (
 )
 from brownout_inference.engine.reports import Reports
 from brownout_inference.engine.worker import Worker
+from brownout_inference.work import unfit
 
 log = logging.getLogger("brownout_inference.engine")
 
@@ -52,7 +53,7 @@ def main() -> int:
         spec = _read(end)
         if spec is None or (engine := _load(end, spec)) is None:
             return 1
-        worker, reports = Worker(engine), Reports()
+        worker, reports = Worker(engine, unfit=unfit), Reports()
         while (asked := _newest(end)) is not None:
             _advance(end, worker, reports, asked)
     return 0

@@ -21,6 +21,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline
+from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from torch import Tensor
 
 from brownout_inference.engine.fitting import memory_of
@@ -301,12 +303,13 @@ def load(spec: EngineSpec, progress: Progress) -> DiffusersEngine:
     try:
         hardware = find_hardware(spec.device, spec.dtype, memory_share=spec.memory_share)
         progress("weights", 0.5)
+        diffusers_logging.set_verbosity_error()  # it would write what users ask for into the log, where a prompt is too long
         pipeline = DiffusionPipeline.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=hardware.dtype, trust_remote_code=False
         )
         progress("device", 0.9)
         return DiffusersEngine(pipeline.to(hardware.device), hardware)
-    except (OSError, ValueError, KeyError, ImportError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError, AttributeError, TypeError) as error:
         there = ", ".join(sorted(path.name for path in Path(folder).iterdir()))
         needed = "model_index.json of a text-to-picture pipeline and a folder for each of its parts, weights as *.safetensors"
         raise LoadError(f"--model {folder}: {error}\nIt holds {there}; needed are {needed}") from error

@@ -6,6 +6,7 @@ of your own, which is called with the spec and a `Progress` and need not use tor
 
 import gc
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -69,6 +70,12 @@ def load_engine(spec: EngineSpec, progress: Progress) -> Engine:
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     progress("weights", 0.5)
+    from brownout_inference.engine.hardware import find_hardware
+
+    try:
+        find_hardware(spec.device, spec.dtype)
+    except (ValueError, RuntimeError) as error:
+        raise LoadError(f"--device and --dtype: {error}") from error
     if spec.model == "image":
         from brownout_inference.engine.image import ImageEngine
 
@@ -111,6 +118,12 @@ def _call(path: str, spec: EngineSpec, progress: Progress) -> Engine:
         sys.path.append(here)
     try:
         make: Callable[..., Any] = getattr(importlib.import_module(module), name)
+        if spec.model.startswith(OWN):
+            inspect.signature(make).bind(spec, progress)
+    except SyntaxError as error:
+        raise LoadError(f"--model {spec.model}: {error.filename}, line {error.lineno}: {error.msg}") from error
+    except TypeError as error:
+        raise LoadError(f"--model {spec.model}: {name} is called with (spec, progress): {error}") from error
     except (ImportError, AttributeError, ValueError) as error:
         shipped = module.startswith("brownout_inference.") and isinstance(error, ImportError)
         hint = "; install what folders of weights need: pip install 'brownout[models]'" if shipped else ""

@@ -97,6 +97,11 @@ class Scheduler:
         """How many of the batch's slots they take."""
         return sum(each.slots for each in self._active())
 
+    @property
+    def held_slots(self) -> float:
+        """How many slots those take whose state is held, running and paused."""
+        return sum(each.slots for each in self._batch.seats.values())
+
     def submit(self, ticket: Ticket, *, is_full: bool = False) -> Ticket | None:
         """Puts the ticket into the queue. Returns who has no place for it: None, the ticket itself, or another that was taken out; where it `is_full` somebody has not.
 
@@ -323,7 +328,7 @@ class Scheduler:
             if self.slots.is_less:
                 self.slots.went_well(sum(each.slots for each in seating.stepping), at=now)
             if self.places.is_less:
-                self.places.went_well(self._held_slots(), at=now)
+                self.places.went_well(self.held_slots, at=now)
             return
         made = {*advanced.stepped, *advanced.failed}
         fitted = sum(each.slots for each in seating.stepping if each.ticket.number in made)
@@ -338,7 +343,7 @@ class Scheduler:
         for number in numbers:
             if (each := self._batch.seats.pop(number, None)) is None:
                 continue
-            held = self._held_slots()
+            held = self.held_slots
             self.places.was_full(held + each.slots, held, at=now)
             if self._batch.seats:
                 self.queue.put_back(each.ticket)
@@ -367,9 +372,9 @@ class Scheduler:
         """Not even the most important one fits beside the state of the others: the least important of them is to begin anew, later."""
         others = [each.ticket for each in self._batch.seats.values() if each.ticket is not first]
         loser = max(others, key=order, default=first)
-        held = self._held_slots()
+        held = self.held_slots
         self._drop(loser.number)
-        self.places.was_full(held, self._held_slots(), at=now)
+        self.places.was_full(held, self.held_slots, at=now)
         if not others:
             self._later(loser.end_with, EngineError(DOES_NOT_FIT))
         else:
@@ -378,9 +383,6 @@ class Scheduler:
     def _drop(self, number: int) -> None:
         if self._batch.seats.pop(number, None):
             self._batch.leaving.append(number)
-
-    def _held_slots(self) -> float:
-        return sum(each.slots for each in self._batch.seats.values())
 
     def _active(self) -> Iterator[Seat]:
         return (each for each in self._batch.seats.values() if each.paused_at is None)

@@ -18,6 +18,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from jinja2 import TemplateError
+from safetensors import SafetensorError
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -387,7 +388,7 @@ def load(spec: EngineSpec, progress: Progress) -> TransformersEngine:
         progress("device", 0.9)
         model = model.to(hardware.device).eval().requires_grad_(False)
         return TransformersEngine(model, tokenizer, hardware, context=spec.max_tokens, places=spec.places)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, SafetensorError) as error:
         there = ", ".join(sorted(path.name for path in Path(folder).iterdir()))
         needed = "config.json of a causal language model, *.safetensors and a tokenizer (tokenizer.json)"
         raise LoadError(f"--model {folder}: {error}\nIt holds {there}; needed are {needed}") from error

@@ -40,9 +40,16 @@ class _Step:
 
 
 class Worker:
-    """One engine, used with care."""
+    """One engine, used with care. `unfit` says what is wrong with a result for a work, '' where nothing is."""
 
-    def __init__(self, engine: Engine, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        unfit: Callable[[Work, object], str] = lambda work, result: "",
+    ) -> None:
+        self._unfit = unfit
         self._engine = engine
         self._clock = clock
         self._works: dict[int, Work] = {}
@@ -127,9 +134,13 @@ class Worker:
                 self._step(step, keys[half:])
             return
         failed = {key: _words(error) for key, error in report.failed.items()}
+        for key, result in report.finished.items():
+            if key in self._works and (why := self._unfit(self._works[key], result)):
+                log.error("request %d failed: what the engine answered is of no use: %s", key, why)
+                failed[key] = f"what the engine answered is of no use: {why}"
         step.stepped += [key for key in keys if key not in failed]
         step.pieces.update(report.pieces)
-        step.finished.update(report.finished)
+        step.finished.update({key: result for key, result in report.finished.items() if key not in failed})
         step.failed.update(failed)
 
     def _fail(self, step: _Step, key: int, error: Exception) -> None:

@@ -196,6 +196,8 @@ async def _stream(
         async for text in _texts(ticket):
             await send({"content": text})
         result: Continuation = await finished
+        if not ticket.delivered and (text := result.text.rstrip("\n")):  # of an engine that hands on no pieces
+            await send({"content": text})
         await send({}, _finish(result))
         if with_usage:
             await response.write(_event({**head, "choices": [], "usage": _usage(result)}))
