@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 from PIL import Image
 
 from inference.flag_source import FlagSource
@@ -49,10 +50,13 @@ async def test_a_folder_of_transformers_answers_chats(tmp_path: Path, session: a
         assert longer_than_all.body["error"]["message"] == "max_tokens is 81; write 80 at most."
 
 
-async def test_a_folder_of_diffusers_makes_pictures(tmp_path: Path, session: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize(("asked", "size"), [({"size": "48x40"}, (48, 40)), ({"size": "auto"}, (32, 32))])
+async def test_a_folder_of_diffusers_makes_pictures_of_its_own_size_or_as_large_as_is_asked_for(
+    asked: dict[str, str], size: tuple[int, int], tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
     picture_folder(tmp_path, "stable-diffusion-ddim")
     async with serving(tmp_path, session, "--features", "image-generation") as client:
-        answer = await client.image("pro", size="32x32", seed=1)
+        answer = await client.image("pro", **asked, seed=1)
         assert answer.status == 200
         picture = Image.open(io.BytesIO(base64.b64decode(answer.body["data"][0]["b64_json"])))
-        assert (picture.mode, picture.size) == ("RGB", (32, 32))
+        assert (picture.mode, picture.size) == ("RGB", size)

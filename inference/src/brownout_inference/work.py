@@ -78,7 +78,7 @@ class TextWork:
 Work = ImageWork | TextWork
 
 Picture = NDArray[np.uint8]
-"""The frames of one picture: (frames, height, width) of 0..255, white on black."""
+"""The frames of one picture: (frames, height, width) of 0..255, white on black; or with 3 colours behind."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,16 @@ def unfit(work: Work, result: object) -> str:
         found = len(result) if isinstance(result, list | tuple) else type(result).__name__
         return f"{work.pictures} pictures are a list of as many, not {found}"
     for picture in result:
-        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or picture.ndim != 3:
+        if not isinstance(picture, np.ndarray) or picture.dtype != np.uint8 or not _is_picture(picture.shape):
             found = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-            return f"a picture is a uint8 array (frames, height, width), not {found}"
+            return f"a picture is a uint8 array (frames, height, width), or with 3 colours behind, not {found}"
         if len(picture) != work.frames:
             return f"a picture of {work.frames} frames has as many, not {len(picture)}"
     return ""
+
+
+def _is_picture(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
 
 
 def declared_gpu_seconds(work: Work, *, step_seconds: float, max_batch: int) -> float:

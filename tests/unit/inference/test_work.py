@@ -14,6 +14,7 @@ PICTURE = np.zeros((1, 8, 8), np.uint8)
 
 def test_as_many_pictures_of_as_many_frames_are_an_answer() -> None:
     assert unfit(PICTURES, [PICTURE, PICTURE]) == ""
+    assert unfit(PICTURES, [np.zeros((1, 8, 8, 3), np.uint8)] * 2) == ""
     assert unfit(TEXT, Continuation(text="", ended=True, prompt_tokens=1, tokens=1)) == ""
 
 
@@ -22,7 +23,7 @@ def test_as_many_pictures_of_as_many_frames_are_an_answer() -> None:
     [
         ([PICTURE], "2 pictures are a list of as many, not 1"),
         ("7", "2 pictures are a list of as many, not str"),
-        ([PICTURE, PICTURE[0]], r"uint8 array \(frames, height, width\), not uint8 \(8, 8\)"),
+        ([PICTURE, PICTURE[0]], r"uint8 array .*, not uint8 \(8, 8\)"),
         ([PICTURE, PICTURE.astype(float)], r"not float64 \(1, 8, 8\)"),
         ([PICTURE, None], "not NoneType"),
         ([PICTURE, np.zeros((2, 8, 8), np.uint8)], "1 frames has as many, not 2"),

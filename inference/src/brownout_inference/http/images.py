@@ -72,7 +72,7 @@ async def generate_images(request: web.Request) -> web.Response:
     pictures: list[Picture] = await serving.admission.result(ticket)
 
     if size is None:
-        _, height, width = pictures[0].shape
+        height, width = pictures[0].shape[1:3]
         size = width, height
     size_made = size
 
