@@ -115,7 +115,7 @@ def installed(cluster: LocalCluster, product: Namespace, values: dict[str, Any])
     secret(cluster, "valkey", password=PASSWORD)
     values = {"operator": {"featureFlag": "brownout"}, "flags": {"replicas": 1}, "scaleTargets": TARGETS} | values
     manifest = install_chart(cluster.kubeconfig, CHART, RELEASE, namespace=SYSTEM, values=values)
-    world = World(cluster, product, gpus=8)
+    world = World(cluster, product, capacity={"gpus": 8})
     wait_for(lambda: ready(cluster, SYSTEM, {"operator", "flags"}), "the release is ready", seconds=120)
     world.create()
     try:

@@ -13,7 +13,20 @@ from monitoring.rules import RUNBOOKS, alerts
 SECTIONS = ("What it means", "What users see", "Look", "Do", "Do not")
 OURS = {"brownout", *(name for each in RESOURCES for name in (each.plural, each.kind.lower(), *each.short_names))}
 THEIRS = {
-    *("pod", "pods", "node", "nodes", "deploy", "svc", "secrets", "events", "crds", "endpointslices", "resourcequota"),
+    *(
+        "pod",
+        "pods",
+        "node",
+        "nodes",
+        "deploy",
+        "svc",
+        "secrets",
+        "events",
+        "crds",
+        "endpointslices",
+        "resourcequota",
+        "lease",
+    ),
     *("validatingwebhookconfigurations", "validatingadmissionpolicies"),
 }
 pages = pytest.mark.parametrize("name", alerts())

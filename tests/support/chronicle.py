@@ -5,6 +5,7 @@ is served changes, tells whether anything came and went between two looks.
 """
 
 import contextlib
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -71,6 +72,12 @@ class Chronicle:
         down, up = levels[: lowest + 1], levels[lowest:]
         assert down == sorted(down, reverse=True), levels
         assert up == sorted(up), levels
+
+    def turns(self, tier: str) -> int:
+        """How often a tier's feature went the other way: once, where it was lost and came back."""
+        levels = _changes([_level(state, tier) for _, state in self.states])
+        ways = _changes([after > before for before, after in itertools.pairwise(levels)])
+        return max(0, len(ways) - 1)
 
     def no_replica_was_lost(self) -> None:
         """Replicas never went down."""
