@@ -146,6 +146,17 @@ async def test_a_model_that_is_not_there_ends_the_server_with_one_line(start: St
     assert client.server.log.read_text().splitlines()[-1].startswith("brownout-inference: --model python:inference")
 
 
+@pytest.mark.parametrize("host", ["no host", "203.0.113.1"])
+async def test_an_address_that_cannot_be_had_ends_the_server_with_a_line_that_names_the_options(
+    start: Start, host: str
+) -> None:
+    client = await start("--host", host, ready=False)
+    assert await exit_status(client) == 1
+    last = client.server.log.read_text().splitlines()[-1]
+    assert last.startswith(f"brownout-inference: --host is '{host}', --port is {client.server.port}: ")
+    assert last.endswith("; write an address of this machine, and a port that is free")
+
+
 async def test_a_full_device_serves_everybody_with_a_smaller_batch(start: Start) -> None:
     client = await start("--max-batch", "8", engine="FullEngine")
     answers = await asyncio.gather(*asking(client, 24))

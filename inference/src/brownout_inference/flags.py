@@ -100,9 +100,14 @@ class Flags:
         )  # before this the SDK answers with defaults, though flags are there
 
     def _on_stale(self, details: EventDetails) -> None:
-        log.warning(
-            "flags: the source at %s:%d is away; the last known flags serve", self._settings.host, self._settings.port
-        )
+        meanwhile = "the last known flags serve"
+        if not self.received:
+            required = self._settings.required
+            meanwhile = (
+                "the server is not ready before they come" if required else "everybody is served the best variant"
+            )
+            meanwhile = f"none have come yet, and {meanwhile}"
+        log.warning("flags: the source at %s:%d is away; %s", self._settings.host, self._settings.port, meanwhile)
 
     def _changed(self) -> None:
         self._kept.clear()

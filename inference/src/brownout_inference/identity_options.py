@@ -53,6 +53,10 @@ def add_identity_options(parser: argparse.ArgumentParser) -> None:
 
 def identity_settings(arguments: argparse.Namespace) -> IdentitySettings:
     """What they say. Raises SettingsError."""
+    if arguments.identity == "none" and arguments.identity_required:
+        raise SettingsError(
+            "--identity none makes everybody unknown, and --identity-required refuses who is; leave one of them out, or write --identity headers or jwt"
+        )
     gateways = arguments.trusted_gateways or from_environment("TRUSTED_GATEWAYS", "")
     return IdentitySettings(
         source=arguments.identity,

@@ -34,6 +34,7 @@ from brownout_inference.settings import (
 
 KEPT_FREE_BYTES = 16 * 2**20
 """Of what a picture's encoding has freed, for the next one."""
+MOST_PORT = 65_535
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,15 +122,21 @@ def parser() -> argparse.ArgumentParser:
     add("--load-timeout-seconds", type=float, help="the same while it loads and reports no progress (default 600)")
     add("--flags-host", help="the flag server's sync address [FLAGD_HOST] (default 127.0.0.1)")
     add("--flags-port", type=int, help="[FLAGD_SYNC_PORT] (default 8015)")
-    add("--flags-selector", help="which set of flags [FLAGD_SOURCE_SELECTOR] (default: the pod's namespace)")
+    add(
+        "--flags-selector",
+        help="which set of flags [FLAGD_SOURCE_SELECTOR] (default: the pod's namespace [POD_NAMESPACE])",
+    )
     add("--flags-required", action="store_true", help="not ready before the first flags have come")
     add("--unknown-priority", type=int, default=-1, help="place in the queue of users of no known tier (default -1)")
-    add("--quota-url", help="where quotas are counted [QUOTA_URL] (default http://FLAGS_HOST:8080/SELECTOR)")
+    add(
+        "--quota-url",
+        help="where quotas are counted [QUOTA_URL] (default http://FLAGS_HOST:8080/SELECTOR); QUOTA_TOKEN in the environment is shown as the bearer token",
+    )
     add(
         "--pod-deletion-cost-seconds",
         type=float,
         help="keep the pod's deletion cost at its number of requests, so that a scale-down takes the idlest; written this often "
-        "at most, 10 is good [POD_DELETION_COST_SECONDS] (default 0: off)",
+        "at most, 10 is good [POD_DELETION_COST_SECONDS] (default 0: off); POD_NAME and POD_NAMESPACE say which pod",
     )
     add(
         "--quota-ttl-seconds",
@@ -150,7 +157,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     named = arguments.features.split(",") if arguments.features else list(file.features)
     flags = FlagSettings(
         host=arguments.flags_host or from_environment("FLAGD_HOST", "127.0.0.1"),
-        port=arguments.flags_port or from_environment("FLAGD_SYNC_PORT", 8015),
+        port=_first(arguments.flags_port, from_environment("FLAGD_SYNC_PORT", 8015)),
         selector=arguments.flags_selector
         or from_environment("FLAGD_SOURCE_SELECTOR", None)
         or default_selector(os.environ),
@@ -213,6 +220,11 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 def _check(settings: Settings) -> None:
     if not 0 <= settings.heaviest_users <= MOST_HEAVIEST_USERS:
         raise SettingsError(f"--heaviest-users is {settings.heaviest_users}; write 0 to {MOST_HEAVIEST_USERS}")
+    if settings.model.startswith(OWN) and not all(settings.model.removeprefix(OWN).rpartition(".")[::2]):
+        raise SettingsError(f"--model is {settings.model!r}; write {OWN}module.Class, such as {OWN}mine.Mine")
+    for name, port in (("--port", settings.port), ("--flags-port", settings.flags.port)):
+        if not 1 <= port <= MOST_PORT:
+            raise SettingsError(f"{name} is {port}; write 1 to {MOST_PORT}")
     if not settings.quota.url.startswith(("http://", "https://")):
         raise SettingsError("--quota-url is no URL of HTTP; write one such as http://brownout-flags:8080/media")
     if not 1 <= settings.quota.ttl_seconds <= 86_400:

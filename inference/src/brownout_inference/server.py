@@ -118,7 +118,11 @@ async def serve(
     )
     await runner.setup()
     connections = Connections(affordable(settings.max_connections), registry=meters.registry)
-    await BoundedSite(runner, settings.host, settings.port, connections).start()
+    try:
+        await BoundedSite(runner, settings.host, settings.port, connections).start()
+    except OSError as error:
+        found = f"--host is {settings.host!r}, --port is {settings.port}: {error.strerror or error}"
+        raise OSError(f"{found}; write an address of this machine, and a port that is free") from error
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
     flags.start()
     _declare(settings, scheduler, meters)

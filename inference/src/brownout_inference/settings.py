@@ -222,7 +222,8 @@ def from_environment(name: str, default: Any) -> Any:
     try:
         return type(default)(text) if default is not None else text
     except ValueError as error:
-        raise SettingsError(f"environment variable {name} is {text!r}; write a {type(default).__name__}") from error
+        what = {int: "a whole number", float: "a number"}[type(default)]
+        raise SettingsError(f"environment variable {name} is {text!r}; write {what}, such as {default}") from error
 
 
 def _feature(name: str, entry: FeatureEntry, *, shipped: bool, most_tokens: int) -> Feature:

@@ -99,7 +99,11 @@ async def test_where_nobodys_word_counts_everybody_is_unknown() -> None:
 
 async def test_who_is_unknown_is_refused_where_identity_is_required() -> None:
     async with server(IdentitySettings(required=True)) as url:
-        assert (await ask(url, {}))[0] == 401
+        status, body = await ask(url, {})
+        assert (status, body["detail"]) == (
+            401,
+            "Nobody says who you are; send X-Brownout-User through a trusted gateway.",
+        )
         assert (await ask(url, {"X-Brownout-Plan": "pro"}))[0] == 401
         assert (await ask(url, ANA))[0] == 200
 

@@ -68,6 +68,7 @@ def test_a_malformed_header_is_refused_by_name(header: str, value: str) -> None:
         (["--identity", "jwt", "--jwt-jwks", "keys.json", "--jwt-issuer", "me"], "--jwt-audience"),
         ([*JWT, "--jwt-algorithms", "HS256"], "'HS256' is not one of"),
         ([*JWT, "--jwt-claims", "tier=plan"], "with one of targetingKey"),
+        (["--identity", "none", "--identity-required"], "leave one of them out, or write --identity headers or jwt"),
         ([*JWT, "--jwt-stale-seconds", "0"], "--jwt-stale-seconds"),
     ],
 )

@@ -94,6 +94,11 @@ def test_a_feature_of_ones_own_names_its_endpoint(tmp_path: Path) -> None:
         (["--workload", "image", "--features", "avatars"], "`api`"),
         (["--workload", "image", "--features", "image-generation", "--max-batch", "0"], "--max-batch"),
         (["--workload", "image", "--features", "image-generation", "--step-seconds", "nan"], "--step-seconds"),
+        (["--workload", "image", "--features", "image-generation", "--port", "70000"], "--port is 70000; write 1 to"),
+        (["--workload", "image", "--features", "image-generation", "--port", "-1"], "--port is -1; write 1 to 65535"),
+        (["--workload", "image", "--features", "image-generation", "--flags-port", "0"], "--flags-port is 0; write 1"),
+        (["--model", "python:mine", "--features", "chat"], r"'python:mine'; write python:module\.Class"),
+        (["--model", "python:.Mine", "--features", "chat"], r"'python:\.Mine'; write python:module\.Class"),
         (["--config", "/nowhere.yaml"], "/nowhere.yaml"),
         (["--workload", "image", "--features", "image-generation", "--company-slack", "nan"], "--company-slack"),
         (["--workload", "image", "--features", "image-generation", "--queue-seconds", "0"], "--queue-seconds"),
@@ -138,6 +143,12 @@ def test_a_folder_of_a_pipeline_makes_no_clips(tmp_path: Path) -> None:
     (tmp_path / "model_index.json").write_text("{}")
     with pytest.raises(SettingsError, match="video"):
         settings("--model", str(tmp_path), "--features", "image-generation,video-generation")
+
+
+def test_an_environment_variable_that_is_no_number_is_told_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORT", "tcp://10.0.0.1:80")
+    with pytest.raises(SettingsError, match=r"PORT is 'tcp://10\.0\.0\.1:80'; write a whole number, such as 8000"):
+        settings("--workload", "image", "--features", "image-generation")
 
 
 def test_an_unknown_field_of_the_file_is_named(tmp_path: Path) -> None:

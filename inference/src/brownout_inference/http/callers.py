@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, ip_address
 from aiohttp import web
 
 from brownout_inference import refusal
-from brownout_inference.identity import IDENTITY_HEADERS, Caller, HeaderError, caller_of
+from brownout_inference.identity import IDENTITY_HEADERS, USER, Caller, HeaderError, caller_of
 from brownout_inference.jwks import KeySet, NoKeysError
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import IdentitySettings
@@ -64,7 +64,10 @@ class Callers:
             except HeaderError as error:
                 raise RefusedError(refusal.bad_request(str(error), parameter=error.header)) from error
         if self._settings.required and caller.user is None:
-            raise RefusedError(refusal.unauthorized("Nobody says who you are; show a token (Authorization: Bearer)."))
+            instead = (
+                "show a token (Authorization: Bearer)" if self._tokens else f"send {USER} through a trusted gateway"
+            )
+            raise RefusedError(refusal.unauthorized(f"Nobody says who you are; {instead}."))
         return caller
 
     def _check_gateway(self, request: web.Request, header: str) -> None:
