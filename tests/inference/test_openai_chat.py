@@ -99,6 +99,12 @@ async def test_max_completion_tokens_bounds_the_answer(language: Client) -> None
         ({"response_format": {"type": "json_object"}}, "response_format"),
         ({"top_p": 0.5}, "top_p"),
         ({"presence_penalty": 1}, "presence_penalty"),
+        ({"reasoning_effort": "high"}, "reasoning_effort"),
+        ({"verbosity": "low"}, "verbosity"),
+        ({"stream": True, "extra_body": {"stream_options": {"include_prices": True}}}, "stream_options.include_prices"),
+        ({"messages": [{"role": "user", "content": "a", "name": "ana"}]}, "messages[0].name"),
+        ({"messages": [{"role": "user", "content": "a", "weight": 1}]}, "messages[0].weight"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}, "messages[1].role"),
         ({"logit_bias": {"5": 1}}, "logit_bias"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
@@ -137,6 +143,8 @@ async def test_parameters_that_say_what_is_done_anyway_are_taken(language: Clien
         "top_p": 1,
         "presence_penalty": 0,
         "frequency_penalty": 0.0,
+        "reasoning_effort": "none",
+        "verbosity": "medium",
         "user": "ana",
         "metadata": {"a": "b"},
         "temperature": None,
@@ -144,6 +152,14 @@ async def test_parameters_that_say_what_is_done_anyway_are_taken(language: Clien
     }
     async with language.openai() as ai:
         answer = await ai.chat.completions.create(**{**ASK, "model": MODEL, "max_tokens": 2, **harmless})
+    assert answer.choices[0].finish_reason == "length"
+
+
+async def test_an_answer_is_sent_back_as_it_came(language: Client) -> None:
+    async with language.openai() as ai:
+        first = await ai.chat.completions.create(model=MODEL, **ASK)
+        messages: Any = [*ASK["messages"], first.choices[0].message, {"role": "user", "content": "Objects"}]
+        answer = await ai.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
     assert answer.choices[0].finish_reason == "length"
 
 

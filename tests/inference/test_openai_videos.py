@@ -167,6 +167,12 @@ async def test_what_is_not_supported_is_refused_by_its_name(
     assert caught.value.param == parameter
 
 
+async def test_a_length_is_refused_with_who_says_it(video: Client) -> None:
+    async with video.openai("pro") as ai:
+        with pytest.raises(openai.BadRequestError, match=r"seconds is \"4\".*; how long a clip is the feature's flag"):
+            await ai.videos.create(**ASK, seconds="4")  # type: ignore[arg-type]
+
+
 async def test_a_seed_makes_the_same_video_as_json_and_as_a_form(video: Client) -> None:
     async with video.openai("pro") as ai:
         job = await ai.videos.create_and_poll(**ASK, extra_body={"seed": 4})  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from brownout_inference.engine.company import SLACK
 from brownout_inference.engine.load import OWN, SHIPPED, EngineSpec
 from brownout_inference.features import BUILT_IN, MAX_FRAMES, MAX_SIDE, MAX_STEPS, MAX_TOKENS, Api, Feature
 from brownout_inference.models.catalogue import SIDES
+from brownout_inference.shapes import fault
 
 SERVICE_ACCOUNT_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 MODELS = {"image": (Api.IMAGES, Api.VIDEOS), "language": (Api.CHAT,)}
@@ -151,11 +152,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def read_config(path: Path) -> ConfigFile:
     """Reads a configuration file. Raises SettingsError."""
     try:
-        return msgspec.yaml.decode(path.read_bytes(), type=ConfigFile)
+        raw = msgspec.yaml.decode(path.read_bytes())
     except OSError as error:
         raise SettingsError(f"--config {path}: {error.strerror or error}") from error
     except (msgspec.MsgspecError, ValueError) as error:
-        raise SettingsError(f"--config {path}: {error}") from error
+        words = " ".join(str(error).split())  # the parser draws a picture of several lines
+        raise SettingsError(f"--config {path} is neither YAML nor JSON: {words}") from error
+    try:
+        return msgspec.convert(raw, ConfigFile)
+    except msgspec.ValidationError as error:
+        found = fault(raw, ConfigFile)
+        raise SettingsError(f"--config {path}: {found.sentence('the file') if found else error}") from error
 
 
 def endpoints_of(model: str) -> tuple[Api, ...]:

@@ -15,6 +15,7 @@ from aiohttp import web
 from brownout_inference import refusal
 from brownout_inference.http.connections import gate_of
 from brownout_inference.refusal import RefusedError
+from brownout_inference.shapes import fault, one_of, shown
 
 T = TypeVar("T")
 
@@ -23,8 +24,6 @@ MAX_DEPTH = 32
 """How deep lists and objects may lie in each other."""
 BODY_SECONDS = 15.0
 """How long a body may take to come."""
-
-_UNKNOWN = re.compile(r"Object contains unknown field `(.+)`")
 
 
 async def read_body(request: web.Request, shape: type[T]) -> T:
@@ -63,7 +62,7 @@ def decoded(body: bytes, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        raise RefusedError(invalid(error)) from error
+        raise RefusedError(_misshapen(body, shape, error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RefusedError(refusal.bad_request(f"The body is not JSON: {error}.")) from error
 
@@ -82,24 +81,38 @@ def too_deep(body: bytes) -> bool:
     return False
 
 
-def refuse_unsupported(body: msgspec.Struct, harmless: Mapping[str, tuple[Any, ...]]) -> None:
+def refuse_unsupported(body: msgspec.Struct, harmless: Mapping[str, tuple[Any, ...]], *, place: str = "") -> None:
     """Refuses parameters of OpenAI's that would change the meaning and are not supported. Raises RefusedError (400).
 
-    `harmless` gives the values that say what is done anyway; null always does.
+    `harmless` gives the values that say what is done anyway; null always does. `place` stands before the names of what lies in the body.
     """
     for name, values in harmless.items():
         value = getattr(body, name)
         if value is not None and value not in values:
-            also = f"; write {' or '.join(msgspec.json.encode(each).decode() for each in values)}" if values else ""
-            detail = f"{name} is not supported here{also}, or leave it out."
-            raise RefusedError(refusal.bad_request(detail, parameter=name, reason="unsupported_parameter"))
+            instead = f"write {one_of(values)}, or leave it out" if values else "leave it out"
+            raise RefusedError(unsupported(f"{place}{name}", value, instead=instead))
 
 
-def invalid(error: msgspec.ValidationError) -> refusal.Refusal:
-    """400 that names the field of another shape than expected."""
-    message, _, path = str(error).partition(" - at `$.")
-    field = path.rstrip("`") or None
-    if unknown := _UNKNOWN.fullmatch(message):
-        name = ".".join(filter(None, (field, unknown[1])))[:80]
-        return refusal.bad_request(f"Unknown parameter: {name}.", parameter=name, reason="unknown_parameter")
-    return refusal.bad_request(f"{field or 'The body'}: {message}.", parameter=field)
+def unsupported(name: str, value: Any, *, instead: str) -> refusal.Refusal:
+    """400: a parameter of OpenAI's that would change the answer, and does not here."""
+    detail = f"{name} is {shown(value)}, which is not supported here; {instead}."
+    return refusal.bad_request(detail, parameter=name, reason="unsupported_parameter")
+
+
+def invalid(raw: Any, shape: Any, error: msgspec.ValidationError, *, strict: bool = True) -> refusal.Refusal:
+    """400 that names the field of another shape than expected, what was found and what to write."""
+    found = fault(raw, shape, strict=strict)
+    if found is None:
+        return refusal.bad_request(f"The body: {error}.")
+    if found.known:
+        detail = f"Unknown parameter: {found.field}."
+        return refusal.bad_request(detail, parameter=found.field, reason="unknown_parameter")
+    return refusal.bad_request(f"{found.sentence('The body')}.", parameter=found.field or None)
+
+
+def _misshapen(body: bytes, shape: Any, error: msgspec.ValidationError) -> refusal.Refusal:
+    try:
+        raw = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as broken:  # further on than what the error is about
+        return refusal.bad_request(f"The body is not JSON: {broken}.")
+    return invalid(raw, shape, error)

@@ -27,18 +27,33 @@ Stop = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_TEMPERATURE = 0.7
 
 
-class Part(msgspec.Struct):
-    """A part of a message; only text is read."""
+class Part(msgspec.Struct, forbid_unknown_fields=True):
+    """A part of a message; only text is read. The members after it are those of parts of other types, which are refused by their type."""
 
     type: str
     text: str = ""
 
+    file: Any = None
+    image_url: Any = None
+    input_audio: Any = None
+    prompt_cache_breakpoint: Any = None
+    refusal: Any = None
 
-class Message(msgspec.Struct):
-    """One turn."""
+
+class Message(msgspec.Struct, forbid_unknown_fields=True):
+    """One turn. OpenAI's clients send an answer back with all the members that it came with, which here say nothing; `tool_call_id` has no effect."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[Part] | None = None
+
+    tool_call_id: Any = None
+
+    annotations: Any = None
+    audio: Any = None
+    function_call: Any = None
+    name: Any = None
+    refusal: Any = None
+    tool_calls: Any = None
 
     @property
     def text(self) -> str:
@@ -47,8 +62,8 @@ class Message(msgspec.Struct):
         return self.content or ""
 
 
-class StreamOptions(msgspec.Struct):
-    """`include_usage` asks for a last chunk with the tokens that were used."""
+class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
+    """`include_usage` asks for a last chunk with the tokens that were used; `include_obfuscation` changes no text and has no effect."""
 
     include_usage: bool = False
     include_obfuscation: bool = False
@@ -73,11 +88,9 @@ class ChatBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     prompt_cache_key: Any = None
     prompt_cache_options: Any = None
     prompt_cache_retention: Any = None
-    reasoning_effort: Any = None
     safety_identifier: Any = None
     service_tier: Any = None
     user: Any = None
-    verbosity: Any = None
 
     audio: Any = None
     frequency_penalty: Any = None
@@ -89,12 +102,14 @@ class ChatBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     moderation: Any = None
     n: Any = None
     presence_penalty: Any = None
+    reasoning_effort: Any = None
     response_format: Any = None
     store: Any = None
     tool_choice: Any = None
     tools: Any = None
     top_logprobs: Any = None
     top_p: Any = None
+    verbosity: Any = None
     web_search_options: Any = None
 
 
@@ -109,15 +124,27 @@ HARMLESS: dict[str, tuple[Any, ...]] = {
     "moderation": (),
     "n": (1,),
     "presence_penalty": (0,),
+    "reasoning_effort": ("none",),
     "response_format": ({"type": "text"},),
     "store": (False,),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
     "top_logprobs": (0,),
     "top_p": (1,),
+    "verbosity": ("medium",),
     "web_search_options": (),
 }
 """What is not supported, with the values of it that say what is done anyway."""
+
+HARMLESS_IN_MESSAGES: dict[str, tuple[Any, ...]] = {
+    "annotations": ([],),
+    "audio": (),
+    "function_call": (),
+    "name": (),
+    "refusal": (),
+    "tool_calls": ([],),
+}
+"""The same of a message."""
 
 
 async def complete_chat(request: web.Request) -> web.StreamResponse:
@@ -151,6 +178,7 @@ def _ask(body: ChatBody, feature: Feature) -> TextAsk:
     if body.stream_options is not None and not body.stream:
         raise RefusedError(refusal.bad_request("stream_options needs stream: true.", parameter="stream_options"))
     for place, message in enumerate(body.messages):
+        refuse_unsupported(message, HARMLESS_IN_MESSAGES, place=f"messages[{place}].")
         for number, part in enumerate(message.content if isinstance(message.content, list) else ()):
             if part.type != "text":
                 where = f"messages[{place}].content[{number}].type"
@@ -161,6 +189,12 @@ def _ask(body: ChatBody, feature: Feature) -> TextAsk:
             detail = f"{name} is {tokens}; write {feature.most_tokens} at most."
             raise RefusedError(refusal.bad_request(detail, parameter=name))
     *earlier, last = body.messages
+    if last.role != "user":
+        where = f"messages[{len(earlier)}].role"
+        detail = (
+            f"{where} is {last.role!r}; the last message is the one that is answered, so end with one of the user's."
+        )
+        raise RefusedError(refusal.bad_request(detail, parameter=where))
     if not last.text.strip():
         raise RefusedError(refusal.bad_request("The last message has no text.", parameter="messages"))
     return TextAsk(

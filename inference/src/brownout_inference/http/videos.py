@@ -14,7 +14,7 @@ from multidict import MultiDictProxy
 
 from brownout_inference import refusal
 from brownout_inference.features import Api, ImageAsk
-from brownout_inference.http.bodies import in_time, invalid, read_body, refuse_unsupported
+from brownout_inference.http.bodies import in_time, invalid, read_body, refuse_unsupported, unsupported
 from brownout_inference.http.context import SERVING, caller_of_request, served_headers
 from brownout_inference.http.encoding import FRAME_MILLISECONDS, size_of, spritesheet, thumbnail
 from brownout_inference.http.images import Prompt, Seed
@@ -42,7 +42,7 @@ class VideoBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     seconds: Any = None
 
 
-HARMLESS: dict[str, tuple[Any, ...]] = {"input_reference": (), "seconds": ()}
+HARMLESS: dict[str, tuple[Any, ...]] = {"input_reference": ()}
 
 
 async def create_video(request: web.Request) -> web.Response:
@@ -52,6 +52,9 @@ async def create_video(request: web.Request) -> web.Response:
     caller = await caller_of_request(request)
     body = await _read(request)
     refuse_unsupported(body, HARMLESS)
+    if body.seconds is not None:  # to take OpenAI's 4, 8 or 12 would be to promise a length and send another
+        instead = "how long a clip is the feature's flag says (frames), so leave it out"
+        raise RefusedError(unsupported("seconds", body.seconds, instead=instead))
     size, model = size_of(body.size), serving.model(body.model)
     ask = ImageAsk(prompt=body.prompt, pictures=1, seed=body.seed)
     ticket = await serving.admission.admit(feature, ask, caller)
@@ -157,13 +160,14 @@ async def _read(request: web.Request) -> VideoBody:
     """JSON, or the form that OpenAI's clients send for the sake of files."""
     if request.content_type != "multipart/form-data":
         return await read_body(request, VideoBody)
+    fields = {}
     try:
         async with in_time(request):
             form: MultiDictProxy[Any] = await request.post()
         fields = {name: value if isinstance(value, str) else "a file" for name, value in form.items()}
         return msgspec.convert(fields, VideoBody, strict=False)
     except msgspec.ValidationError as error:
-        raise RefusedError(invalid(error)) from error
+        raise RefusedError(invalid(fields, VideoBody, error, strict=False)) from error
     except (ValueError, AssertionError) as error:
         raise RefusedError(refusal.bad_request(f"The body is no form: {error}.")) from error
 
