@@ -101,7 +101,7 @@ def test_what_is_not_supported_says_what_to_write_or_to_leave_it_out(more: dict[
     [
         (
             "features: {avatars: {stepz: 4}}",
-            "unknown field features.avatars.stepz; write one of api, flagKey, steps, frames, maxTokens or objectiveSeconds, or leave it out",
+            "unknown field features.avatars.stepz; write one of api, flagKey, steps, side, frames, maxTokens or objectiveSeconds, or leave it out",
         ),
         ("features: {avatars: {api: audio}}", 'features.avatars.api is "audio"; write "images", "videos" or "chat"'),
         ("features: {4: {steps: 8}}", "features.4 is no text; write a text as its name, such as '4' in quotes"),
