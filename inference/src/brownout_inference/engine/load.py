@@ -126,7 +126,7 @@ def _call(path: str, spec: EngineSpec, progress: Progress) -> Engine:
         raise LoadError(f"--model {spec.model}: {name} is called with (spec, progress): {error}") from error
     except (ImportError, AttributeError, ValueError) as error:
         shipped = module.startswith("brownout_inference.") and isinstance(error, ImportError)
-        hint = "; install what folders of weights need: pip install 'brownout[models]'" if shipped else ""
+        hint = "; install what folders of weights need: pip install '.[models]' in a checkout" if shipped else ""
         raise LoadError(f"--model {spec.model}: {error}{hint}") from error
     engine: Engine = make(spec, progress)
     return engine

@@ -140,9 +140,10 @@ class TransformersEngine:
             raise TypeError(f"a language model cannot do {type(work).__name__}")
         prompt = self._encode(work)
         if len(prompt) + work.tokens > self._context:
+            left = self._context - len(prompt)
             raise UnsuitableError(
                 f"the prompt has {len(prompt)} tokens and {work.tokens} may follow; this model has room for {self._context} together, "
-                "so shorten the prompt or write a smaller max_tokens"
+                f"so shorten the prompt{f' or write max_tokens {left} at most' if left > 0 else ''}"
             )
         self._seating.take(key)
         text = TextStream(self._decode, work.stop, self._pieces)
