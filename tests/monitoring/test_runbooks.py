@@ -90,3 +90,14 @@ def test_kubectl_commands_name_kinds_that_there_are() -> None:
         if verb in ("get", "describe") and not rest[0].startswith("/"):
             kinds = set(rest[0].split(","))
             assert kinds <= OURS | THEIRS, (name, line)
+
+
+def test_rights_to_namespaced_objects_are_asked_for_in_a_namespace() -> None:
+    """Without one `kubectl auth can-i` asks for the context's own, where `watchNamespaces` may grant nothing."""
+    cluster_scoped = {resource.plural for resource in RESOURCES if not resource.namespaced}
+    asked = [(name, line) for name, line in commands("kubectl") if " auth can-i " in line]
+    assert asked
+    for name, line in asked:
+        words = shlex.split(line)
+        what = words[words.index("can-i") + 2].split(".")[0]
+        assert ("-n" in words) == (what not in cluster_scoped), (name, line)
