@@ -46,7 +46,7 @@ def main(base, namespace):
         status, answer = ask(f"{base}/{name}/ofrep/v1/evaluate/flags", body)
         if status == 200:
             print(f"{name}: {len(answer['flags'])} flags", flush=True)
-        elif status == 404 and not said["sets"]:
+        elif status == 400 and not said["sets"]:  # for a bulk evaluation OFREP has no 404
             print(f"{name}: {answer.get('errorDetails')}: no policy has been applied yet", flush=True)
         elif status == 401:
             print(f"{name}: credentials are asked for, as flags.auth.required says", flush=True)
