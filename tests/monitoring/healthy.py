@@ -46,6 +46,7 @@ HEALTHY = {
     'brownout_pool_gpus{pool="h100",state="granted"}': constant(6),
     f'brownout_scaler_replicas{{{SCALER},state="desired"}}': constant(6),
     f'brownout_scaler_replicas{{{SCALER},state="ready"}}': constant(6),
+    f'brownout_scaler_info{{{SCALER},pool="h100",mode="Auto"}}': constant(1),
     f"brownout_cell_variant{{{CELL}}}": constant(0),
     f"brownout_cell_variant{{{FREE}}}": constant(0),
     f"brownout_cell_percent{{{CELL}}}": constant(100),

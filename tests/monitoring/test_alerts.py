@@ -318,6 +318,15 @@ def test_a_series_of_a_trouble_replaces_the_healthy_one_or_is_of_something_that_
     }
 
 
+def test_replicas_that_a_scaler_only_advises_are_not_missed(tmp_path: Path) -> None:
+    series = with_trouble(TROUBLES["BrownoutReplicasNotReady"]) | {
+        f'brownout_scaler_info{{{SCALER},pool="h100",mode="Auto"}}': "",
+        f'brownout_scaler_info{{{SCALER},pool="h100",mode="Advise"}}': constant(1),
+    }
+    stated = {name: values for name, values in series.items() if values}
+    expect(tmp_path, stated, alert="BrownoutReplicasNotReady", at="60m", firing=[])
+
+
 def test_the_rules_are_sound_by_promtools_own_judgement() -> None:
     checked = subprocess.run(
         [promtool(), "check", "rules", "--lint=all", "--lint-fatal", *RULES],
