@@ -31,6 +31,11 @@ def test_one_finite_series_is_a_sample_as_of_the_evaluation() -> None:
     assert answers.single(answers.decode(vector("1.5")), at=7.0) == Sample(1.5, 7.0)
 
 
+def test_nobody_is_told_to_take_an_outage_for_zero() -> None:
+    said = words(answers.single(answers.decode(vector()), at=7.0))
+    assert said == "the query returns nothing; check that its metric exists and is scraped"
+
+
 def test_a_scalar_is_a_sample_too() -> None:
     assert answers.single(answers.decode(answer("scalar", [1.0, "3"])), at=7.0) == Sample(3.0, 7.0)
 

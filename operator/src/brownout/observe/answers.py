@@ -108,9 +108,7 @@ def single(series: tuple[Series, ...] | Missing, *, at: float) -> Evidence:
     if isinstance(series, Missing):
         return series
     if not series:
-        return Missing(
-            "the query returns nothing; check that its metric exists and is scraped, or write `or vector(0)`"
-        )
+        return Missing("the query returns nothing; check that its metric exists and is scraped")
     if len(series) > 1:
         return Missing("the query returns more than one series; write sum(...) or max(...) around it")
     value = series[0].value
