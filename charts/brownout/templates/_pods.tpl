@@ -76,13 +76,16 @@ resources: {{- toYaml .values.resources | nindent 2 }}
 livenessProbe:
   httpGet: {path: /livez, port: 8080}
   periodSeconds: 10
+  timeoutSeconds: 5 # a tick over thousands of objects answers nothing meanwhile
   failureThreshold: 3
 readinessProbe:
   httpGet: {path: /readyz, port: 8080}
   periodSeconds: 5
+  timeoutSeconds: 5
 startupProbe:
   httpGet: {path: /livez, port: 8080}
   periodSeconds: 1
+  timeoutSeconds: 5
   failureThreshold: 60
 {{- end -}}
 

@@ -185,6 +185,7 @@ def test_pods_are_found_by_prometheus_and_probed_where_they_listen(name: str) ->
     one = container(default(), f"brownout-{name}")
     assert one["livenessProbe"]["httpGet"] == {"path": "/livez", "port": 8080}
     assert one["readinessProbe"]["httpGet"] == {"path": "/readyz", "port": 8080}
+    assert {one[probe]["timeoutSeconds"] for probe in ("livenessProbe", "readinessProbe", "startupProbe")} == {5}
     assert {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}} in one["env"]
 
 
