@@ -78,7 +78,6 @@ TRITON = Exposition(
         "nv_inference_request_success": 4,
         "nv_inference_request_duration_us": 9_000_000,
         "nv_inference_queue_duration_us": 1_000_000,
-        "nv_inference_compute_infer_duration_us": 6_000_000,
     },
 )
 
@@ -97,7 +96,7 @@ EXPECTED: dict[str, dict[str, float]] = {
     "tgi": {"running": 12, "waiting": 3, "queue-p95": P95, "latency-p95": P95},
     "triton": {"waiting": 3, "gpu": 0.5, "queue-mean": 0.25, "latency-mean": 2.25},
 }
-"""What each signal's query comes to. Triton's `busy` depends on how fast steps follow each other."""
+"""What each signal's query comes to."""
 
 
 def asked_for(step: int) -> str:

@@ -2,14 +2,15 @@
 
 A pack turns `engine: {pack: vllm, signal: kv-cache}` into PromQL over the engine's own metric names, within the scaler's
 namespace. Counts are summed over replicas, utilizations averaged, latencies taken at the 95th percentile; Triton has no
-histograms by default, and so means over its requests. `charts/brownout/examples/engines` has a sample of each.
+histograms by default, and so means over its requests; its compute time counts a batch once for each request in it, and so is
+no measure of work done. `charts/brownout/examples/engines` has a sample of each.
 
 | pack | signals |
 |---|---|
 | vllm | running, waiting, kv-cache, queue-p95, first-token-p95, latency-p95 |
 | sglang | running, waiting, kv-cache, first-token-p95, latency-p95 |
 | tgi | running, waiting, queue-p95, latency-p95 |
-| triton | waiting, gpu, busy, queue-mean, latency-mean |
+| triton | waiting, gpu, queue-mean, latency-mean |
 | brownout | busy, work, backlog, running, waiting, batch-fill, queue-wait-p95 |
 """
 
@@ -59,7 +60,6 @@ PACKS: dict[str, dict[str, str]] = {
     "triton": {
         "waiting": "sum(nv_inference_pending_request_count{MATCHERS})",
         "gpu": "avg(nv_gpu_utilization{MATCHERS})",
-        "busy": f"sum(rate(nv_inference_compute_infer_duration_us{{MATCHERS}}[{WINDOW}])) / 1e6",
         "queue-mean": _mean_of_requests("nv_inference_queue_duration_us"),
         "latency-mean": _mean_of_requests("nv_inference_request_duration_us"),
     },
