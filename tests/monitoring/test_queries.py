@@ -9,6 +9,7 @@ from monitoring.exported import labels_of
 from monitoring.panels import FILES, load, queries
 from monitoring.promql import TARGET, UnknownError, labels
 from monitoring.rules import alerts
+from support.examples import SAMPLES
 from support.prometheus import Remembering, prometheus
 
 
@@ -82,3 +83,9 @@ def test_a_query_of_something_that_is_not_exported_is_found(parser: Remembering,
 
 def test_only_labels_that_any_scrape_adds_are_taken_for_granted() -> None:
     assert set(TARGET) == {"namespace", "pod", "job", "instance"}
+
+
+def test_samples_ask_for_what_is_exported() -> None:
+    named = {(path.name, name) for path in SAMPLES for name in re.findall(r"\bbrownout_\w+", path.read_text())}
+    assert {"full.yaml"} <= {file for file, _ in named}
+    assert {one for one in named if one[1] not in labels_of()} == set()
