@@ -67,7 +67,7 @@ TROUBLES = {
         {f'brownout_leader{{{OPERATOR},pod="operator-2"}}': constant(1)},
         "2m",
         HERE,
-        "2 operators of operator in brownout-system have decided side by side for a minute. Each holds back for itself, so features may come and go faster than either would do it.",
+        "2 operators of operator in brownout-system have decided side by side for a minute. Both decide the same by the same status; a step may come a little early, and everything is written twice.",
     ),
     "BrownoutTicksFail": Trouble(
         {f"brownout_tick_errors_total{{{OPERATOR}}}": rising(1)},
