@@ -143,18 +143,20 @@ def test_monitors_find_the_pods_and_are_what_the_prometheus_operator_takes(monit
     without_kinds = {"crds": {"enabled": False}, "scrapeAnnotations": False}  # they may be there, and not Helm's
     for key, kind in (("podMonitor", "PodMonitor"), ("serviceMonitor", "ServiceMonitor")):
         objects = preview(monitors, **{key: more}, inference={"workloads": workloads}, **without_kinds)
-        monitor = next(one for one in objects if one["kind"] == kind)
-        assert try_out(monitors, monitor) == ""
-        assert monitor["metadata"]["labels"]["release"] == "prometheus"
-        spec = monitor["spec"]
-        (endpoint,) = spec["podMetricsEndpoints" if key == "podMonitor" else "endpoints"]
-        assert endpoint == {"port": "http", "path": "/metrics", "interval": "5s", "honorLabels": True}
-        assert spec["namespaceSelector"] == {"matchNames": [SYSTEM, PRODUCT]}
+        ours, products = (one for one in objects if one["kind"] == kind)
         scraped = [one for one in objects if one["kind"] == ("Service" if key == "serviceMonitor" else "Deployment")]
-        labels = spec["selector"]["matchLabels"]
-        parts = spec["selector"]["matchExpressions"][0]["values"]
-        assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in scraped} == set(parts)
-        assert all(labels.items() <= one["metadata"]["labels"].items() for one in scraped)
+        for monitor, honored, namespace in ((ours, {"honorLabels": True}, SYSTEM), (products, {}, PRODUCT)):
+            assert try_out(monitors, monitor) == ""
+            assert monitor["metadata"]["labels"]["release"] == "prometheus"
+            spec = monitor["spec"]
+            (endpoint,) = spec["podMetricsEndpoints" if key == "podMonitor" else "endpoints"]
+            assert endpoint == {"port": "http", "path": "/metrics", "interval": "5s", **honored}
+            assert spec["namespaceSelector"] == {"matchNames": [namespace]}
+            found = [one for one in scraped if one["metadata"]["namespace"] == namespace]
+            labels = spec["selector"]["matchLabels"]
+            parts = spec["selector"]["matchExpressions"][0]["values"]
+            assert {one["metadata"]["labels"]["app.kubernetes.io/component"] for one in found} == set(parts)
+            assert all(labels.items() <= one["metadata"]["labels"].items() for one in found)
 
 
 def test_two_kinds_of_monitors_would_count_twice_and_are_refused(monitors: LocalCluster) -> None:

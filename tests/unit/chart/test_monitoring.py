@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from brownout_localcluster.charts import render_chart
+from monitoring.exported import exported
 from monitoring.panels import FILES
 from monitoring.rules import CHART, RULES, RUNBOOKS, alerts
 
@@ -70,3 +71,7 @@ def test_dashboards_arrive_byte_for_byte_where_the_sidecar_looks_for_them() -> N
         assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert each["metadata"]["annotations"] == {"grafana_folder": "Brownout"}
         assert all(json.loads(text)["uid"] for text in each["data"].values())
+
+
+def test_inference_servers_name_no_namespace_of_their_own() -> None:
+    assert not [each.name for each in exported()["inference"].values() if "namespace" in each.labels]
