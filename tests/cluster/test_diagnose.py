@@ -208,6 +208,20 @@ def test_who_may_read_little_gets_what_they_may_and_is_told_the_rest(product: Wo
     assert max(map(len, page.splitlines())) < 260
 
 
+def test_who_may_view_one_namespace_has_its_policies_explained_and_is_told_that_pools_are_not_shown(
+    product: World, tmp_path: Path
+) -> None:
+    kubeconfig = viewer(product.namespace, tmp_path)
+    of = ("-n", product.namespace.name)
+    told = brownout(kubeconfig, "explain", "policy", FEATURE, *of)
+    assert told.returncode == 0, told.stderr
+    assert f"FeaturePolicy {product.namespace.name}/{FEATURE}" in told.stdout
+    assert "pools are not shown" in told.stderr
+    refused = brownout(kubeconfig, "explain", "pool", *of)
+    assert refused.returncode == 2
+    assert "Forbidden" in refused.stderr
+
+
 def viewer(namespace: Namespace, folder: Path) -> Path:
     """A kubeconfig of somebody with brownout-view in one namespace, and nothing else."""
     api, objects = "rbac.authorization.k8s.io/v1", namespace.cluster.objects

@@ -206,6 +206,27 @@ def test_where_nothing_is_short_it_says_so(explain: Any) -> None:
     )  # fmt: skip
 
 
+def without_pools(seconds: float) -> list[dict[str, Any]]:
+    return [one for one in bodies(world(seconds)) if one["kind"] != "GPUPool"]
+
+
+def test_without_sight_of_pools_a_shortage_is_told_by_what_is_limited_and_what_was_taken(explain: Any) -> None:
+    told = explain(without_pools(120))
+
+    assert told.code == 0
+    assert "InferenceScaler media/image" in told.text
+    assert "FeaturePolicy media/image-generation" in told.text
+    assert "GPUPool" not in told.text
+
+
+def test_without_sight_of_pools_nothing_is_said_of_what_they_carry(explain: Any) -> None:
+    told = explain(without_pools(20))
+
+    assert (told.code, told.lines) == (
+        0, ["Nothing is known to be short: everybody has what it is for, and no pool can be seen."]
+    )  # fmt: skip
+
+
 def test_what_cannot_be_seen_is_not_said_to_be_well(explain: Any) -> None:
     blind = {
         "type": "MetricsAvailable",

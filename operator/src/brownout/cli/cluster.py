@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -129,6 +130,21 @@ async def read(cluster: Cluster, kinds: Iterable[str], namespace: str | None) ->
     wanted = [resource for resource in RESOURCES if resource.kind in set(kinds)]
     listed = await asyncio.gather(*(cluster.list(resource, namespace) for resource in wanted))
     return {resource.kind: decoded(resource, bodies) for resource, bodies in zip(wanted, listed, strict=True)}
+
+
+async def read_allowed(
+    cluster: Cluster, kinds: tuple[str, ...], namespace: str | None
+) -> tuple[Objects, tuple[str, ...]]:
+    """The objects, and the kinds that may be read: pools are the cluster's, and not everybody's to see. Warns where they are not."""
+    try:
+        return await read(cluster, kinds, namespace), kinds
+    except ApiException as error:
+        if error.status != 403 or namespace is None or "GPUPool" not in kinds:
+            raise
+    namespaced = tuple(kind for kind in kinds if kind != "GPUPool")
+    objects = await read(cluster, namespaced, namespace)
+    print("warning: pools are not shown: they are the cluster's, and you may not list them", file=sys.stderr)
+    return objects, namespaced
 
 
 def decoded(resource: Resource, bodies: Iterable[Body]) -> list[Stored[Any, Any] | InvalidObject]:

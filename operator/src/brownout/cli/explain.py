@@ -15,6 +15,7 @@ from brownout.cli.saved import from_files
 
 if TYPE_CHECKING:
     from brownout.cli.main import Subparsers
+    from brownout.cli.overview import Objects
 
 READ = ("GPUPool", "InferenceScaler", "UserTier", "FeaturePolicy", "FeatureOverride")
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the explanations. Returns the exit code."""
     try:
         asked = _asked(arguments)
-        seen = _seen(arguments)
+        seen = _seen(arguments, asked)
         found = explain(seen, asked)
     except NotThereError as error:
         raise failed(str(error)) from None
@@ -72,20 +73,29 @@ def _nothing(seen: Seen) -> str:
     lines = [
         f"  {name}: {sentence.removeprefix(f'{name}: ')}" for name, own in everything for sentence in troubles(own)
     ]
+    if not lines and not seen.pools:
+        return "Nothing is known to be short: everybody has what it is for, and no pool can be seen."
     if not lines:
         return "Nothing is short: every pool carries what it admits, and everybody has what it is for."
     return "\n".join(["Nothing is known to be short, but not everything can be seen; look at:", *dict.fromkeys(lines)])
 
 
-def _seen(arguments: argparse.Namespace) -> Seen:
+def _seen(arguments: argparse.Namespace, asked: Asked) -> Seen:
     if arguments.filename:
         found = from_files(arguments.filename, READ, arguments.namespace)  # of all, where none is named
         if not found["FeatureOverride"]:  # they may be in force, and not among the files
             found = {kind: of_kind for kind, of_kind in found.items() if kind != "FeatureOverride"}
         return see(found)
-    from brownout.cli.cluster import from_cluster  # its client takes a second to import, which files need not wait for
+    # its client takes a second to import, which files need not wait for
+    from brownout.cli.cluster import Cluster, on_cluster, read, read_allowed
 
-    return see(from_cluster(READ, where(arguments), scope(arguments)), now=time.time())
+    async def reading(cluster: Cluster) -> "Objects":
+        namespace = scope(arguments).wide(cluster.namespace)
+        if asked.kind == "GPUPool":
+            return await read(cluster, READ, namespace)
+        return (await read_allowed(cluster, READ, namespace))[0]
+
+    return see(on_cluster(where(arguments), reading), now=time.time())
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from brownout.cli.options import add_cluster_options, add_namespace_options, add_output_option, scope, where
 
 if TYPE_CHECKING:
-    from brownout.cli.cluster import Cluster
     from brownout.cli.main import Subparsers
     from brownout.cli.overview import Objects
     from brownout.cli.overview.model import Overview
@@ -48,34 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(arguments: argparse.Namespace) -> None:
-    from brownout.cli.cluster import connected
+    from brownout.cli.cluster import connected, read_allowed
 
     async with connected(where(arguments)) as cluster:
         namespace = scope(arguments).wide(cluster.namespace)
-        objects, kinds = await _read(cluster, namespace)
+        objects, kinds = await read_allowed(cluster, ("GPUPool", *NAMESPACED), namespace)
     if not arguments.watch:
         _print(_overview(objects), arguments, namespace)
     elif sys.stdout.isatty() and arguments.output in (None, "wide"):
         await _live(arguments, kinds, namespace)
     else:
         await _follow(arguments, kinds, namespace)
-
-
-async def _read(cluster: "Cluster", namespace: str | None) -> "tuple[Objects, tuple[str, ...]]":
-    """The objects, and the kinds that may be read: pools are the cluster's, and not everybody's to see."""
-    from kubernetes.aio.client.exceptions import ApiException
-
-    from brownout.cli.cluster import read
-
-    kinds = ("GPUPool", *NAMESPACED)
-    try:
-        return await read(cluster, kinds, namespace), kinds
-    except ApiException as error:
-        if error.status != 403 or namespace is None:
-            raise
-    objects = await read(cluster, NAMESPACED, namespace)
-    print("warning: pools are not shown: they are the cluster's, and you may not list them", file=sys.stderr)
-    return objects, NAMESPACED
 
 
 def _overview(objects: "Objects") -> "Overview":

@@ -5,12 +5,13 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from brownout.api.reasons import Condition
 from brownout.api.resources import RESOURCES, Key
 from brownout.cli.explanation.cells import explain_cell, explain_policy
 from brownout.cli.explanation.model import Explanation
 from brownout.cli.explanation.pools import explain_pool, is_short
 from brownout.cli.explanation.scalers import explain_scaler
-from brownout.cli.explanation.seen import CellSeen, Seen
+from brownout.cli.explanation.seen import CellSeen, Seen, condition
 from brownout.cli.validation.findings import nearest
 
 EXPLAINED = {
@@ -19,6 +20,8 @@ EXPLAINED = {
     "FeaturePolicy": ("policy", "feature"),
 }
 """The kinds that can be explained, each with short words beside those that kubectl knows."""
+
+SHORT = (Condition.SATURATED, Condition.SCALING_LIMITED)
 
 T = TypeVar("T")
 
@@ -57,6 +60,8 @@ def kind_of(word: str) -> str:
 
 def explain(seen: Seen, asked: Asked) -> list[Explanation]:
     """The explanations that were asked for; none where nothing is short. Raises NotThereError."""
+    if not asked.kind and not seen.pools:
+        return _without_pools(seen)
     if not asked.kind:
         return [explain_pool(seen, pool) for key, pool in sorted(seen.pools.items()) if is_short(seen, pool)]
     if asked.kind == "GPUPool":
@@ -67,6 +72,18 @@ def explain(seen: Seen, asked: Asked) -> list[Explanation]:
     if asked.tier is None:
         return [explain_policy(seen, policy) for policy in policies]
     return [explain_cell(seen, cell) for cell in _cells(seen, [policy.key for policy in policies], asked)]
+
+
+def _without_pools(seen: Seen) -> list[Explanation]:
+    """The shortage as far as a namespace tells of it: the scalers that get less than they demand, and the policies with something taken."""
+    limited = [
+        scaler
+        for _, scaler in sorted(seen.scalers.items())
+        if "True" in (condition(scaler.status.conditions, kind)[0] for kind in SHORT)
+    ]
+    taken = {cell.policy.key for cell in seen.cells if not cell.whole}
+    policies = [policy for key, policy in sorted(seen.policies.items()) if key in taken]
+    return [explain_scaler(seen, one) for one in limited] + [explain_policy(seen, one) for one in policies]
 
 
 def _found(objects: Mapping[Key, T], asked: Asked) -> list[T]:
