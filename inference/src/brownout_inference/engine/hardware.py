@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from brownout_inference.engine.interface import DeviceFullError
+from brownout_inference.engine.load import LoadError
 
 
 @dataclass(frozen=True)
@@ -53,15 +54,17 @@ class Hardware:
 
 
 def find_hardware(device: str = "auto", dtype: str = "auto", *, memory_share: float = 0.9) -> Hardware:
-    """The device of that name ("cpu", "cuda", "cuda:1"); "auto" is a GPU where there is one. Raises ValueError for what is not there."""
+    """The device of that name ("cpu", "cuda", "cuda:1"); "auto" is a GPU where there is one. Raises LoadError for what is not there."""
     found = torch.device(device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     if found.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device {device!r}: torch sees no GPU here; write cpu, or mend the driver or torch's build")
+        raise LoadError(
+            f"--device: device {device!r}: torch sees no GPU here; write cpu, or mend the driver or torch's build"
+        )
     if dtype == "auto":
         return Hardware(found, torch.bfloat16 if found.type == "cuda" else torch.float32, memory_share)
     named = getattr(torch, dtype, None)
     if not isinstance(named, torch.dtype) or not named.is_floating_point:
-        raise ValueError(f"dtype {dtype!r} is none of torch's; write auto, bfloat16, float16 or float32")
+        raise LoadError(f"--dtype: dtype {dtype!r} is none of torch's; write auto, bfloat16, float16 or float32")
     return Hardware(found, named, memory_share)
 
 

@@ -70,12 +70,6 @@ def load_engine(spec: EngineSpec, progress: Progress) -> Engine:
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     progress("weights", 0.5)
-    from brownout_inference.engine.hardware import find_hardware
-
-    try:
-        find_hardware(spec.device, spec.dtype)
-    except (ValueError, RuntimeError) as error:
-        raise LoadError(f"--device and --dtype: {error}") from error
     if spec.model == "image":
         from brownout_inference.engine.image import ImageEngine
 
