@@ -136,7 +136,6 @@ class Worker:
         failed = {key: _words(error) for key, error in report.failed.items()}
         for key, result in report.finished.items():
             if key in self._works and (why := self._unfit(self._works[key], result)):
-                log.error("request %d failed: what the engine answered is of no use: %s", key, why)
                 failed[key] = f"what the engine answered is of no use: {why}"
         step.stepped += [key for key in keys if key not in failed]
         step.pieces.update(report.pieces)

@@ -64,20 +64,18 @@ async def generate_images(request: web.Request) -> web.Response:
     body = await read_body(request, ImageBody)
     refuse_unsupported(body, HARMLESS)
     serving.model(body.model)
-    size = None if body.size in (None, "auto") and not feature.shipped else size_of(body.size)
+    asked = None if body.size in (None, "auto") and not feature.shipped else size_of(body.size)
     kind = body.output_format or "png"
     quality = 100 if body.output_compression is None else body.output_compression
     ask = ImageAsk(prompt=body.prompt, pictures=body.n or 1, seed=body.seed)
     ticket = await serving.admission.admit(feature, ask, caller)
     pictures: list[Picture] = await serving.admission.result(ticket)
 
-    if size is None:
-        height, width = pictures[0].shape[1:3]
-        size = width, height
-    size_made = size
+    height, width = pictures[0].shape[1:3]
+    size = asked or (width, height)
 
     def encode() -> list[bytes]:
-        return [still(each[0], size_made, kind=kind, quality=quality) for each in pictures]
+        return [still(each[0], size, kind=kind, quality=quality) for each in pictures]
 
     is_quick = kind == "png" and len(pictures) * size[0] * size[1] <= QUICK_PIXELS
     files = encode() if is_quick else await asyncio.to_thread(encode)
