@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from brownout_localcluster.objects import Objects
 from support.api_proxy import ApiProxy
+from support.beside import beside
 from support.chronicle import chronicle
 from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World, ours, plan
@@ -142,7 +143,7 @@ def test_others_who_write_the_same_objects_all_the_time_hold_nothing_up(world: W
 @contextmanager
 def storm(world: World) -> Iterator[list[str]]:
     """Somebody changes the workload, its scaler, the policy, the tier and the pool as fast as the API server lets them."""
-    done, writes = threading.Event(), []
+    writes: list[str] = []
     objects = Objects(world.cluster.kubeconfig)
     named = [
         ("apps/v1", "Deployment", "image"),
@@ -152,7 +153,7 @@ def storm(world: World) -> Iterator[list[str]]:
         (API_VERSION, "GPUPool", world.pool),
     ]
 
-    def write() -> None:
+    def write(done: threading.Event) -> None:
         for count, (api_version, kind, name) in enumerate(itertools.cycle(named)):
             if done.is_set():
                 return
@@ -160,11 +161,8 @@ def storm(world: World) -> Iterator[list[str]]:
             objects.patch(api_version, kind, name, note, namespace=world.namespace.name)
             writes.append(name)
 
-    thread = threading.Thread(target=write, name="storm", daemon=True)
-    thread.start()
     try:
-        yield writes
+        with beside(write, "storm"):
+            yield writes
     finally:
-        done.set()
-        thread.join()
         objects.close()

@@ -1,7 +1,6 @@
 """Prometheus is away, slow, closed, empty or wrong, in the middle of a surge: what is not known takes no replica and changes no
 feature, each object says what is the matter, and once there is evidence again everything comes back."""
 
-import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from support.chronicle import chronicle
 from support.cluster import fresh_namespace
 from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World, calm_world
+from support.process import resident_bytes
 from support.prometheus import Remembering
 from support.prometheus_proxy import PrometheusProxy
 from support.size import sized
@@ -253,14 +253,14 @@ def test_a_query_of_a_hundred_thousand_series(
     prometheus.limits = knows_limits
     many = f'last_over_time(many{{namespace="{world.namespace.name}"}}[15m])'
     asked = {which: {"query": many} for which in ("offered", "admitted")}
-    memory = resident_bytes(operator)
+    memory = resident_bytes(operator.pid)
     with frozen(
         world,
         "more than 1000 series" if knows_limits else "larger than 1 MB",
         "fewer" if not knows_limits else "sum by",
     ):
         world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"demand": asked}})
-    assert resident_bytes(operator) < memory + 50e6
+    assert resident_bytes(operator.pid) < memory + 50e6
     world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"demand": world.policy()["spec"]["demand"]}})
     comes_back(world)
 
@@ -270,12 +270,6 @@ def remember_many(world: World) -> None:
     now, labels = time.time(), {"namespace": world.namespace.name, "tier": "free"}
     samples = [(now, "many", labels | {"cohort": str(number)}, 1.0) for number in range(SERIES)]
     Remembering(world.cluster.prometheus.url).remember(samples, counter=False)
-
-
-def resident_bytes(operator: Operator) -> float:
-    """The memory that the operator's process holds."""
-    pages = int(Path(f"/proc/{operator.pid}/statm").read_text().split()[1])
-    return float(pages * resource.getpagesize())
 
 
 def evidence(world: World, kind: str, name: str) -> str:

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
-from pathlib import Path
 
 import aiohttp
 import openai
@@ -19,6 +18,7 @@ import pytest
 from flags.issuer import AUDIENCE, NAME, Issuer
 from inference.flag_source import FlagSource
 from inference.server_process import Client, ServerProcess
+from support.process import MIB, resident_bytes
 
 MOST_CONNECTIONS = 100
 FLOOD = 3000
@@ -63,8 +63,7 @@ def bearing(client: Client, token: str, **headers: str) -> openai.AsyncOpenAI:
 
 
 def memory_mib(process: ServerProcess) -> float:
-    status = Path(f"/proc/{process.process.pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    return resident_bytes(process.process.pid) / MIB
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from typing import NamedTuple, TypeVar
 
 from brownout_localcluster.errors import ApiError
 from brownout_localcluster.objects import Objects
+from support.beside import beside
 from support.operator_world import API_VERSION, FEATURE, World
 
 T = TypeVar("T")
@@ -87,21 +88,18 @@ class Chronicle:
 @contextmanager
 def chronicle(world: World) -> Iterator[Chronicle]:
     """Look on while the block runs, and once more at its end."""
-    seen, done = Chronicle(world), threading.Event()
+    seen = Chronicle(world)
     seen.look()
 
-    def look_on() -> None:
+    def look_on(done: threading.Event) -> None:
         while not done.wait(PAUSE_SECONDS):
             with contextlib.suppress(ApiError, OSError):
                 seen.look()
 
-    thread = threading.Thread(target=look_on, name="chronicle", daemon=True)
-    thread.start()
     try:
-        yield seen
+        with beside(look_on, "chronicle"):
+            yield seen
     finally:
-        done.set()
-        thread.join()
         with contextlib.suppress(ApiError, OSError):
             seen.look()
         seen.close()
