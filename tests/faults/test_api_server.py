@@ -97,19 +97,22 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
 def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(
     world: World, operator: Operator, api: ApiProxy
 ) -> None:
-    """Everything that the operator asks is answered with 429, watches that broke included."""
+    """Everything that the operator asks is answered with 429, watches that broke included.
+
+    The load wants a third replica and fits on two, so that nothing has to be taken however long the API server refuses.
+    """
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
         api.too_many_requests = True
         api.drop_watches()
         wait_for(lambda: "TooManyRequests" in operator.log(), "watches are refused")
-        world.set_load(pro=1.5, free=1.8)
+        world.set_load(pro=1.5, free=0.45)
         wait_for(lambda: "does not take replicas now (HTTP 429)" in operator.log(), "the operator says so")
         holds_for(lambda: lives(operator) and world.replicas() == 2, "nothing can be written", seconds=3)
         api.too_many_requests = False
-        world.wait_for_replicas(4, seconds=60)
+        world.wait_for_replicas(3, seconds=60)
         wait_for(
-            lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "watches are back", seconds=60
+            lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 3, "watches are back", seconds=60
         )
         assert world.condition("InferenceScaler", "image", "Ready")["status"] == "True"
     seen.no_replica_was_lost()

@@ -150,7 +150,9 @@ class World:
     def start_gauges(self) -> None:
         """A pod that serves the gauges, scraped by the cluster's Prometheus."""
         self.namespace.create(gauges_pod())
-        self.namespace.wait_until_ready("gauges")
+        self.namespace.wait_until_ready(
+            "gauges", seconds=90
+        )  # the scheduler comes back that slowly, as the controllers do
 
     def wait_until_measured(self) -> None:
         """Until Prometheus has the gauges. It finds a new pod at once, or half a minute after an API server that a test before took away has come back."""
