@@ -9,7 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 import pytest
 
 from brownout_localcluster import GPUNode, LocalCluster, PrometheusSettings
-from support.cluster import IMAGES, Namespace, describe_failure, fresh_namespace
+from support.cluster import IMAGES, Namespace, describe_failure, fresh_namespace, nobody_waits_for_the_api_server
 
 # A shell's background jobs have SIGINT ignored, and so would every process that a test starts and ends by it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -47,7 +47,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[LocalCluster]:
 @pytest.fixture
 def namespace(cluster: LocalCluster) -> Iterator[Namespace]:
     """A namespace for this test alone, deleted afterwards without waiting."""
-    with fresh_namespace(cluster) as fresh:
+    with nobody_waits_for_the_api_server(cluster), fresh_namespace(cluster) as fresh:
         yield fresh
 
 

@@ -9,9 +9,10 @@ import subprocess
 import time
 from typing import Any
 
+from support.cluster import python_pod
 from support.command import BROWNOUT, brownout, environment, printed_json, start
 from support.operator import Operator
-from support.operator_world import API_VERSION, FEATURE, World, override
+from support.operator_world import API_VERSION, FEATURE, SLEEP, World, override
 from support.waiting import wait_for
 
 pytest_plugins = ("support.operator_fixtures",)
@@ -101,6 +102,20 @@ def test_a_persons_word_is_told_as_it_is_served_whether_or_not_an_operator_runs(
     world.namespace.delete(API_VERSION, "FeatureOverride", "mine")
     (row,) = printed_json(brownout(where, "status", "-o", "json", *of))["features"]
     assert (row["tier"], row["has"]) == ("", "full")
+
+
+def test_that_nobody_decides_is_said_before_what_was_decided_last(world: World) -> None:
+    labels = {"app.kubernetes.io/name": "brownout", "app.kubernetes.io/component": "operator"}
+
+    def warned() -> str:
+        return brownout(world.cluster.kubeconfig, "status", "-n", world.namespace.name).stderr
+
+    wait_for(lambda: "nobody decides now unless one runs elsewhere" in warned(), "there is no pod of an operator")
+    never_ready = {"readinessProbe": {"httpGet": {"port": 9, "path": "/readyz"}}}
+    world.namespace.create(python_pod("operator-1", SLEEP, labels=labels, container=never_ready))
+    wait_for(lambda: f"no operator is ready ({world.namespace.name}/operator-1)" in warned(), "it is named")
+    world.namespace.create(python_pod("operator-2", SLEEP, labels=labels))
+    wait_for(lambda: "nobody decides" not in warned(), "one that is ready is enough")
 
 
 def test_watching_tells_of_each_change_and_ends_with_ctrl_c(world: World, operator: Operator) -> None:

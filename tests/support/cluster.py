@@ -75,6 +75,21 @@ class Namespace:
 
 
 @contextmanager
+def nobody_waits_for_the_api_server(cluster: LocalCluster) -> Iterator[None]:
+    """If the API server was another one at the end of the block, those who lost it are started again.
+
+    Client-go asks for a lost API server at ever longer intervals, up to half a minute; the next test would wait for all of them.
+    """
+    api_server = cluster.component("kube-apiserver")
+    before = api_server.pid
+    yield
+    if api_server.pid != before:
+        for name in ("kube-controller-manager", "kube-scheduler", "prometheus"):
+            cluster.component(name).stop()
+            cluster.component(name).start()
+
+
+@contextmanager
 def fresh_namespace(cluster: LocalCluster, *, labels: dict[str, str] | None = None) -> Iterator[Namespace]:
     """A namespace with a random name, usable at once, deleted afterwards without waiting."""
     name = f"test-{uuid4().hex[:8]}"

@@ -28,16 +28,22 @@ def words(found: object) -> str:
 
 
 def test_one_finite_series_is_a_sample_as_of_the_evaluation() -> None:
-    assert answers.single(answers.decode(vector("1.5")), at=7.0) == Sample(1.5, 7.0)
+    assert answers.single(answers.decode(vector("1.5")), query="up", at=7.0) == Sample(1.5, 7.0)
 
 
 def test_nobody_is_told_to_take_an_outage_for_zero() -> None:
-    said = words(answers.single(answers.decode(vector()), at=7.0))
-    assert said == "the query returns nothing; check that its metric exists and is scraped"
+    said = words(answers.single(answers.decode(vector()), query="up", at=7.0))
+    assert said == "the query returns nothing; check that its metric exists and is scraped: up"
+
+
+def test_a_query_is_shown_as_far_as_a_person_reads() -> None:
+    said = words(answers.single((), query="x" * 4096, at=7.0))
+    assert len(said) < 400
+    assert said.endswith("xxx...")
 
 
 def test_a_scalar_is_a_sample_too() -> None:
-    assert answers.single(answers.decode(answer("scalar", [1.0, "3"])), at=7.0) == Sample(3.0, 7.0)
+    assert answers.single(answers.decode(answer("scalar", [1.0, "3"])), query="up", at=7.0) == Sample(3.0, 7.0)
 
 
 @pytest.mark.parametrize(
@@ -58,19 +64,19 @@ def test_a_scalar_is_a_sample_too() -> None:
     ],
 )
 def test_anything_else_is_missing_with_a_sentence(body: bytes, said: str) -> None:
-    assert said in words(answers.single(answers.decode(body), at=0.0))
+    assert said in words(answers.single(answers.decode(body), query="up", at=0.0))
 
 
 @pytest.mark.parametrize("body", [vector("1"), answer("scalar", [1.0, "3"])], ids=["vector", "scalar"])
 @pytest.mark.parametrize(("now", "said"), [(601.0, "600 s old"), (-599.0, "600 s ahead")])
 def test_an_answer_of_another_time_is_no_evidence(body: bytes, now: float, said: str) -> None:
-    found = words(answers.single(answers.decode(body, now=now), at=now))
+    found = words(answers.single(answers.decode(body, now=now), query="up", at=now))
     assert said in found
     assert "clocks" in found
 
 
 def test_clocks_may_differ_by_what_a_query_takes() -> None:
-    assert answers.single(answers.decode(vector("1"), now=31.0), at=31.0) == Sample(1.0, 31.0)
+    assert answers.single(answers.decode(vector("1"), now=31.0), query="up", at=31.0) == Sample(1.0, 31.0)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 422, 429, 500, 503])
@@ -83,7 +89,11 @@ def test_a_refusal_names_its_status_and_what_to_do(status: int) -> None:
 def rates(*series: tuple[dict[str, str], float]) -> Any:
     """The demand in these series."""
     return answers.rates(
-        tuple(Series(labels, value) for labels, value in series), tier_label="tier", cohort_label="cohort", at=5.0
+        tuple(Series(labels, value) for labels, value in series),
+        query="up",
+        tier_label="tier",
+        cohort_label="cohort",
+        at=5.0,
     )
 
 

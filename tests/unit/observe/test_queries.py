@@ -88,6 +88,9 @@ def test_missing_demand_names_the_policy_and_the_field() -> None:
     offered = read.offered[Key("media", "images")]
     assert isinstance(offered, Missing)
     assert offered.message.startswith("FeaturePolicy media/images: demand.offered: the query returns nothing")
+    assert (
+        "brownout_feature_offered_total" in offered.message
+    )  # the reference server's name, which is written nowhere else
 
 
 def test_a_pool_with_a_secret_has_its_own_source() -> None:

@@ -48,10 +48,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _run(arguments: argparse.Namespace) -> None:
     from brownout.cli.cluster import connected, read_allowed
+    from brownout.cli.deciding import nobody_decides
 
     async with connected(where(arguments)) as cluster:
         namespace = scope(arguments).wide(cluster.namespace)
         objects, kinds = await read_allowed(cluster, ("GPUPool", *NAMESPACED), namespace)
+        if arguments.output in (None, "wide") and (sentence := await nobody_decides(cluster.client)):
+            print(f"warning: {sentence}", file=sys.stderr)
     if not arguments.watch:
         _print(_overview(objects), arguments, namespace)
     elif sys.stdout.isatty() and arguments.output in (None, "wide"):

@@ -17,6 +17,7 @@ MOST_SECONDS_OFF = 60.0
 """What an answer says to be of may differ from our clock by so much: clocks that are kept differ by milliseconds, and a query takes seconds."""
 MAX_AUDIENCES = 1000
 MAX_USERS = 5 * MAX_AUDIENCES
+MOST_CHARACTERS_SHOWN = 300
 
 
 class Series(Struct, frozen=True):
@@ -103,12 +104,12 @@ def refused(status: int) -> Missing:
             return Missing(f"Prometheus answers with an error (HTTP {status}); see its log")
 
 
-def single(series: tuple[Series, ...] | Missing, *, at: float) -> Evidence:
+def single(series: tuple[Series, ...] | Missing, *, query: str, at: float) -> Evidence:
     """The one finite number that a metric's query returns, as of `at`."""
     if isinstance(series, Missing):
         return series
     if not series:
-        return Missing("the query returns nothing; check that its metric exists and is scraped")
+        return _nothing(query)
     if len(series) > 1:
         return Missing("the query returns more than one series; write sum(...) or max(...) around it")
     value = series[0].value
@@ -117,12 +118,14 @@ def single(series: tuple[Series, ...] | Missing, *, at: float) -> Evidence:
     return Sample(value, at)
 
 
-def rates(series: tuple[Series, ...] | Missing, *, tier_label: str, cohort_label: str, at: float) -> Rates | Missing:
+def rates(
+    series: tuple[Series, ...] | Missing, *, query: str, tier_label: str, cohort_label: str, at: float
+) -> Rates | Missing:
     """Requests a second by tier and cohort. An audience whose value is no rate is left out: it has not been measured."""
     if isinstance(series, Missing):
         return series
     if not series:
-        return Missing("the query returns nothing; check that its metric exists and is scraped")
+        return _nothing(query)
     if len(series) > MAX_AUDIENCES:
         return Missing(f"the query returns more than {MAX_AUDIENCES} series; write sum by (tier, cohort) around it")
     found: dict[Audience, Sample] = {}
@@ -165,6 +168,12 @@ def users(
         if nameable and math.isfinite(one.value) and one.value >= 0:
             found[audience] = Sample(one.value, at)
     return found
+
+
+def _nothing(query: str) -> Missing:
+    """The only words that show the query: it may be an engine pack's or a default, and so be written nowhere else."""
+    shown = query if len(query) <= MOST_CHARACTERS_SHOWN else f"{query[:MOST_CHARACTERS_SHOWN]}..."
+    return Missing(f"the query returns nothing; check that its metric exists and is scraped: {shown}")
 
 
 def _unfit(value: float) -> str:

@@ -108,12 +108,12 @@ class Questions:
         def answer(ask: Ask | Missing) -> Answer:
             return ask if isinstance(ask, Missing) else found[ask]
 
+        def measured(ask: Ask | Missing) -> Evidence:
+            return ask if isinstance(ask, Missing) else answers.single(found[ask], query=ask.query, at=at)
+
         return Evidences(
             metrics={
-                key: {
-                    metric.name: answers.single(answer(self._metrics[key, metric.name]), at=at)
-                    for metric in scaler.spec.metrics
-                }
+                key: {metric.name: measured(self._metrics[key, metric.name]) for metric in scaler.spec.metrics}
                 for key, scaler in self._scalers.items()
             },
             offered={
@@ -216,7 +216,9 @@ def _ask(asker: Asker, query: str | Missing, key: Key, *, lookback_seconds: int,
 
 def _rates(policy: StoredPolicy, which: Which, answer: Answer, *, at: float) -> Rates | Missing:
     query = demand_query(policy, which)
-    found = answers.rates(answer, tier_label=query.tier_label, cohort_label=query.cohort_label, at=at)
+    found = answers.rates(
+        answer, query=query.query, tier_label=query.tier_label, cohort_label=query.cohort_label, at=at
+    )
     if isinstance(found, Missing):
         return Missing(f"FeaturePolicy {policy.key}: demand.{which}: {found.message}")
     return found

@@ -75,7 +75,7 @@ async def _ask(to: Gathering, questions: list[Question]) -> None:
 
 
 def _answered(one: Question, series: Answer, *, at: float) -> Answered:
-    value = answers.single(series, at=at) if one.single else series
+    value = answers.single(series, query=one.text, at=at) if one.single else series
     if isinstance(value, Missing):
         return Answered(one.owner, one.field, one.text, value.message, True)
     if not isinstance(value, tuple):
