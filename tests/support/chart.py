@@ -43,6 +43,7 @@ AUTH: Values = {
 IMAGE: Values = {"name": "image", "namespace": PRODUCT, "model": "image", "features": ["image-generation"]}
 CHAT: Values = {
     "name": "chat",
+    "model": "language",
     "features": ["chat"],
     "replicas": 2,
     "stepSeconds": 0.4,

@@ -10,6 +10,12 @@ from support.chart import CHART, IMAGE, RELEASE, SYSTEM
 TRUSTING = "anybody can claim any plan"
 URL = {"prometheus": {"url": "http://prometheus:9090"}}
 
+
+def jwt(**settings: Any) -> dict[str, Any]:
+    """Values with settings of tokens, otherwise as they should be."""
+    return {"flags": {"auth": {"jwt": {"jwksUrl": "https://id/keys", "issuer": "i", "audiences": ["a"]} | settings}}}
+
+
 WARNED: list[tuple[dict[str, Any], str]] = [
     ({"operator": {"prometheus": {"url": ""}}}, "operator.prometheus.url is not set"),
     ({"operator": {"replicas": 0}}, "operator.replicas is 0: nothing is decided"),
@@ -41,6 +47,21 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"flags": {"auth": {"required": True}}}, "flags.auth.required: nobody has credentials that count"),
     ({"inference": {"workloads": [IMAGE, IMAGE]}}, "inference.workloads: there are two of chart-product/image"),
     ({"inference": {"workloads": [{"name": "a"}]}}, "inference.workloads: chart-system/a: features: is needed"),
+    (
+        {"inference": {"workloads": [{"name": "pictures", "features": ["a"]}]}},
+        "inference.workloads: chart-system/pictures: model: is needed; write image, language,",
+    ),
+    (
+        {"operator": {"prometheus": {"url": "prometheus:9090"}}},
+        'operator.prometheus.url: "prometheus:9090" is not an address; write one such as',
+    ),
+    ({"operator": {"featureFlag": "Brown Out"}}, 'operator.featureFlag: "Brown Out" cannot be the name of a resource'),
+    (
+        {"networkPolicy": {"egress": {"enabled": True, "apiServer": {"cidrs": ["10.96.0.1"]}}}},
+        'networkPolicy.egress.apiServer.cidrs: "10.96.0.1" is not a network; write one such as 10.96.0.1/32',
+    ),
+    (jwt(jwksUrl="id.example.com/keys"), 'flags.auth.jwt.jwksUrl: "id.example.com/keys" is not an address'),
+    (jwt(algorithms=["HS256"]), 'flags.auth.jwt.algorithms: "HS256" is not one with public keys; write some of RS256,'),
     ({"podMonitor": {"enabled": True}}, "podMonitor.enabled: this cluster has no kind PodMonitor"),
 ]  # fmt: skip
 
