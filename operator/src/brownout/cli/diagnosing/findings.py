@@ -169,7 +169,7 @@ def somebody_else_scales(found: Found) -> Iterator[str]:
         if scaler is not None:
             yield (
                 f"{body['kind']} {meta['namespace']}/{meta['name']} and InferenceScaler {scaler} both scale "
-                f"{named.get('name')}; delete one of them, or set the scaler's mode: Advise"
+                f"{named.get('name')}; delete one of them, or set the scaler's mode: Paused"
             )
 
 
