@@ -73,7 +73,7 @@ class Admission:
         try:
             unit = await self._quotas.reserve(feature, verdict, context)
         except RefusedError as refused:
-            self._meters.refused(feature.name, tier, cohort, refused.refusal.reason)
+            self._meters.refused(feature.flag_key, tier, cohort, refused.refusal.reason)
             raise
         try:  # the flags may have changed meanwhile
             return self._queue(feature, ask, caller, self._judge(feature, context), unit, stream=stream)
@@ -100,13 +100,13 @@ class Admission:
         objective = objective_seconds(feature, verdict.value)
         if objective is not None and isinstance(work, TextWork) and (alone := work.steps * step_seconds) > objective:
             raise RefusedError(refusal.too_long(work.tokens, alone_seconds=alone, objective_seconds=objective))
-        self._meters.offered(feature.name, tier, cohort, context.targeting_key)
+        self._meters.offered(feature.flag_key, tier, cohort, context.targeting_key)
         if refused := self._objection(feature, verdict, caller):
-            self._meters.refused(feature.name, tier, cohort, refused.reason)
+            self._meters.refused(feature.flag_key, tier, cohort, refused.reason)
             raise RefusedError(refused)
         now = self._clock()
         ticket = Ticket(
-            feature=feature.name,
+            feature=feature.flag_key,
             verdict=verdict,
             work=work,
             cost=self._cost(work),
@@ -125,16 +125,16 @@ class Admission:
         )
         ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
         if late := late_by(ticket.deadline, now=now, ahead=ahead, own_seconds=ticket.own_seconds):
-            self._meters.refused(feature.name, tier, cohort, refusal.TOO_LATE)
-            raise RefusedError(refusal.too_late(verdict, feature.name, wait_seconds=late))
+            self._meters.refused(feature.flag_key, tier, cohort, refusal.TOO_LATE)
+            raise RefusedError(refusal.too_late(verdict, feature.flag_key, wait_seconds=late))
         loser = self._scheduler.submit(ticket, is_full=ahead > self._queue_seconds)
         if loser is not None:
             full = RefusedError(refusal.queue_full(loser.verdict, loser.feature, wait_seconds=ahead))
             if loser is ticket:
-                self._meters.refused(feature.name, tier, cohort, refusal.QUEUE_FULL)
+                self._meters.refused(feature.flag_key, tier, cohort, refusal.QUEUE_FULL)
                 raise full
             loser.end_with(full)
-        self._meters.admitted(feature.name, tier, cohort, verdict.variant)
+        self._meters.admitted(feature.flag_key, tier, cohort, verdict.variant)
         return ticket
 
     async def result(self, ticket: Ticket) -> Any:
@@ -217,16 +217,18 @@ class Admission:
 
     def _objection(self, feature: Feature, verdict: Verdict, caller: Caller) -> Refusal | None:
         if self.phase is Phase.DRAINING:
-            return refusal.unavailable(refusal.DRAINING, "This server is stopping; try again.", feature=feature.name)
+            return refusal.unavailable(
+                refusal.DRAINING, "This server is stopping; try again.", feature=feature.flag_key
+            )
         if self.phase is Phase.LOADING:
             return refusal.unavailable(
                 refusal.NOT_READY,
                 "This server is still loading its model.",
-                feature=feature.name,
+                feature=feature.flag_key,
                 retry_after_seconds=5,
             )
         if not verdict.enabled:
-            return refusal.denial(verdict, feature.name, accept_language=caller.accept_language)
+            return refusal.denial(verdict, feature.flag_key, accept_language=caller.accept_language)
         return None
 
     def _cost(self, work: Work) -> float:

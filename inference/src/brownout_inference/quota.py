@@ -68,7 +68,9 @@ class Quotas:
         if verdict.quota is None:
             return None
         if not context.targeting_key:
-            detail = f"{feature.name} is counted for each user, and nobody says who this one is ({USER}, or a token)"
+            detail = (
+                f"{feature.flag_key} is counted for each user, and nobody says who this one is ({USER}, or a token)"
+            )
             raise RefusedError(refusal.bad_request(detail, parameter=USER))
         reserving = self._start(self._reserve(feature, verdict, context))
         try:
@@ -105,16 +107,16 @@ class Quotas:
                 feature, "reserve", {"context": sent, "ttlSeconds": self._settings.ttl_seconds}
             )
         except _UnavailableError as error:
-            self._meters.quota(feature.name, "unavailable")
+            self._meters.quota(feature.flag_key, "unavailable")
             if verdict.quota.when_unavailable == "Allow":
                 return None
-            log.warning("quota of %s: %s; the policy denies it then", feature.name, error)
-            raise RefusedError(refusal.quota_unavailable(verdict, feature.name)) from error
+            log.warning("quota of %s: %s; the policy denies it then", feature.flag_key, error)
+            raise RefusedError(refusal.quota_unavailable(verdict, feature.flag_key)) from error
         if status == 429:
-            self._meters.quota(feature.name, "refused")
-            raise RefusedError(refusal.quota_used_up(verdict, feature.name, body, headers.get("Retry-After", "")))
+            self._meters.quota(feature.flag_key, "refused")
+            raise RefusedError(refusal.quota_used_up(verdict, feature.flag_key, body, headers.get("Retry-After", "")))
         outcome = str(body.get("outcome"))
-        self._meters.quota(feature.name, outcome)
+        self._meters.quota(feature.flag_key, outcome)
         if outcome != "reserved":
             return None
         return Unit(feature=feature, context=sent, reservation=str(body["reservation"]), until=until)
@@ -130,9 +132,9 @@ class Quotas:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
-            self._meters.quota(unit.feature.name, str(body["outcome"]) if status == 200 else "expired")
+            self._meters.quota(unit.feature.flag_key, str(body["outcome"]) if status == 200 else "expired")
             return
-        self._meters.quota(unit.feature.name, "expired")
+        self._meters.quota(unit.feature.flag_key, "expired")
 
     async def _ask(
         self, feature: Feature, operation: str, body: Mapping[str, Any]

@@ -192,12 +192,12 @@ async def _until_finished(scheduler: Scheduler, jobs: Jobs) -> None:
 def _declare(settings: Settings, scheduler: Scheduler, meters: Meters) -> None:
     """Says in the metrics which features are answered for, and what they cost."""
     for feature in settings.features:
-        meters.answers_for(feature.name)
+        meters.answers_for(feature.flag_key)
         cost = declared_gpu_seconds(
             feature.typical_work(), step_seconds=settings.step_seconds, max_batch=scheduler.max_batch
         )
         if settings.step_seconds > 0:
-            meters.declared(feature.name, cost)
-            log.info("a plain %s costs %.3g GPU-seconds at its best", feature.name, cost)
+            meters.declared(feature.flag_key, cost)
+            log.info("a plain %s costs %.3g GPU-seconds at its best", feature.flag_key, cost)
         else:
-            log.info("what a plain %s costs is not declared: steps take as long as they take", feature.name)
+            log.info("what a plain %s costs is not declared: steps take as long as they take", feature.flag_key)

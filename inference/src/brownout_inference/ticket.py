@@ -18,7 +18,7 @@ _numbers = count(1)
 
 @dataclass(eq=False, kw_only=True)
 class Ticket:
-    """`tier` and `cohort` are the names for metrics, `user` is who shares the tier's queue with others, '' for nobody known; `cost` is declared GPU-seconds;
+    """`feature` is the flag key, `tier` and `cohort` are the names for metrics, `user` is who shares the tier's queue with others, '' for nobody known; `cost` is declared GPU-seconds;
     `offered_at` and `deadline` are on the device's clock, `step_seconds` is what a step was expected to take then. `start_tag` and `aged` are the queue's.
 
     `outcome` gets the engine's result or an exception. `pieces`, where somebody listens, gets the parts of the answer as they are made and

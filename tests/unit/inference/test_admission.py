@@ -91,6 +91,17 @@ async def test_an_answer_is_offered_admitted_and_completed() -> None:
     assert [door.count(name) for name in ("offered", "admitted", "completed", "refused", "failed")] == [1, 1, 1, 0, 0]
 
 
+async def test_what_is_counted_and_refused_bears_the_flag_key_whatever_the_feature_is_called_here() -> None:
+    door = Door(says=verdict(variant="denied_capacity"))
+    with pytest.raises(RefusedError) as caught:
+        await door.admission.admit(
+            replace(FEATURE, name="pictures"), ImageAsk(prompt="7", pictures=1, seed=1), caller_of({})
+        )
+    assert caught.value.refusal.feature == "image-generation"
+    assert [door.count(name, feature="image-generation") for name in ("offered", "refused")] == [1, 1]
+    assert door.count("offered", feature="pictures") == 0
+
+
 async def test_what_waits_is_worth_its_declared_cost() -> None:
     door = Door()
     await door.admit()

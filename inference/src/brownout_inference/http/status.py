@@ -51,7 +51,7 @@ async def metrics(request: web.Request) -> web.Response:
 
 
 def _described(serving: Serving, name: str) -> dict[str, Any]:
-    features = [feature.name for feature in serving.settings.features]
+    features = [feature.flag_key for feature in serving.settings.features]
     return {
         "id": name,
         "object": "model",
