@@ -78,13 +78,14 @@ class Product(World):
         self.wait_for_variant("free", "full", seconds=120)
 
     def wait_until_decided_on(self) -> None:
-        """Until the operator has taken a new load into account: it decides. Waiting for a feature would take a minute more."""
+        """Until the operator has given something back on a new load, and says on which. All of it would take a minute more."""
         self.set_load(pro=1.0, free=0.5)
-        wait_for(
-            lambda: float(self.status("InferenceScaler", "image")["demand"]["offered"]) == 1.5,
-            "the operator decides on the load of now",
-            seconds=60,
-        )
+
+        def on_the_new_load() -> bool:
+            cells = {cell["tier"]: cell for cell in self.status("FeaturePolicy", FEATURE)["cells"]}
+            return float(cells["pro"]["offered"]) == 1.0 and cells["free"]["variant"] == "full"
+
+        wait_for(on_the_new_load, "the operator decides on the load of now", seconds=90)
 
     def ways(self, flags: NodePort) -> dict[str, Callable[[], Iterator[tuple[str, str]]]]:
         """Every way of asking over HTTP, for a user of each tier."""

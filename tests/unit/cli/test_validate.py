@@ -265,6 +265,22 @@ def test_what_is_hardly_meant_is_a_warning(
             {"spec.metrics": ABSENT, "metadata.name": "idle", "spec.scaleTargetRef.name": "idle"},
             "NothingDrivesIt",
         ),
+        (
+            ("InferenceScaler", "image-small"),
+            {
+                "spec.metrics": [
+                    {
+                        "name": "kv",
+                        "engine": {"pack": "vllm", "signal": "kv-cache"},
+                        "target": {"type": "Value", "value": "800m"},
+                    }
+                ],
+                "spec.minReplicas": 0,
+                "metadata.name": "idle",
+                "spec.scaleTargetRef.name": "idle",
+            },
+            "StaysAtZero",
+        ),
     ],
 )
 def test_a_warning_names_its_reason_and_is_an_error_to_the_strict(

@@ -39,7 +39,20 @@ def problems(objects: Objects, links: Links) -> Iterator[Found]:
     for key, scaler in objects["InferenceScaler"].items():
         for problem in _signals(scaler):
             yield "InferenceScaler", key, problem
-        if not scaler.spec.metrics and key not in links.policies_of:
+        if key in links.policies_of:
+            continue
+        if scaler.spec.metrics and scaler.spec.min_replicas == 0 and all(m.engine for m in scaler.spec.metrics):
+            yield (
+                "InferenceScaler",
+                key,
+                _warning(
+                    ("spec", "minReplicas"),
+                    "at 0 replicas no engine is there to be measured, and no policy names the scaler in costs, so nothing brings it back; "
+                    "write minReplicas: 1, costs in a policy, or a metric whose query asks those who send requests",
+                    "StaysAtZero",
+                ),
+            )
+        if not scaler.spec.metrics:
             yield (
                 "InferenceScaler",
                 key,
