@@ -76,6 +76,13 @@ def test_a_number_that_moved_far_is_written_but_seldom() -> None:
     assert not writes(scaler(), scaler(saturation=80), since=2.0)
 
 
+def test_what_is_asked_for_is_written_where_it_moved_far_though_as_much_is_let_through() -> None:
+    remembered = scaler(demand={"offered": "2.75", "capacity": "4.00"})
+    assert writes(remembered, scaler(demand={"offered": "1.50", "capacity": "4.00"}))
+    assert not writes(remembered, scaler(demand={"offered": "2.25", "capacity": "4.00"}))
+    assert not writes(remembered, scaler(demand={"offered": "1.50", "capacity": "0.00"}))
+
+
 def test_while_something_happens_smaller_moves_are_written() -> None:
     saturated = [condition("Saturated", "True")]
     old, near, far = (scaler(saturation=s, conditions=saturated) for s in (100, 105, 112))

@@ -48,9 +48,9 @@ def worth_writing(old: Body, new: Body, *, since_last_write: float | None) -> bo
     happening = _happening(new)
     if happening and _rule(old) != _rule(new):
         return True
-    return _moved(old, new) >= (MOVED_POINTS if happening else MOVED_FAR_POINTS) or (
-        happening and _return_moved(old, new)
-    )
+    if happening:
+        return _moved(old, new) >= MOVED_POINTS or _return_moved(old, new)
+    return max(_moved(old, new), _offered_moved(old, new)) >= MOVED_FAR_POINTS
 
 
 def _decisive(status: Body) -> Body:
@@ -135,6 +135,15 @@ def _moved(old: Body, new: Body) -> int:
     """By how many percentage points the saturation moved; 0 where it is not known of both."""
     before, now = _saturation(old), _saturation(new)
     return 0 if before is None or now is None else abs(now - before)
+
+
+def _offered_moved(old: Body, new: Body) -> float:
+    """By how many percent of the capacity a scaler's offered demand moved: what is asked for is not always let through."""
+    before, now = (status.get("demand", {}) for status in (old, new))
+    if "offered" not in before or "offered" not in now:
+        return 0
+    capacity = float(now.get("capacity", 0))
+    return abs(float(now["offered"]) - float(before["offered"])) * 100 / capacity if capacity > 0 else 0
 
 
 def _saturation(status: Body) -> int | None:
