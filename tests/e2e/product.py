@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from e2e.cluster import GPU, KindCluster
-from e2e.space import NodePort, Space
+from e2e.space import NodePort, Space, parts
 from flags.traffic import Failure, Traffic, answer, bulk, single, traffic
 from support.operator_world import FEATURE, GAUGES_PORT, World, deployment, gauges_pod, ours, plan
 from support.waiting import wait_for
@@ -19,6 +19,12 @@ USERS: Mapping[str, Mapping[str, Any]] = {
 }
 FULL = answer("full", {"enabled": True})
 DENIED = answer("denied_capacity", {"enabled": False})
+KNOWN = """
+import sys, urllib.request as r
+url = f"http://127.0.0.1:8080/{sys.argv[1]}/ofrep/v1/evaluate/flags"
+r.urlopen(r.Request(url, b'{"context": {}}', {"Content-Type": "application/json"}), timeout=5)
+"""
+"""Run in a flag server: fails while that serves nothing for a namespace."""
 FOR_FREE, FOR_PRO = f"{FEATURE} for free", f"{FEATURE} for pro"
 
 
@@ -44,6 +50,9 @@ class Product(World):
         namespace.create(self.policy())
         self.set_load(pro=0.5, free=0.5)
         self.wait_for_variant("free", "full", seconds=60)
+        for server in parts(self.kind, "flags"):  # one that a test before cut off may still be about to catch up
+            served = partial(self.kind.run_in, server, "python", "-c", KNOWN, namespace.name)
+            wait_for(lambda served=served: served() == "", "every flag server serves it", seconds=90)
 
     def start_gauges(self) -> None:
         """A pod with the gauges and a Service to set them by."""
