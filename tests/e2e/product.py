@@ -21,7 +21,7 @@ FULL = answer("full", {"enabled": True})
 DENIED = answer("denied_capacity", {"enabled": False})
 KNOWN = """
 import sys, urllib.request as r
-url = f"http://127.0.0.1:8080/{sys.argv[1]}/ofrep/v1/evaluate/flags"
+url = f"http://{sys.argv[1]}:8080/{sys.argv[2]}/ofrep/v1/evaluate/flags"
 r.urlopen(r.Request(url, b'{"context": {}}', {"Content-Type": "application/json"}), timeout=5)
 """
 """Run in a flag server: fails while that serves nothing for a namespace."""
@@ -51,7 +51,7 @@ class Product(World):
         self.set_load(pro=0.5, free=0.5)
         self.wait_for_variant("free", "full", seconds=60)
         for server in parts(self.kind, "flags"):  # one that a test before cut off may still be about to catch up
-            served = partial(self.kind.run_in, server, "python", "-c", KNOWN, namespace.name)
+            served = partial(self.kind.run_in, server, "python", "-c", KNOWN, server["status"]["podIP"], namespace.name)
             wait_for(lambda served=served: served() == "", "every flag server serves it", seconds=90)
 
     def start_gauges(self) -> None:
