@@ -11,8 +11,9 @@ import pytest
 from brownout.api.scaler import EngineMetric
 from brownout.decide.evidence import Missing, Sample
 from brownout.observe.answers import single
+from brownout.observe.ask import Ask
 from brownout.observe.engine_packs import PACKS, query
-from brownout.observe.prometheus import Ask, Prometheus
+from brownout.observe.prometheus import Prometheus
 from brownout.observe.sources import Source
 from brownout_localcluster import LocalCluster
 from support.cluster import Namespace

@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 
 from brownout.decide.evidence import Missing
 from brownout.observe.answers import Series
-from brownout.observe.prometheus import MAX_BYTES, Ask, Prometheus
+from brownout.observe.ask import Ask
+from brownout.observe.prometheus import MAX_BYTES, Prometheus
 from brownout.observe.sources import Source
 from support.waiting import wait_for_async
 
@@ -53,9 +54,9 @@ class Server:
         finally:
             self.in_flight -= 1
 
-    def ask(self, query: str = "up", **more: Any) -> Ask:
+    def ask(self, query: str = "up", *, limit: int = 2, **more: Any) -> Ask:
         """A question for this server."""
-        return Ask(source=Source(url=self.url), query=query, lookback_seconds=60, limit=2, **more)
+        return Ask(source=Source(url=self.url), query=query, lookback_seconds=60, limit=limit, **more)
 
 
 @asynccontextmanager
@@ -95,9 +96,23 @@ async def test_a_query_is_posted_with_staleness_limit_and_timeout(server: Server
 
 
 async def test_identical_questions_are_asked_once(server: Server, prometheus: Prometheus) -> None:
-    found = await prometheus.ask_all([server.ask("a"), server.ask("a"), server.ask("b")])
+    found = await prometheus.ask_all([server.ask(query, limit=1001) for query in ("a", "a", "b")])
     assert sorted(asked["query"] for asked in server.asked) == ["a", "b"]
     assert len(found) == 2
+
+
+async def test_small_questions_are_one_request_and_each_its_own_where_that_fails(
+    server: Server, prometheus: Prometheus
+) -> None:
+    async def knows_no_bundles(request: web.Request) -> web.StreamResponse:
+        bundled = "label_replace" in server.asked[-1]["query"]
+        return web.json_response({}, status=400) if bundled else await server.one(request)
+
+    server.handler = knows_no_bundles
+    asked = [server.ask("a"), server.ask("b")]
+    for requests in (3, 5):  # and from then on each alone at once
+        assert await prometheus.ask_all(asked) == dict.fromkeys(asked, (Series({"a": "b"}, 2.0),))
+        assert len(server.asked) == requests
 
 
 async def test_the_namespace_parameter_goes_along(server: Server, prometheus: Prometheus) -> None:
@@ -127,7 +142,7 @@ async def test_no_more_than_32_are_in_flight(server: Server, prometheus: Prometh
         return await server.one(request)
 
     server.handler = wait
-    asking = asyncio.create_task(prometheus.ask_all([server.ask(f"q{n}") for n in range(50)]))
+    asking = asyncio.create_task(prometheus.ask_all([server.ask(f"q{n}", limit=1001) for n in range(50)]))
     await wait_for_async(lambda: _is(server.in_flight == 32), "32 are in flight", seconds=5)
     release.set()
     await asking

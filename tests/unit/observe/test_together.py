@@ -6,7 +6,7 @@ from brownout.api.schema import Ref
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.snapshot import Audience, StoredPolicy
 from brownout.observe.answers import Series
-from brownout.observe.prometheus import TOO_LARGE, Answer, Ask
+from brownout.observe.ask import TOO_LARGE, Answer, Ask
 from brownout.observe.queries import Asker, Questions
 from brownout.observe.sources import Source
 from brownout.observe.together import MOST_FEATURES, MOST_SERIES

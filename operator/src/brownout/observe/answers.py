@@ -18,6 +18,7 @@ MOST_SECONDS_OFF = 60.0
 MAX_AUDIENCES = 1000
 MAX_USERS = 5 * MAX_AUDIENCES
 MOST_CHARACTERS_SHOWN = 300
+HISTOGRAM = Missing("the query returns a histogram; write histogram_quantile or sum around it")
 
 
 class Series(Struct, frozen=True):
@@ -61,7 +62,7 @@ def decode(body: bytes, *, now: float | None = None) -> tuple[Series, ...] | Mis
             case "vector":
                 points = _VECTOR.decode(answer.data.result)
                 if any(point.value is None for point in points):
-                    return Missing("the query returns a histogram; write histogram_quantile or sum around it")
+                    return HISTOGRAM
                 off = _off(points[0].value[0], now) if points and points[0].value else None
                 return off or tuple(Series(p.metric, float(p.value[1])) for p in points if p.value is not None)
             case "scalar":

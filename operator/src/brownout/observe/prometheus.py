@@ -13,30 +13,18 @@ from functools import lru_cache
 from urllib.parse import urlencode
 
 import aiohttp
-from msgspec import Struct
 
 from brownout.decide.evidence import Missing
 from brownout.observe import answers
-from brownout.observe.answers import Series
+from brownout.observe.ask import TOO_LARGE, Answer, Ask
+from brownout.observe.bundles import bundles, take_apart
 from brownout.observe.sources import Source
 
 MAX_IN_FLIGHT = 32
 MAX_BYTES = 1_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-TOO_LARGE = Missing("the answer is larger than 1 MB; write a query that returns fewer series")
-
-
-class Ask(Struct, frozen=True, kw_only=True):
-    """One question. `limit` is how many series are of interest; `parameters` are sent beside the query."""
-
-    source: Source
-    query: str
-    lookback_seconds: int
-    limit: int
-    parameters: tuple[tuple[str, str], ...] = ()
-
-
-Answer = tuple[Series, ...] | Missing
+ALONE_SECONDS = 600.0
+"""For so long the parts of a bundle that failed are asked alone."""
 
 
 class Prometheus:
@@ -55,12 +43,20 @@ class Prometheus:
         self._timeout_seconds = timeout_seconds
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
         self._sessions: dict[Source, aiohttp.ClientSession] = {}
+        self._too_late = Missing(f"no answer from Prometheus within {timeout_seconds:g} s")
+        self._alone: dict[Ask, float] = {}
 
     async def ask_all(self, asks: Iterable[Ask]) -> dict[Ask, Answer]:
-        """The answer to each distinct question; sources that are no longer asked are let go of."""
+        """The answer to each distinct question, small ones together; sources that are no longer asked are let go of."""
         distinct = list(dict.fromkeys(asks))
         await self._let_go(keep={ask.source for ask in distinct})
-        return await self.ask_more(distinct)
+        now = time.monotonic()
+        self._alone = {ask: until for ask, until in self._alone.items() if until > now}
+        sent = bundles(distinct, alone=self._alone)
+        answered = await self.ask_more(bundle.ask for bundle in sent)
+        found, again = take_apart(sent, answered, too_late=self._too_late)
+        self._alone |= dict.fromkeys(again, now + ALONE_SECONDS)
+        return found | await self.ask_more(again)
 
     async def ask_more(self, asks: Iterable[Ask]) -> dict[Ask, Answer]:
         """The answer to each of these questions besides those of `ask_all`, of the same sources."""
@@ -89,7 +85,7 @@ class Prometheus:
                     return answers.refused(response.status)
                 body = await _read(response)
         except TimeoutError:
-            return Missing(f"no answer from Prometheus within {self._timeout_seconds:g} s")
+            return self._too_late
         except ssl.SSLError:
             return Missing(
                 "Prometheus' certificate is not trusted; write its authority as ca.crt into the pool's Secret"

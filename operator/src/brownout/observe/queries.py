@@ -15,8 +15,8 @@ from brownout.api.scaler import Metric, Stale
 from brownout.decide.evidence import Evidence, Missing
 from brownout.decide.snapshot import Rates, StoredPolicy, StoredPool, StoredScaler
 from brownout.observe import answers, engine_packs
+from brownout.observe.ask import Answer, Ask
 from brownout.observe.engine_packs import WINDOW
-from brownout.observe.prometheus import Answer, Ask
 from brownout.observe.sources import Source
 from brownout.observe.together import Part, Question, ask_alone, take_apart, together
 

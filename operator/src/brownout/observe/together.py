@@ -14,8 +14,8 @@ from msgspec import Struct, structs
 from brownout.decide.evidence import Missing
 from brownout.observe import answers
 from brownout.observe.answers import Series
+from brownout.observe.ask import TOO_LARGE, Answer, Ask
 from brownout.observe.engine_packs import matchers, quoted
-from brownout.observe.prometheus import TOO_LARGE, Answer, Ask
 
 FEATURE = "feature"
 MOST_FEATURES = 50

@@ -61,10 +61,12 @@ class Metrics:
             "featureflag", "The FeatureFlag resource of a namespace: 1 for its state", "namespace", "state"
         )
         self.feature_flag_writes = counter("featureflag_writes", "Writes of FeatureFlag resources")
-        self.queries = counter("prometheus_queries", "Queries sent to Prometheus: answered or failed", "result")
+        self.queries = counter(
+            "prometheus_queries", "Requests to Prometheus, for one query or several: answered or failed", "result"
+        )
         self.query_seconds = Histogram(
             "brownout_prometheus_query_duration_seconds",
-            "How long Prometheus took to answer a query, or not to",
+            "How long Prometheus took to answer a request, or not to",
             buckets=QUERY_BUCKETS,
             registry=registry,
         )

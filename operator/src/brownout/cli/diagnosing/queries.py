@@ -10,7 +10,8 @@ from brownout.cli.diagnosing.parts import Gathering
 from brownout.cli.output import document
 from brownout.decide.evidence import Missing
 from brownout.observe import answers
-from brownout.observe.prometheus import Answer, Ask, Prometheus
+from brownout.observe.ask import Answer, Ask
+from brownout.observe.prometheus import Prometheus
 from brownout.observe.queries import (
     POLICY_LOOKBACK_SECONDS,
     SINGLE,

@@ -15,8 +15,9 @@ from brownout.decide.recall import recall
 from brownout.decide.saturation import LONGEST_STEP_SECONDS
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
+from brownout.observe.ask import Answer, Ask
 from brownout.observe.observer import Observer
-from brownout.observe.prometheus import Answer, Ask, Prometheus
+from brownout.observe.prometheus import Prometheus
 from brownout.observe.sources import Source, Sources
 from brownout.observe.targets import ScaleReader
 

@@ -1,0 +1,123 @@
+"""Small questions of one source in one request. Pure.
+
+A scaler's metric is a number, and to ask for it is more work than to compute it. So ten queries are sent as one: each is told from
+the others by a label, and the answer is taken apart again. What a query means does not depend on its neighbours: only text that
+is an expression by itself is put beside others, whoever wrote it, and where a bundle fails each of its parts is asked alone.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct, structs
+
+from brownout.decide.evidence import Missing
+from brownout.observe.answers import HISTOGRAM, Series, refused
+from brownout.observe.ask import TOO_LARGE, Answer, Ask
+
+LABEL = "brownout_part"
+MOST_PARTS = 10
+SMALL = 2
+"""A question about more series than this is no small one."""
+MOST_SERIES = 1000
+BY_ONE_QUERY = (TOO_LARGE, HISTOGRAM, refused(400), refused(422))
+"""What a bundle is answered with where one of its queries is wrong, or asks for too much."""
+FEW_LATE = 5
+
+TOKENS = re.compile(
+    r"""
+    "(?:[^"\\\n]|\\.)*" | '(?:[^'\\\n]|\\.)*' | `[^`]*`  # texts
+    | \#[^\n]*                                           # a comment
+    | (?P<open>[(\[{]) | (?P<close>[)\]}]) | (?P<comma>,)
+    | (?P<torn>["'`])                                    # a text that does not end
+    | [^"'`\#()\[\]{},]+
+    """,
+    re.VERBOSE,
+)
+
+
+class Bundle(Struct, frozen=True):
+    """A request for several questions; one part is asked as it is."""
+
+    ask: Ask
+    parts: tuple[Ask, ...]
+
+    def taken_apart(self, answer: Answer) -> dict[Ask, Answer] | None:
+        """The answer to each part, as if it had been asked alone; None where there may be more of it, or it does not say whose it is."""
+        if isinstance(answer, Missing) or len(self.parts) == 1:
+            return dict.fromkeys(self.parts, answer)
+        found: dict[str, list[Series]] = {str(number): [] for number in range(len(self.parts))}
+        for series in answer:
+            labels = dict(series.labels)
+            its = found.get(labels.pop(LABEL, ""))
+            if its is None:
+                return None
+            its.append(Series(labels, series.value))
+        if len(answer) >= MOST_SERIES:
+            return None
+        return {part: tuple(its) for part, its in zip(self.parts, found.values(), strict=True)}
+
+
+def bundles(asks: Iterable[Ask], *, alone: Iterable[Ask] = ()) -> list[Bundle]:
+    """Every ask in one bundle, in as few as ten parts each allow. Those that are to be `alone` are, as are those that are not small."""
+    apart = set(alone)
+    groups: dict[Ask, list[Ask]] = {}
+    found = []
+    for ask in asks:
+        if ask.limit > SMALL or ask in apart or not is_expression(ask.query):
+            found.append(Bundle(ask, (ask,)))
+        else:
+            groups.setdefault(structs.replace(ask, query=""), []).append(ask)
+    for common, group in groups.items():
+        for first in range(0, len(group), MOST_PARTS):
+            parts = tuple(group[first : first + MOST_PARTS])
+            if len(parts) == 1:
+                found.append(Bundle(parts[0], parts))
+            else:
+                found.append(Bundle(structs.replace(common, query=_beside(parts), limit=MOST_SERIES), parts))
+    return found
+
+
+def take_apart(
+    sent: Sequence[Bundle], answered: Mapping[Ask, Answer], *, too_late: Missing
+) -> tuple[dict[Ask, Answer], list[Ask]]:
+    """The answers to the parts, and the parts that have to be asked again, each alone: a neighbour of theirs may be to blame.
+
+    A bundle that was answered `too_late` may have had one slow query. Where most were, it is Prometheus that is slow, and asking
+    ten times as often would not help it.
+    """
+    late = (too_late, refused(503))
+    count = sum(answered[bundle.ask] in late for bundle in sent)
+    by_one_query = BY_ONE_QUERY + (late if count <= FEW_LATE or count * 2 <= len(sent) else ())
+    found: dict[Ask, Answer] = {}
+    again: list[Ask] = []
+    for bundle in sent:
+        answer = answered[bundle.ask]
+        apart = None if len(bundle.parts) > 1 and answer in by_one_query else bundle.taken_apart(answer)
+        if apart is None:
+            again += bundle.parts
+        else:
+            found |= apart
+    return found, again
+
+
+def is_expression(query: str) -> bool:
+    """Whether a text can stand in brackets and mean there what it means alone, if it means anything.
+
+    Brackets close what was opened, texts end, and no comma stands outside: so nothing of it ends up outside of the brackets.
+    """
+    opened: list[str] = []
+    for token in TOKENS.finditer(query):
+        if token["torn"] or (token["comma"] and not opened):
+            return False
+        if token["open"]:
+            opened.append(token["open"])
+        elif token["close"] and (not opened or opened.pop() + token["close"] not in ("()", "[]", "{}")):
+            return False
+    return not opened and bool(query.strip())
+
+
+def _beside(parts: Iterable[Ask]) -> str:
+    # A query may end with a comment, which ends with its line.
+    return " or ".join(
+        f'label_replace(\n{part.query}\n, "{LABEL}", "{number}", "__name__", ".*")' for number, part in enumerate(parts)
+    )
