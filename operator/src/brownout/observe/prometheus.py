@@ -115,7 +115,9 @@ class Prometheus:
             await self._sessions.pop(source).close()
 
 
-@lru_cache(maxsize=50_000)
+@lru_cache(
+    maxsize=4_000
+)  # of some kilobytes where a request has ten queries, and every change of a scaler makes others
 def _form(
     query: str, lookback_seconds: int, limit: int, parameters: tuple[tuple[str, str], ...], timeout_seconds: float
 ) -> bytes:
