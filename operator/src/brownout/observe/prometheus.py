@@ -23,6 +23,8 @@ from brownout.observe.sources import Source
 MAX_IN_FLIGHT = 32
 MAX_BYTES = 1_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MOST_FORMS = 4_000
+"""Some kilobytes each where a request has ten queries, and every change of a scaler makes others."""
 ALONE_SECONDS = 600.0
 """For so long the parts of a bundle that failed are asked alone."""
 
@@ -115,9 +117,7 @@ class Prometheus:
             await self._sessions.pop(source).close()
 
 
-@lru_cache(
-    maxsize=4_000
-)  # of some kilobytes where a request has ten queries, and every change of a scaler makes others
+@lru_cache(maxsize=MOST_FORMS)
 def _form(
     query: str, lookback_seconds: int, limit: int, parameters: tuple[tuple[str, str], ...], timeout_seconds: float
 ) -> bytes:
