@@ -50,7 +50,7 @@ def answers(cluster: LocalCluster, namespace: str, pack: str) -> dict[str, Sampl
             text = query(EngineMetric(pack=pack, signal=signal), labels={}, namespace=namespace)  # type: ignore[arg-type]
             assert isinstance(text, str), text
             series = await prometheus.ask(Ask(source=source, query=text, lookback_seconds=15, limit=2))
-            found[signal] = single(series, at=0.0)
+            found[signal] = single(series, query=signal, at=0.0)
         await prometheus.close()
         return found
 

@@ -35,9 +35,11 @@ FULL = ScalerMemory(saturated=True, saturated_since=NOW - 10, excess=3.0)
 SMALL: Variants = {"full": {"image": 0.001}, "denied": {}}
 SMALL_VIDEO: Variants = {"full": {"video": 0.001}, "denied": {}}
 
-EMPTY = answers.single(answers.decode(b'{"status":"success","data":{"resultType":"vector","result":[]}}'), at=NOW)
+EMPTY = answers.single(
+    answers.decode(b'{"status":"success","data":{"resultType":"vector","result":[]}}'), query="kv", at=NOW
+)
 NAN = answers.single(
-    answers.decode(b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"NaN"]}]}}'), at=NOW
+    answers.decode(b'{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"NaN"]}]}}'), query="kv", at=NOW
 )  # fmt: skip
 assert isinstance(EMPTY, Missing)
 assert isinstance(NAN, Missing)
@@ -73,7 +75,9 @@ def loading(now: float, *, has: int, ready: int) -> Snapshot:
     """The replicas that are ready are twice as busy as they should be; the others load, and have no metrics."""
     busy = metric("kv", "Load", "500m")
     there = scaler(replicas=has, ready=ready, more=(busy,), at=now)
-    there = structs.replace(there, metrics=there.metrics | {"kv": answers.single((answers.Series({}, 1.0),), at=now)})
+    there = structs.replace(
+        there, metrics=there.metrics | {"kv": answers.single((answers.Series({}, 1.0),), query="kv", at=now)}
+    )
     return snapshot(pool(64), there)
 
 
