@@ -82,9 +82,13 @@ class Objects:
     def delete(
         self, api_version: str, kind: str, name: str, *, namespace: str | None = None, grace_seconds: int | None = None
     ) -> None:
-        """Deletes an object, with its own grace period unless another is given; does not wait."""
+        """Deletes an object if it is there, with its own grace period unless another is given; does not wait."""
         parameters = {} if grace_seconds is None else {"gracePeriodSeconds": str(grace_seconds)}
-        self.call("DELETE", self.path(api_version, kind, name, namespace=namespace), parameters=parameters)
+        try:
+            self.call("DELETE", self.path(api_version, kind, name, namespace=namespace), parameters=parameters)
+        except ApiError as error:
+            if error.status != 404:
+                raise
 
     def path(self, api_version: str, kind: str, name: str | None = None, *, namespace: str | None = None) -> str:
         """The URL path of a kind, or of one object of it."""
