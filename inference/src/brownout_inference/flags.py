@@ -6,6 +6,7 @@ their best as the unknown audience. The provider reports changes on threads of i
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,17 @@ KEPT_SECONDS = 1.0
 """How long what the flags say about a user is kept, for whoever asks again and again. A change of the flags ends it at once; what changes with time alone (an account's age) counts that much later."""
 GRACE_SECONDS = 1
 """How long the provider waits before it calls a lost source an error. It keeps a thread for that long, which would hold up the end of the process."""
+
+
+def bear_closed_channels() -> None:
+    """From now on a thread that fails because its channel was closed says nothing: gRPC's own, which watches a channel, does where the process ends while it looks."""
+    before = threading.excepthook
+
+    def failed(what: threading.ExceptHookArgs) -> None:
+        if not (isinstance(what.exc_value, ValueError) and "Channel closed" in str(what.exc_value)):
+            before(what)
+
+    threading.excepthook = failed
 
 
 class Flags:

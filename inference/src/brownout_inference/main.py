@@ -51,8 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load_timeout_seconds=settings.load_timeout_seconds,
         )
         first = start_engine()  # it imports torch while we import the rest
+        from brownout_inference.flags import bear_closed_channels
         from brownout_inference.server import serve
 
+        bear_closed_channels()
         asyncio.run(serve(settings, started=started, start_engine=start_engine, first_engine=first))
     except SettingsError as error:
         print(f"brownout-inference: {error}", file=sys.stderr)
