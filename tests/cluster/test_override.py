@@ -68,7 +68,9 @@ def test_status_of_a_namespace_without_anything_says_that_it_may_be_another(worl
     told = brownout(world.cluster.kubeconfig, "status", "-n", "nowhere")
 
     assert told.returncode == 0, told.stderr
-    assert told.stderr.endswith("No features or scalers in nowhere namespace; -A shows those of all.\n")
+    *warnings, last = told.stderr.splitlines()
+    assert last == "No features or scalers in nowhere namespace; -A shows those of all."
+    assert all(line.startswith("warning: ") and "nobody decides now" in line for line in warnings)
     assert told.stdout.startswith("POOL")
 
 

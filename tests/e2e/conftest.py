@@ -14,11 +14,10 @@ from e2e.collect import collect, folder_name
 from e2e.hardening import manifests
 from e2e.images import PROMETHEUS, Images, build
 from e2e.product import Product
-from e2e.release import CHART, RELEASE, SYSTEM, values
+from e2e.release import CHART, MONITORING, RELEASE, SYSTEM, values
 from e2e.settings import Settings, settings_from
 from e2e.space import RESTRICTED, NodePort, Space, fresh_space, wait_until_available
 
-MONITORING = "monitoring"
 CLUSTER = pytest.StashKey[KindCluster]()
 Say = Callable[[str], None]
 

@@ -7,7 +7,8 @@ from e2e.settings import ROOT
 CHART = ROOT / "charts" / "brownout"
 RELEASE = "brownout"
 SYSTEM = "brownout-system"
-PROMETHEUS_URL = "http://prometheus.monitoring:9090"
+MONITORING = "monitoring"
+PROMETHEUS_URL = f"http://prometheus.{MONITORING}:9090"
 
 
 def values(tag: str) -> dict[str, Any]:

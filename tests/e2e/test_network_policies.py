@@ -13,15 +13,15 @@ from e2e.hardening import hardened
 from e2e.images import Images
 from e2e.objects import Manifest
 from e2e.product import Product
-from e2e.release import CHART, RELEASE, SYSTEM, values
+from e2e.release import CHART, MONITORING, RELEASE, SYSTEM, values
 from e2e.space import Space, fresh_space, parts
 from support.cluster import python_pod
-from support.operator_world import SLEEP, gauges_pod
+from support.operator_world import GAUGES_PORT, SLEEP, gauges_pod
 from support.waiting import holds_for, wait_for
 
-MONITORING = "monitoring"
 HTTP, SYNC, PROMETHEUS = 8080, 8015, 9090
 TAKES_EFFECT_SECONDS = 30.0
+ASKER = python_pod("asker", SLEEP, container={"image": "python"})
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=2).close()"
 NOBODY: Manifest = {
     "apiVersion": "networking.k8s.io/v1",
@@ -60,17 +60,19 @@ def kept(installed: KindCluster, images: Images, stranger: Space) -> None:
         space.create(gauges_pod())
         address = space.wait_until_ready("gauges", seconds=60)["status"]["podIP"]
         pod = stranger.pod("asker")
-        wait_for(lambda: reaches(installed, pod, address, 9000), "a pod reaches another")
+        wait_for(lambda: reaches(installed, pod, address, GAUGES_PORT), "a pod reaches another")
         space.create(NOBODY)
         try:
-            wait_for(lambda: not reaches(installed, pod, address, 9000), "nobody may", seconds=TAKES_EFFECT_SECONDS)
+            wait_for(
+                lambda: not reaches(installed, pod, address, GAUGES_PORT), "nobody may", seconds=TAKES_EFFECT_SECONDS
+            )
         except AssertionError:
             pytest.skip("the network of this cluster keeps no NetworkPolicy")
 
 
 def asker(space: Space) -> Manifest:
     """A pod of a namespace from which somebody asks."""
-    space.create(python_pod("asker", SLEEP, container={"image": "python"}))
+    space.create(ASKER)
     return space.wait_until_ready("asker", seconds=60)
 
 
@@ -112,14 +114,9 @@ def test_the_parts_reach_what_they_need_and_nobody_else_reaches_them(
         holds_for(lambda: reaches(installed, user, servers, HTTP), "users' servers reach the flag servers", seconds=3)
         assert reaches(installed, user, servers, SYNC)
         product.shed()  # the operator reaches Prometheus and the API server
-        scraped = installed.objects.create(
-            hardened(python_pod("asker", SLEEP, container={"image": "python"}), images), namespace=MONITORING
-        )
+        installed.objects.create(hardened(ASKER, images), namespace=MONITORING)
         after.callback(installed.objects.delete, "v1", "Pod", "asker", namespace=MONITORING)
         wait_for(
-            lambda: reaches(installed, _running(installed, scraped), its, HTTP), "Prometheus' namespace reaches it"
+            lambda: reaches(installed, installed.objects.get("v1", "Pod", "asker", namespace=MONITORING), its, HTTP),
+            "Prometheus' namespace reaches it",
         )
-
-
-def _running(cluster: KindCluster, pod: Manifest) -> Manifest:
-    return cluster.objects.get("v1", "Pod", pod["metadata"]["name"], namespace=pod["metadata"]["namespace"])

@@ -109,8 +109,7 @@ def fresh_namespace(cluster: LocalCluster, *, labels: dict[str, str] | None = No
         cluster.objects.call(
             "DELETE", cluster.objects.path("v1", "Pod", namespace=name), parameters={"gracePeriodSeconds": "0"}
         )
-        if cluster.objects.find("v1", "Namespace", name):  # a test may have deleted it itself
-            cluster.objects.delete("v1", "Namespace", name)
+        cluster.objects.delete("v1", "Namespace", name)
 
 
 def python_pod(name: str, program: str, **spec: Any) -> Manifest:

@@ -6,7 +6,8 @@ is an expression by itself is put beside others, whoever wrote it, and where a b
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 
 from msgspec import Struct, structs
 
@@ -57,23 +58,20 @@ class Bundle(Struct, frozen=True):
         return {part: tuple(its) for part, its in zip(self.parts, found.values(), strict=True)}
 
 
-def bundles(asks: Iterable[Ask], *, alone: Iterable[Ask] = ()) -> list[Bundle]:
+def bundles(asks: Iterable[Ask], *, alone: Container[Ask] = ()) -> list[Bundle]:
     """Every ask in one bundle, in as few as ten parts each allow. Those that are to be `alone` are, as are those that are not small."""
-    apart = set(alone)
     groups: dict[Ask, list[Ask]] = {}
     found = []
     for ask in asks:
-        if ask.limit > SMALL or ask in apart or not is_expression(ask.query):
+        if ask.limit > SMALL or ask in alone or not is_expression(ask.query):
             found.append(Bundle(ask, (ask,)))
         else:
             groups.setdefault(structs.replace(ask, query=""), []).append(ask)
     for common, group in groups.items():
         for first in range(0, len(group), MOST_PARTS):
             parts = tuple(group[first : first + MOST_PARTS])
-            if len(parts) == 1:
-                found.append(Bundle(parts[0], parts))
-            else:
-                found.append(Bundle(structs.replace(common, query=_beside(parts), limit=MOST_SERIES), parts))
+            beside = structs.replace(common, query=_beside(parts), limit=MOST_SERIES)
+            found.append(Bundle(beside if len(parts) > 1 else parts[0], parts))
     return found
 
 
@@ -100,6 +98,7 @@ def take_apart(
     return found, again
 
 
+@lru_cache(maxsize=50_000)  # the same texts come at each tick
 def is_expression(query: str) -> bool:
     """Whether a text can stand in brackets and mean there what it means alone, if it means anything.
 
