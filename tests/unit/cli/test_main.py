@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from brownout.cli.main import COMMANDS, Command, main, parser
+from brownout.cli.main import COMMANDS, Command, command_first, main, parser
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,6 +33,27 @@ def test_no_command_and_an_unknown_one_are_usage_errors(capsys: pytest.CaptureFi
             main(words)
         assert ended.value.code == 2
     assert "frobnicate" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (["-n", "chat", "status", "--watch"], ["status", "-n", "chat", "--watch"]),
+        (["--kubeconfig=f", "why", "image", "free"], ["why", "--kubeconfig=f", "image", "free"]),
+        (["why", "status", "flags"], ["why", "status", "flags"]),
+        (["frobnicate", "status"], ["frobnicate", "status"]),
+        (["-n", "chat"], ["-n", "chat"]),
+        (["--help", "status"], ["--help", "status"]),
+        ([], []),
+    ],
+)
+def test_a_commands_options_may_come_before_it(written: list[str], read: list[str]) -> None:
+    assert command_first(written) == read
+
+
+def test_an_option_before_the_command_is_the_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--kubeconfig", "/nowhere/config", "status"]) == 1
+    assert "--kubeconfig: /nowhere/config: no such file" in capsys.readouterr().err
 
 
 def test_help_imports_none_of_the_commands() -> None:

@@ -85,6 +85,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def command_first(words: list[str]) -> list[str]:
+    """The words with the command in front: as with kubectl, its options may come before it. What the program itself knows stays."""
+    if not words or not words[0].startswith("-") or words[0] in ("-h", "--help", "--version"):
+        return words
+    names = {command.name for command in COMMANDS}
+    place = next((place for place, word in enumerate(words) if word in names), 0)
+    return [words[place], *words[:place], *words[place + 1 :]]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0 done, 1 could not be done or found something, 2 could not be understood."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -92,8 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         from brownout.cli.completion import complete
 
         return complete(words[1:])
-    name = next((word for word in words if not word.startswith("-")), None)
-    arguments = parser(name).parse_args(words)
+    words = command_first(words)
+    arguments = parser(next(iter(words), None)).parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run
     try:
         return run(arguments)
