@@ -21,7 +21,7 @@ demo: setup ## the main job, live: a viral ramp, features go and come back (ARGS
 
 test: setup ## every test, on a real control plane (three processes, each with a cluster of its own)
 	@$(BIN)/brownout-localcluster build
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=40 $(ARGS)
 
 images: ## both container images, with Docker (docs/images.md says what they can be told)
 	@scripts/images
