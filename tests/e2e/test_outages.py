@@ -112,7 +112,13 @@ def test_an_image_lists_what_is_in_it_and_runs_as_a_user_without_a_name(installe
     assert installed.run_in(pod, "python", "-c", "import os; print(os.getuid())").strip() == "65532"
     bill = json.loads(installed.run_in(pod, "cat", "/sbom/brownout.cdx.json"))
     listed = {each["purl"].partition("@")[0] for each in bill["components"] if "purl" in each}
-    assert {"pkg:pypi/kopf", "pkg:deb/debian/libc6"} <= listed
+    assert {"pkg:pypi/kopf", "pkg:deb/debian/libc6", "pkg:deb/debian/ca-certificates"} <= listed
+
+
+@pytest.mark.parametrize("component", ["operator", "flags"])
+def test_an_image_trusts_public_certificate_authorities(installed: KindCluster, component: str) -> None:
+    asked = "import os, ssl; print(len(os.listdir(ssl.get_default_verify_paths().capath)))"
+    assert int(installed.run_in(parts(installed, component)[0], "python", "-c", asked)) > 100
 
 
 def _cannot_pull(pod: Manifest) -> bool:
