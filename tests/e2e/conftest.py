@@ -106,8 +106,8 @@ def product(installed: KindCluster, space: Space) -> Iterator[Product]:
 
 @pytest.fixture
 def flags(installed: KindCluster) -> NodePort:
-    """The flag servers' Service."""
-    return NodePort(installed, SYSTEM, f"{RELEASE}-flags")
+    """The flag servers' public Service."""
+    return NodePort(installed, SYSTEM, f"{RELEASE}-flags-public")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -12,7 +12,7 @@ PROMETHEUS_URL = f"http://prometheus.{MONITORING}:9090"
 
 
 def values(tag: str) -> dict[str, Any]:
-    """Two flag servers behind a NodePort, and the images that were built."""
+    """Two flag servers, reached from outside by a NodePort, and the images that were built."""
     return {
         "image": {"tag": tag},
         "operator": {"prometheus": {"url": PROMETHEUS_URL}},

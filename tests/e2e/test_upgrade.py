@@ -49,14 +49,28 @@ def _install(cluster: KindCluster, release: Release) -> None:
         wait_until_available(cluster, SYSTEM, f"{RELEASE}-{part}")
 
 
+@pytest.fixture
+def outside(installed: KindCluster) -> Iterator[NodePort]:
+    """A way to the flag servers from outside that no chart changes."""
+    name = "upgrade-outside"
+    selector = {"app.kubernetes.io/instance": RELEASE, "app.kubernetes.io/component": "flags"}
+    spec = {"type": "NodePort", "selector": selector, "ports": [{"name": "http", "port": 8080}]}
+    meta = {"name": name, "namespace": SYSTEM}
+    installed.objects.create({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+    try:
+        yield NodePort(installed, SYSTEM, name)
+    finally:
+        installed.objects.delete("v1", "Service", name, namespace=SYSTEM)
+
+
 def test_an_upgrade_and_the_way_back_flip_nothing_and_fail_no_evaluation(
-    installed: KindCluster, previous: Release, images: Images, product: Product, flags: NodePort, say: Say
+    installed: KindCluster, previous: Release, images: Images, product: Product, outside: NodePort, say: Say
 ) -> None:
     _install(installed, previous)
     product.shed()
     before = _decided(product)
     this = Release(CHART, images.tag)
-    with product.asked(flags) as traffic:
+    with product.asked(outside) as traffic:
         wait_for(lambda: set(traffic.latest(FOR_FREE).values()) == {DENIED}, "free users are denied")
         for release, left in ((this, previous), (previous, this)):
             say(f"from {left.tag} to {release.tag}")
@@ -69,7 +83,7 @@ def test_an_upgrade_and_the_way_back_flip_nothing_and_fail_no_evaluation(
             else:  # its pods end while proxies still send them users, who ask again
                 wrong = [each for each in failures if WrongAnswerError.__name__ in each.sentence]
                 assert not wrong, sentences(wrong)
-    for way in product.ways(flags):
+    for way in product.ways(outside):
         assert {each.said for each in traffic.answers[way, FOR_FREE]} == {DENIED}
         assert {each.said for each in traffic.answers[way, FOR_PRO]} == {FULL}
     assert _decided(product) == before

@@ -91,7 +91,11 @@ CASES: dict[str, Values] = {
             "image": {"digest": f"sha256:{'0' * 64}"},
         }
     },
-    "more on the pods": {"operator": MORE, "flags": MORE, "commonLabels": {"team": "media"}},
+    "more on the pods": {
+        "operator": MORE,
+        "flags": MORE | {"service": {"annotations": {"team": "media"}}},
+        "commonLabels": {"team": "media"},
+    },
     "scheduling": {
         "operator": SCHEDULING | {"topologySpreadConstraints": SPREAD},
         "flags": SCHEDULING | {"topologySpreadConstraints": SPREAD},

@@ -5,6 +5,7 @@ from typing import Any
 
 from support.chart import Manifest, pod_of
 
+SYNC = 8015
 Policy = Callable[[list[Manifest]], Iterator[str]]
 
 
@@ -79,6 +80,15 @@ def services_lead_to_ports(objects: list[Manifest]) -> Iterator[str]:
         for port in service["spec"]["ports"]:
             if port["targetPort"] not in open_ports:
                 yield f"{name_of(service)}: no container listens on {port['targetPort']}"
+
+
+def sync_stays_inside(objects: list[Manifest]) -> Iterator[str]:
+    """flagd sync hands out whole sets and asks nobody who they are."""
+    for service in objects:
+        if service["kind"] != "Service" or service["spec"].get("type", "ClusterIP") == "ClusterIP":
+            continue
+        if any(port["targetPort"] == SYNC for port in service["spec"]["ports"]):
+            yield f"{name_of(service)}: shows {SYNC} to the outside"
 
 
 def budgets_leave_a_way_out(objects: list[Manifest]) -> Iterator[str]:
@@ -189,6 +199,7 @@ POLICIES: tuple[Policy, ...] = (
     roots_are_read_only,
     selectors_mean_their_own_pods,
     services_lead_to_ports,
+    sync_stays_inside,
     budgets_leave_a_way_out,
     several_replicas_have_a_budget_and_are_spread,
     network_policies_open_what_listens,

@@ -89,6 +89,12 @@ def test_notes_say_what_to_do_next_and_warn_of_nothing_that_is_meant(told: list[
     assert "WARNING" not in said
 
 
+def test_notes_name_the_service_for_outside_where_there_is_one(told: list[dict[str, str] | ChartError]) -> None:
+    at = next(1 + n for n, (values, _) in enumerate(WARNED) if "service" in values.get("flags", {}))
+    assert f"{RELEASE}-flags-public, of type LoadBalancer" in notes(told[at])
+    assert "-public" not in notes(told[0])
+
+
 @pytest.mark.parametrize("number", range(len(WARNED)), ids=[sentence for _, sentence in WARNED])
 def test_notes_warn_of_what_is_seldom_meant(told: list[dict[str, str] | ChartError], number: int) -> None:
     said = notes(told[1 + number])

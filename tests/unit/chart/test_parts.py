@@ -153,6 +153,34 @@ def test_a_flag_server_that_ends_goes_on_answering_for_a_while() -> None:
     assert "lifecycle" not in container("a public listener", "brownout-flags")
 
 
+def test_a_public_service_has_ofrep_and_pages_alone_and_sync_stays_inside() -> None:
+    case = "a public listener"
+    inside, public = (one(case, "Service", f"brownout-flags{suffix}") for suffix in ("", "-public"))
+    assert (inside["spec"]["type"], public["spec"]["type"]) == ("ClusterIP", "LoadBalancer")
+    assert [port["port"] for port in inside["spec"]["ports"]] == [8080, 8015]
+    assert [port["port"] for port in public["spec"]["ports"]] == [8080]
+    assert public["spec"]["selector"] == inside["spec"]["selector"]
+    assert public["metadata"]["annotations"] == {"example.com/internal": "true"}
+    assert "annotations" not in inside["metadata"]
+    http, sync = one(case, "NetworkPolicy", "brownout-flags")["spec"]["ingress"]
+    assert http == {"ports": [{"port": 8080, "protocol": "TCP"}]}
+    assert sync == {"ports": [{"port": 8015, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]}
+
+
+def test_a_service_for_outside_is_scraped_by_no_monitor_of_flag_servers() -> None:
+    labels = one("a public listener", "Service", "brownout-flags-public")["metadata"]["labels"]
+    assert labels["app.kubernetes.io/component"] not in ("operator", "flags")
+
+
+def test_without_a_public_service_annotations_are_on_the_only_one() -> None:
+    (service,) = (
+        o
+        for o in manifests("more on the pods")
+        if o["metadata"]["name"].startswith("brownout-flags") and o["kind"] == "Service"
+    )
+    assert service["metadata"]["annotations"] == {"team": "media"}
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_common_labels_are_on_everything(case: str) -> None:
     wanted = CASES[case].get("commonLabels", {})

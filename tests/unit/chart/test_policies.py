@@ -38,6 +38,7 @@ BROKEN: dict[Policy, Callable[[list[Manifest]], Any]] = {
         "matchLabels"
     ].pop("app.kubernetes.io/component"),
     policies.services_lead_to_ports: lambda o: find(o, "Service", "flags")["spec"]["ports"][0].update(targetPort=80),
+    policies.sync_stays_inside: lambda o: find(o, "Service", "flags")["spec"].update(type="LoadBalancer"),
     policies.budgets_leave_a_way_out: lambda o: find(o, "Deployment", "flags")["spec"].update(replicas=1),
     policies.several_replicas_have_a_budget_and_are_spread: lambda o: o.remove(find(o, "PodDisruptionBudget", "flags")),
     policies.network_policies_open_what_listens: lambda o: find(o, "NetworkPolicy", "flags")["spec"]["ingress"][0][
