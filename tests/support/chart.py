@@ -138,7 +138,12 @@ CASES: dict[str, Values] = {
     "dashboards": {
         "dashboards": {"enabled": True, "namespace": PRODUCT, "annotations": {"grafana_folder": "Brownout"}}
     },
-    "another name": {"fullnameOverride": "bo", "redis": {"enabled": True}, "watchNamespaces": [PRODUCT]},
+    "another name": {
+        "fullnameOverride": "bo",
+        "operator": {"replicas": 2, "leaderElection": {"enabled": True}},
+        "redis": {"enabled": True},
+        "watchNamespaces": [PRODUCT],
+    },
 }
 """Values by what they are about."""
 

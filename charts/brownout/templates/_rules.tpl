@@ -90,6 +90,6 @@ subjects:
   verbs: [create]
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  resourceNames: [brownout-operator]
+  resourceNames: [{{ include "brownout.fullname" . }}-operator]
   verbs: [get, update]
 {{- end -}}

@@ -53,6 +53,15 @@ def test_several_operators_elect_a_leader_by_a_lease_of_their_namespace() -> Non
     assert {right for right in rights if right.resource == "leases"} == {lease, *named}
 
 
+def test_operators_of_another_release_campaign_for_a_lease_of_their_own() -> None:
+    settings = parser("operator").parse_args(container("another name", "bo-operator")["args"])
+    assert settings.leader_elect_lease_name == "bo-operator"
+    rights = granted(manifests("another name"), "bo-operator", namespace=SYSTEM)
+    assert {right.name for right in rights if right.resource == "leases"} == {"", "bo-operator"}
+    settings = parser("operator").parse_args(container("several operators", "brownout-operator")["args"])
+    assert settings.leader_elect_lease_name == "brownout-operator"
+
+
 def test_a_single_operator_neither_elects_nor_may() -> None:
     assert not any("elect" in word for word in container("as it is", "brownout-operator")["args"])
     assert one("as it is", "Deployment", "brownout-operator")["spec"]["strategy"] == {"type": "Recreate"}
