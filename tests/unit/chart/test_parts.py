@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from brownout.cli.flags import settings_of
 from brownout.cli.main import parser
-from support.chart import CASES, PRODUCT, SYSTEM, Manifest, manifests
+from brownout_localcluster.charts import render_chart
+from support.chart import CASES, CHART, PRODUCT, RELEASE, SYSTEM, Manifest, manifests
 from support.chart_rights import Right, granted
 from support.examples import REPOSITORY
 from support.operator import RULES
@@ -80,6 +82,18 @@ def test_chosen_namespaces_are_granted_what_the_cluster_is_otherwise(account: st
     wide = {right.resource for right in chosen if not right.namespace}
     assert wide <= {"gpupools", "gpupools/status", "nodes", "pods", "namespaces", "resourcequotas"}
     assert {right.namespace for right in chosen} - {""} <= {PRODUCT, SYSTEM, "default"}
+
+
+def test_releases_of_one_name_in_two_namespaces_share_nothing_of_the_cluster() -> None:
+    made: list[set[tuple[str, str, str]]] = []
+    for number, namespace in enumerate(("one", "two")):
+        only_once = {"crds": {"enabled": number == 0}, "rbac": {"people": number == 0}}
+        watched = only_once | {"watchNamespaces": [f"{PRODUCT}-{number}"]}
+        text = render_chart(CHART, RELEASE, namespace=namespace, values=watched)
+        objects = [o for o in yaml.safe_load_all(text) if o]
+        made.append({(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in objects})
+    assert made[0] & made[1] == set()
+    assert any(kind == "ClusterRole" for kind, _, _ in made[1])
 
 
 def test_in_default_the_operator_may_write_events_alone_unless_it_is_chosen() -> None:
