@@ -130,6 +130,9 @@ CASES: dict[str, Values] = {
         "redis": {"enabled": True},
         "inference": {"workloads": [IMAGE]},
     },
+    "closed networks without workloads": {
+        "networkPolicy": {"flags": {"from": [{"namespaceSelector": {"matchLabels": {"media": "true"}}}]}},
+    },
     "open networks": {
         "networkPolicy": {"enabled": False},
         "redis": {"enabled": True},

@@ -190,6 +190,22 @@ def test_a_public_service_has_ofrep_and_pages_alone_and_sync_stays_inside() -> N
     assert sync == {"ports": [{"port": 8015, "protocol": "TCP"}], "from": [{"namespaceSelector": {}}]}
 
 
+def test_whoever_else_may_ask_for_flags_the_releases_own_workloads_may() -> None:
+    pod = one("closed networks", "Deployment", "image")["spec"]["template"]["metadata"]["labels"]
+    (rule,) = one("closed networks", "NetworkPolicy", "brownout-flags")["spec"]["ingress"]
+    ours = [peer for peer in rule["from"] if "podSelector" in peer and "namespaceSelector" in peer]
+    assert [peer["namespaceSelector"] for peer in ours] == [{}]  # they are where their products are
+    assert ours[0]["podSelector"]["matchLabels"].items() <= pod.items()
+    assert {port["port"] for port in rule["ports"]} == {8080, 8015}
+
+
+def test_without_workloads_nobody_but_the_named_and_the_test_may_ask_for_flags() -> None:
+    (rule,) = one("closed networks without workloads", "NetworkPolicy", "brownout-flags")["spec"]["ingress"]
+    component = "app.kubernetes.io/component"
+    assert [peer["podSelector"]["matchLabels"][component] for peer in rule["from"][:-1]] == ["test"]
+    assert rule["from"][-1] == {"namespaceSelector": {"matchLabels": {"media": "true"}}}
+
+
 def test_a_service_for_outside_is_scraped_by_no_monitor_of_flag_servers() -> None:
     labels = one("a public listener", "Service", "brownout-flags-public")["metadata"]["labels"]
     assert labels["app.kubernetes.io/component"] not in ("operator", "flags")
