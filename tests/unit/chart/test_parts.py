@@ -220,6 +220,14 @@ def test_without_a_public_service_annotations_are_on_the_only_one() -> None:
     assert service["metadata"]["annotations"] == {"team": "media"}
 
 
+def test_a_replica_of_a_workload_that_ends_goes_on_answering_for_a_while() -> None:
+    assert container("workloads", "image")["lifecycle"] == {"preStop": {"sleep": {"seconds": 5}}}
+    words = container("workloads", "image")["args"]
+    grace = next(int(word.partition("=")[2]) for word in words if word.startswith("--grace-seconds="))
+    pod = one("workloads", "Deployment", "image")["spec"]["template"]["spec"]
+    assert pod["terminationGracePeriodSeconds"] > 5 + grace
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_common_labels_are_on_everything(case: str) -> None:
     wanted = CASES[case].get("commonLabels", {})
