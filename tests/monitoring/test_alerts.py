@@ -238,7 +238,7 @@ TROUBLES = {
         {f"brownout_flags_jwks_errors_total{{{FLAGS}}}": rising(0.2)},
         "60m",
         FLAGS_HERE,
-        "Reading the key set failed 6 times within 30 minutes. The known keys stay in use; tokens signed by a new one are refused.",
+        "Reading the key set has failed for 20 minutes, 3 times in the last 15. The known keys stay in use; who has a token signed by a new one gets a 401 at every evaluation.",
     ),
     "BrownoutProtectedUsersRefused": Trouble(
         {f'brownout_feature_refused_total{{{CELL},reason="queue_full"}}': rising(6)},
@@ -325,6 +325,13 @@ def test_replicas_that_a_scaler_only_advises_are_not_missed(tmp_path: Path) -> N
     }
     stated = {name: values for name, values in series.items() if values}
     expect(tmp_path, stated, alert="BrownoutReplicasNotReady", at="60m", firing=[])
+
+
+@pytest.mark.parametrize("at", ["12m", "20m", "31m", "45m"])
+def test_an_issuer_that_was_away_for_a_moment_wakes_nobody(at: str, tmp_path: Path) -> None:
+    series = with_trouble(TROUBLES["BrownoutTokenKeysUnreadable"])
+    blip = series | {f"brownout_flags_jwks_errors_total{{{FLAGS}}}": "0x10 4x60"}
+    expect(tmp_path, blip, alert="BrownoutTokenKeysUnreadable", at=at, firing=[])
 
 
 def test_the_rules_are_sound_by_promtools_own_judgement() -> None:
