@@ -157,6 +157,23 @@ def test_valkey_is_asked_with_the_password_that_it_wants() -> None:
     assert redis["args"][redis["args"].index("--requirepass") + 1] == "$(REDIS_PASSWORD)"
 
 
+def test_valkey_with_a_volume_and_without_one_are_of_two_kinds_of_one_name() -> None:
+    without = one("quotas in Valkey", "Deployment", "brownout-redis")["spec"]
+    assert without["strategy"] == {"type": "Recreate"}
+    assert {"name": "data", "emptyDir": {}} in without["template"]["spec"]["volumes"]
+    kept = one("quotas in Valkey on a volume", "StatefulSet", "brownout-redis")["spec"]
+    assert [claim["metadata"]["name"] for claim in kept["volumeClaimTemplates"]] == ["data"]
+    for case in ("quotas in Valkey", "quotas in Valkey on a volume"):
+        assert (
+            sum(
+                o["metadata"]["name"] == "brownout-redis" and "template" in o["spec"]
+                for o in manifests(case)
+                if "spec" in o
+            )
+            == 1
+        )
+
+
 def test_valkey_hears_the_flag_servers_alone() -> None:
     policy = one("quotas in Valkey", "NetworkPolicy", "brownout-redis")["spec"]
     component = "app.kubernetes.io/component"
