@@ -10,7 +10,7 @@ import pytest
 
 from brownout_localcluster import LocalCluster
 from brownout_localcluster.charts import install_chart, uninstall_chart
-from support.chart import CHART, RELEASE
+from support.chart import CHART, IMAGE, RELEASE
 from support.cluster import Namespace, fresh_namespace
 
 Upgrade = Callable[..., None]
@@ -69,3 +69,36 @@ def test_releases_of_one_name_live_in_two_namespaces(cluster: LocalCluster) -> N
             apply(cluster, namespace.name, watchNamespaces=[namespace.name])
             after.callback(uninstall_chart, cluster.kubeconfig, RELEASE, namespace=namespace.name)
             assert namespace.find("apps/v1", "Deployment", "brownout-operator")
+
+
+@pytest.mark.parametrize("scaled", [None, 5])
+def test_a_number_of_replicas_that_is_taken_out_leaves_what_runs(
+    namespace: Namespace, upgrade: Upgrade, scaled: int | None
+) -> None:
+    here = IMAGE | {"namespace": namespace.name, "gpus": 0}
+    upgrade(inference={"workloads": [here | {"replicas": 2}]})
+    if scaled:
+        scale(namespace, scaled)
+    for annotation in ("first", "second"):  # the number stays out of the values from now on
+        upgrade(inference={"workloads": [here | {"podAnnotations": {"upgrade": annotation}}]})
+        assert replicas(namespace) == (scaled or 2)
+    scale(namespace, 7)
+    upgrade(inference={"workloads": [here]})
+    assert replicas(namespace) == 7
+
+
+def test_a_workload_without_a_number_keeps_what_it_was_scaled_to(namespace: Namespace, upgrade: Upgrade) -> None:
+    here = IMAGE | {"namespace": namespace.name, "gpus": 0}
+    upgrade(inference={"workloads": [here]})
+    scale(namespace, 4)
+    upgrade(inference={"workloads": [here | {"podAnnotations": {"upgrade": "first"}}]})
+    assert replicas(namespace) == 4
+    assert "brownout.dev/replicas" not in namespace.get("apps/v1", "Deployment", "image")["metadata"]["annotations"]
+
+
+def scale(namespace: Namespace, to: int) -> None:
+    namespace.patch("apps/v1", "Deployment", "image", {"spec": {"replicas": to}}, part="scale")
+
+
+def replicas(namespace: Namespace) -> int:
+    return int(namespace.get("apps/v1", "Deployment", "image")["spec"]["replicas"])

@@ -37,7 +37,7 @@
 {{- end }}
 {{- range .Values.inference.workloads }}
 {{- if not (kindIs "invalid" .replicas) }}
-- inference workload {{ .name }} has replicas: every upgrade puts that number back, whatever was decided meanwhile.
+- inference workload {{ .name }} has replicas: once it was scaled, Helm 3 puts that number back at every upgrade, and Helm 4 refuses the upgrade. With an InferenceScaler take it out; what runs stays.
 {{- end }}
 {{- end }}
 {{- end -}}

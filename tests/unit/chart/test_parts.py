@@ -117,7 +117,10 @@ def test_chosen_namespaces_reach_the_commands() -> None:
 
 def test_a_workload_leaves_its_replicas_to_the_autoscaler_unless_it_names_them() -> None:
     assert "replicas" not in one("workloads", "Deployment", "image")["spec"]
-    assert one("workloads", "Deployment", "chat")["spec"]["replicas"] == 2
+    assert "annotations" not in one("workloads", "Deployment", "image")["metadata"]
+    named = one("workloads", "Deployment", "chat")
+    assert named["spec"]["replicas"] == 2
+    assert named["metadata"]["annotations"] == {"brownout.dev/replicas": "named"}
 
 
 def test_false_and_zero_of_a_workload_stand_above_its_defaults() -> None:
