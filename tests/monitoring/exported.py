@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.samples import Sample
 
 from brownout.flags.connection import Limits
 from brownout.flags.connections import Connections
@@ -49,8 +50,15 @@ class Exported(NamedTuple):
 @cache
 def exported() -> dict[str, dict[str, Exported]]:
     """By program and name."""
-    found = {"operator": OperatorMetrics().registry, "flags": _flags(), "inference": asyncio.run(_inference())}
-    return {program: {each.name: each for each in _of(registry)} for program, registry in found.items()}
+    return {program: {each.name: each for each in _of(registry)} for program, registry in _registries().items()}
+
+
+@cache
+def from_the_start() -> tuple[Sample, ...]:
+    """What processes show that have just started, a server with the feature that it answers for."""
+    return tuple(
+        sample for registry in _registries().values() for family in registry.collect() for sample in family.samples
+    )
 
 
 @cache
@@ -64,6 +72,11 @@ def labels_of() -> dict[str, frozenset[str]]:
     return found
 
 
+@cache
+def _registries() -> dict[str, CollectorRegistry]:
+    return {"operator": OperatorMetrics().registry, "flags": _flags(), "inference": asyncio.run(_inference())}
+
+
 def _flags() -> CollectorRegistry:
     metrics = FlagMetrics()
     Connections(Limits(), registry=metrics.registry)
@@ -73,6 +86,7 @@ def _flags() -> CollectorRegistry:
 async def _inference() -> CollectorRegistry:
     """A server's, with a queue and an engine whose memory is known."""
     meters = Meters("image")
+    meters.answers_for("images")
     queue: TierQueue[Ticket] = TierQueue(places_per_tier=1)
     scheduler = Scheduler(device=PacedDevice(step_seconds=0), queue=queue, pace=Pace(0), max_batch=1, meters=meters)
     scheduler.memory = Memory(used_bytes=1, most_bytes=2, kv_places=1, kv_places_most=2)

@@ -4,14 +4,17 @@ A metric that no program exports, or a label that it does not have, is an error:
 stay empty, which looks like peace.
 """
 
-from collections.abc import Mapping
+import itertools
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 TARGET = frozenset({"namespace", "pod", "job", "instance"})
 """Labels that a scrape adds. `namespace` is the pod's where the metric has none of its own, and with honor_labels."""
 
 SET_OPERATORS = ("and", "or", "unless")
-KEEPING = frozenset({"rate", "increase", "max_over_time", "min_over_time", "avg_over_time"})
+RISING = frozenset({"rate", "increase"})
+KEEPING = RISING | {"max_over_time", "min_over_time", "avg_over_time"}
 
 
 class UnknownError(Exception):
@@ -46,6 +49,30 @@ def metrics(node: Any) -> frozenset[str]:
         return frozenset()
     own = frozenset({node["name"]}) if node.get("type") in ("vectorSelector", "matrixSelector") else frozenset()
     return own.union(*map(metrics, node.values()))
+
+
+def rises(node: Any) -> Iterator[Mapping[str, Any]]:
+    """The selectors of the counters whose rise an expression looks at."""
+    if isinstance(node, list):
+        for each in node:
+            yield from rises(each)
+    elif isinstance(node, dict):
+        if node.get("type") == "call" and node["func"]["name"] in RISING:
+            yield node["args"][0]
+        else:
+            yield from rises(list(node.values()))
+
+
+def chosen(selector: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The values of labels that a selector names, in every combination: a pattern may only be a list of them."""
+    matchers = [matcher for matcher in selector["matchers"] if matcher["name"] != "__name__"]
+    values = []
+    for matcher in matchers:
+        if matcher["type"] not in ("=", "=~") or re.search(r"[^\w|]", matcher["value"]):
+            raise UnknownError(f"{selector['name']}: a matcher that no rule of ours has: {matcher}")
+        values.append(matcher["value"].split("|"))
+    names = [matcher["name"] for matcher in matchers]
+    return [dict(zip(names, each, strict=True)) for each in itertools.product(*values)]
 
 
 def _selected(node: Mapping[str, Any], known: Mapping[str, frozenset[str]]) -> frozenset[str]:

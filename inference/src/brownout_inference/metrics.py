@@ -2,7 +2,7 @@
 
 A counter's first sample is already an increment, and `rate()` does not see what came before a first sample: the first request of a new (feature, tier,
 cohort) on a replica is missing from it. A query without any series says that nothing is known, which is not that nobody asks; so each feature of the server has
-a series from the start. Tiers and cohorts come from the flags alone, never from a client, and past a bound they are
+a series from the start, and each cell has those of what alerts look at from its first request on. Tiers and cohorts come from the flags alone, never from a client, and past a bound they are
 counted as `other`.
 """
 
@@ -22,6 +22,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from brownout_inference import refusal
 from brownout_inference.heaviest import Heaviest
 from brownout_inference.vllm_names import VllmNames
 
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 OTHER = "other"
 UNKNOWN = "unknown"
 """The tier of users whose tier is not known."""
+
+QUOTA_UNAVAILABLE = "unavailable"
+"""The outcome of asking a ledger that does not answer."""
+FAILED_IN_ENGINE = "engine"
+"""Why a request that was let in has no answer, where it is the engine that has none."""
 
 MAX_LABEL_VALUES = 32
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120)
@@ -66,6 +72,7 @@ class Meters:
         ProcessCollector(registry=self.registry)
         self._heaviest: Heaviest | None = None
         self._tier, self._cohort, self._variant, self._reason = LabelCap(), LabelCap(), LabelCap(), LabelCap()
+        self._cells: set[tuple[str, str, str]] = set()
         cell = ["feature", "tier", "cohort"]
 
         def counter(name: str, text: str, labels: list[str]) -> Counter:
@@ -142,9 +149,20 @@ class Meters:
     def answers_for(self, feature: str) -> None:
         """The feature's demand is there from now on, as 0: when all replicas are new, and the users who were denied see no button, nobody else would say so."""
         self._offered.labels(feature, *self.cell(UNKNOWN, ""))
+        self._begin(feature, *self.cell(UNKNOWN, ""))
+        self._quota.labels(feature, QUOTA_UNAVAILABLE)
+
+    def _begin(self, *cell: str) -> None:
+        """What an alert looks at of a cell is there from now on, as 0: what is born at 1 has not increased."""
+        self._cells.add((cell[0], cell[1], cell[2]))
+        for reason in refusal.OVERLOAD:
+            self._refused.labels(*cell, self._reason(reason))
+        self._failed.labels(*cell, FAILED_IN_ENGINE)
 
     def offered(self, feature: str, tier: str, cohort: str, user: str | None = None) -> None:
         """A request was made; without a `user` nobody knows by whom."""
+        if (feature, tier, cohort) not in self._cells:
+            self._begin(feature, tier, cohort)
         self._offered.labels(feature, tier, cohort).inc()
         if self._heaviest is not None and user:
             self._heaviest.offered((feature, tier, cohort), user)

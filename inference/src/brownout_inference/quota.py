@@ -19,7 +19,7 @@ from openfeature.evaluation_context import EvaluationContext
 from brownout_inference import refusal
 from brownout_inference.features import Feature
 from brownout_inference.identity import USER
-from brownout_inference.metrics import Meters
+from brownout_inference.metrics import QUOTA_UNAVAILABLE, Meters
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import QuotaSettings
 from brownout_inference.verdict import Verdict
@@ -107,7 +107,7 @@ class Quotas:
                 feature, "reserve", {"context": sent, "ttlSeconds": self._settings.ttl_seconds}
             )
         except _UnavailableError as error:
-            self._meters.quota(feature.flag_key, "unavailable")
+            self._meters.quota(feature.flag_key, QUOTA_UNAVAILABLE)
             if verdict.quota.when_unavailable == "Allow":
                 return None
             log.warning("quota of %s: %s; the policy denies it then", feature.flag_key, error)

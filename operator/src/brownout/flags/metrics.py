@@ -1,4 +1,7 @@
-"""What the flag server says of itself to Prometheus. Labels are never taken from a client."""
+"""What the flag server says of itself to Prometheus. Labels are never taken from a client.
+
+A counter that is born at 1 has not increased for Prometheus: what an alert looks at is there from the start, as 0.
+"""
 
 import time
 from collections.abc import Iterator
@@ -7,6 +10,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Plat
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+from brownout.flags.beliefs import KINDS
 
 QUOTA_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -129,6 +134,13 @@ class Metrics:
             "Streams that were ended for one of another address, because theirs had far more of all that there may be.",
             registry=self.registry,
         )
+        for kind in KINDS:
+            self.unreadable.labels(kind.plural)
+            self.sync_errors.labels(kind.plural)
+        for result in ("changed", "unchanged", "failed"):
+            self.renders.labels(result)
+        for operation in ("read", "write"):
+            self.snapshot_errors.labels(operation)
         self.streams = Gauge("brownout_flags_streams", "Open flagd sync streams.", registry=self.registry)
         self.sent = Counter("brownout_flags_sets_sent_total", "Sets sent on sync streams.", registry=self.registry)
 

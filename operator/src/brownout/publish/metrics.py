@@ -1,4 +1,7 @@
-"""The operator's own metrics: live values, where status only explains decisions."""
+"""The operator's own metrics: live values, where status only explains decisions.
+
+A counter that is born at 1 has not increased for Prometheus: what an alert looks at is there from the start, as 0.
+"""
 
 from collections.abc import Mapping
 
@@ -13,6 +16,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from brownout.api.resources import RESOURCES
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan
@@ -91,6 +95,10 @@ class Metrics:
         self.ladder = gauge("pool_ladder_rungs", "Rungs: taken and total", "pool", "state")
         for result in ("answered", "failed"):
             self.queries.labels(result)
+        for result in ("written", "failed", "out_of_date"):
+            self.scale_writes.labels(result)
+        for kind in RESOURCES:
+            self.api_errors.labels(kind.kind)
         self._looked: Snapshot | None = None
         self._decided: tuple[Plan, Memory] | None = None
 
