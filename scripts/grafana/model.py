@@ -51,11 +51,15 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A choice among the values of a label of a metric. The metric may be narrowed by other variables."""
+    """A choice among the values of a label of a metric. The metric may be narrowed by other variables.
+
+    narrowed: "all" means those values, and not every value that there may be.
+    """
 
     name: str
     metric: str
     label: str = ""
+    narrowed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +293,7 @@ def _variable(variable: Variable) -> dict[str, Any]:
         "datasource": DATASOURCE,
         "query": {"query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery"},
         "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "allValue": ".*",
+        "allValue": None if variable.narrowed else ".*",
         "hide": 0,
         "includeAll": True,
         "multi": True,

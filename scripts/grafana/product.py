@@ -3,12 +3,14 @@
 from grafana.model import Dashboard, Query, Row, Variable, lines, number, table
 
 CELLS = 'namespace=~"$namespace", feature=~"$feature"'
+REQUESTED = 'namespace=~"$namespace", feature=~"$flag"'
+"""Who counts requests knows a feature by its flag's key; the operator knows it by its policy's name."""
 CELL = "namespace, feature, tier, cohort"
 
 
 def rate(metric: str, by: str, labels: str = "") -> str:
     """A counter's rate, summed by labels."""
-    own = f"{CELLS}, {labels}" if labels else CELLS
+    own = f"{REQUESTED}, {labels}" if labels else REQUESTED
     return f"sum by ({by}) (rate({metric}{{{own}}}[$__rate_interval]))"
 
 
@@ -118,7 +120,7 @@ QUOTAS = Row(
         lines(
             "Asked by the servers, by outcome",
             Query(
-                "sum by (feature, outcome) (rate(brownout_inference_quota_total{" + CELLS + "}[$__rate_interval]))",
+                "sum by (feature, outcome) (rate(brownout_inference_quota_total{" + REQUESTED + "}[$__rate_interval]))",
                 "{{feature}}: {{outcome}}",
             ),
             unit="reqps",
@@ -145,6 +147,7 @@ DASHBOARD = Dashboard(
     variables=[
         Variable("namespace", "brownout_cell_info"),
         Variable("feature", 'brownout_cell_info{namespace=~"$namespace"}'),
+        Variable("flag", 'brownout_cell_info{namespace=~"$namespace", feature=~"$feature"}', narrowed=True),
     ],
     rows=[SHARES, REQUESTS, QUOTAS],
 )

@@ -46,5 +46,5 @@ def filled(expr: str, dashboard: dict[str, Any]) -> str:
     """A query with its variables' values."""
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
-            expr = expr.replace(f"${variable['name']}", variable["allValue"])
+            expr = expr.replace(f"${variable['name']}", variable["allValue"] or ".*")
     return expr.replace("$__rate_interval", "1m")

@@ -90,6 +90,9 @@ def _called(node: Mapping[str, Any], known: Mapping[str, frozenset[str]]) -> fro
         case "histogram_quantile":
             _are_there(("le",), found[1], "histogram_quantile")
             return found[1] - {"le"}
+        case "label_replace":
+            _are_there((node["args"][3]["val"],), found[0], "label_replace")
+            return found[0] | {node["args"][1]["val"]}
         case "time" | "vector" | "absent":
             return frozenset()
         case name if name in KEEPING:

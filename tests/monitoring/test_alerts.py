@@ -334,6 +334,25 @@ def test_an_issuer_that_was_away_for_a_moment_wakes_nobody(at: str, tmp_path: Pa
     expect(tmp_path, blip, alert="BrownoutTokenKeysUnreadable", at=at, firing=[])
 
 
+def test_users_are_protected_where_a_policy_is_not_called_as_its_flag(tmp_path: Path) -> None:
+    """The inference server knows a feature by its flag's key, which may be in camelCase; the name of an object never is."""
+    name, told, protects = "BrownoutProtectedUsersRefused", "imageGeneration", "brownout_cell_info"
+    trouble = TROUBLES[name]
+    series = {
+        serie.replace('feature="images"', f'feature="{told}"')
+        if serie.startswith("brownout_feature")
+        else serie: values
+        for serie, values in with_trouble(trouble).items()
+    }
+    series = {
+        serie.replace('flag="images"', f'flag="{told}"') if serie.startswith(protects) else serie: values
+        for serie, values in series.items()
+    }
+    says = trouble.says.replace("images", told)
+    fired = firing(name, trouble._replace(labels={**trouble.labels, "feature": told}, says=says))
+    expect(tmp_path, series, alert=name, at=trouble.at, firing=[fired])
+
+
 def test_the_rules_are_sound_by_promtools_own_judgement() -> None:
     checked = subprocess.run(
         [promtool(), "check", "rules", "--lint=all", "--lint-fatal", *RULES],

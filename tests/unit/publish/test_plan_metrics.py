@@ -36,8 +36,9 @@ def seen(*cells: CellPlan, memory: Memory | None = None, into: Metrics | None = 
     """Metrics that saw a plan with these cells of a policy."""
     metrics = into or Metrics()
     plan = Plan(at=at, policies={IMAGES: PolicyPlan(key=IMAGES, cells=cells, version=1, summary="")})
-    known = Policy(stored=policy(tiers=TIERS), offered={}, admitted={})
-    metrics.show(Snapshot(policies={IMAGES: known}), plan, memory or Memory())
+    known = policy(tiers=TIERS)
+    known = structs.replace(known, spec=structs.replace(known.spec, flag_key="imageGeneration"))
+    metrics.show(Snapshot(policies={IMAGES: Policy(stored=known, offered={}, admitted={})}), plan, memory or Memory())
     return metrics
 
 
@@ -47,7 +48,7 @@ def test_a_cell_says_what_it_was_promised_why_it_has_what_it_has_and_what_it_wai
         "brownout_cell_info",
         {
             **{"namespace": "media", "feature": "images", "tier": "free", "cohort": "new"},
-            **{"availability": "Auto", "reason": "Capacity", "refused_by": "Dwell"},
+            **{"flag": "imageGeneration", "availability": "Auto", "reason": "Capacity", "refused_by": "Dwell"},
         },
     )
 

@@ -126,8 +126,8 @@ class _Cells:
         )
         self._info = GaugeMetricFamily(
             "brownout_cell_info",
-            "1: what the policy promises the cell, why it has what it has, and which rule keeps it from coming back",
-            labels=(*CELL, "availability", "reason", "refused_by"),
+            "1: the key of its flag, what the policy promises the cell, why it has what it has, and which rule keeps it from coming back",
+            labels=(*CELL, "flag", "availability", "reason", "refused_by"),
         )
         self._served = GaugeMetricFamily(
             "brownout_cell_served_ratio",
@@ -149,6 +149,7 @@ class _Cells:
     def add(self, policy: PolicyPlan, known: Policy | None) -> None:
         """The cells of a policy; `known` is the policy as it was seen."""
         entries = known.stored.spec.tiers if known is not None else ()
+        flag = known.stored.spec.flag_key if known is not None else ""
         availability = {entry.tier_ref.name: entry.availability for entry in entries}
         alone: dict[tuple[str, ...], int] = {}
         for cell in policy.cells:
@@ -159,7 +160,7 @@ class _Cells:
                 continue
             self._variant.add_metric(at, cell.level.variant)
             self._percent.add_metric(at, cell.level.percent)
-            why = (availability.get(audience.tier, ""), str(cell.reason), str(cell.refused_by or ""))
+            why = (flag, availability.get(audience.tier, ""), str(cell.reason), str(cell.refused_by or ""))
             self._info.add_metric((*at, *why), 1)
             for name, share in shares(cell, known) if known is not None else ():
                 self._served.add_metric((*at, name), share)
