@@ -63,6 +63,14 @@ def test_a_pool_that_does_not_admit_the_namespace() -> None:
     assert "label the namespace as its spec.namespaceSelector asks" in verdict.message
 
 
+def test_a_pool_of_other_namespaces_is_there_and_does_not_admit_ours() -> None:
+    others = structs.replace(snapshot(scaler(pool_name="h100")), elsewhere=frozenset({"h100"}))
+    verdict = ready(link(others), "InferenceScaler", "image")
+
+    assert verdict.reason is Reason.NOT_ADMITTED
+    assert "GPUPool h100 does not admit the namespace media" in verdict.message
+
+
 def test_a_workload_that_cannot_be_had_says_why() -> None:
     verdict = ready(
         link(snapshot(pool(), scaler(workload=Missing("no Deployment 'image'")))), "InferenceScaler", "image"

@@ -28,6 +28,7 @@ class Written(Struct, frozen=True, kw_only=True):
     policies: dict[Key, Any]
     namespaces: dict[str, dict[str, str]]
     invalid: tuple[tuple[str, InvalidObject], ...]
+    elsewhere: frozenset[str]
 
 
 class Compiled(Struct, frozen=True, kw_only=True):
@@ -59,6 +60,7 @@ def written_in(snapshot: Snapshot) -> Written:
         policies={key: (policy.stored.spec, policy.stored.created_at) for key, policy in snapshot.policies.items()},
         namespaces=snapshot.namespaces,
         invalid=snapshot.invalid,
+        elsewhere=snapshot.elsewhere,
     )
 
 

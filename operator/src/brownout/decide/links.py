@@ -150,13 +150,15 @@ def _judge_scalers(snapshot: Snapshot, ready: dict[tuple[str, Key], Verdict]) ->
             spec.scale_target_ref.kind,
             spec.scale_target_ref.name,
         )
-        if pool is None:
+        if pool is None and spec.pool_ref.name not in snapshot.elsewhere:
             verdict = _not_ready(
                 Reason.NOT_FOUND,
                 f"{where}.poolRef.name: no GPUPool {spec.pool_ref.name!r}; write the name of one that exists "
                 f"({names(pools)}), or create it",
             )
-        elif not selects(pool.stored.spec.namespace_selector, snapshot.namespaces.get(key.namespace, {})):
+        elif pool is None or not selects(
+            pool.stored.spec.namespace_selector, snapshot.namespaces.get(key.namespace, {})
+        ):
             verdict = _not_ready(
                 Reason.NOT_ADMITTED,
                 f"{where}.poolRef.name: GPUPool {spec.pool_ref.name} does not admit the namespace {key.namespace}; "

@@ -108,7 +108,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """Everything one tick knows.
 
     `namespaces` maps a namespace to its labels. `invalid` are objects that could not be decoded, by kind. `unseen` names
-    the kinds whose objects are not known: never listed, or gone all at once; nothing changes while there are any.
+    the kinds whose objects are not known: never listed, or gone all at once; nothing changes while there are any. `elsewhere` are
+    the names of pools that admit no namespace that is acted in: they are somebody else's to decide for.
     """
 
     pools: dict[Key, Pool] = {}
@@ -120,3 +121,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     rate_window_seconds: float = 30.0
     invalid: tuple[tuple[str, InvalidObject], ...] = ()
     unseen: tuple[str, ...] = ()
+    elsewhere: frozenset[str] = frozenset()

@@ -55,6 +55,7 @@ class Assembly:
             namespaces={key.name: fact.labels for key, fact in kinds.namespaces.items()},
             invalid=kinds.invalid,
             unseen=kinds.unseen,
+            elsewhere=kinds.elsewhere,
         )
 
     def _workload(self, scaler: StoredScaler) -> Workload | Missing:

@@ -6,13 +6,17 @@ from typing import Any
 from msgspec import Struct
 
 from brownout.api.resources import InvalidObject, Key
+from brownout.decide.links import selects
 from brownout.decide.snapshot import StoredOverride, StoredPolicy, StoredPool, StoredScaler, StoredTier
 from brownout.observe.facts import NamespaceFact, NodeFact, PodFact, QuotaFact, TargetFact
 from brownout.observe.vanish import Vanishing
 
 
 class Kinds(Struct, frozen=True, kw_only=True):
-    """Every kind by key; `targets` by kind and key. `unseen` names the kinds whose objects here are only remembered."""
+    """Every kind by key; `targets` by kind and key. `unseen` names the kinds whose objects here are only remembered.
+
+    `elsewhere`: the names of pools that are left out, because they admit no namespace that is acted in.
+    """
 
     pools: dict[Key, StoredPool]
     scalers: dict[Key, StoredScaler]
@@ -26,12 +30,16 @@ class Kinds(Struct, frozen=True, kw_only=True):
     targets: dict[tuple[str, Key], TargetFact]
     invalid: tuple[tuple[str, InvalidObject], ...]
     unseen: tuple[str, ...]
+    elsewhere: frozenset[str] = frozenset()
 
 
 def gather(
     facts: Callable[[str], dict[Key, Any]], *, vanishing: Vanishing, namespaces: Collection[str], now: float
 ) -> Kinds:
-    """Read every kind once. Where `namespaces` are given, our own kinds are taken from those alone."""
+    """Read every kind once. Where `namespaces` are given, our own kinds are taken from those alone, and pools that admit one of them.
+
+    Two operators share the cluster's pools by that: each decides for those of its own namespaces, and writes no status of others.
+    """
     unseen: list[str] = []
     invalid: list[tuple[str, InvalidObject]] = []
 
@@ -52,17 +60,26 @@ def gather(
                 valid[key] = fact
         return valid
 
+    pools: dict[Key, StoredPool] = typed("GPUPool")
+    known_namespaces: dict[Key, NamespaceFact] = known("Namespace")
+    ours = pools
+    if namespaces:
+        labels = [fact.labels for key, fact in known_namespaces.items() if key.name in namespaces]
+        ours = {
+            key: pool for key, pool in pools.items() if any(selects(pool.spec.namespace_selector, of) for of in labels)
+        }
     return Kinds(
-        pools=typed("GPUPool"),
+        pools=ours,
         scalers=typed("InferenceScaler"),
         tiers=typed("UserTier"),
         policies=typed("FeaturePolicy"),
         overrides=typed("FeatureOverride"),
         nodes=known("Node"),
         pods=known("Pod"),
-        namespaces=known("Namespace"),
+        namespaces=known_namespaces,
         quotas=known("ResourceQuota"),
         targets={(kind, key): fact for kind in ("Deployment", "StatefulSet") for key, fact in known(kind).items()},
         invalid=tuple(invalid),
         unseen=tuple(unseen),
+        elsewhere=frozenset(key.name for key in pools.keys() - ours.keys()),
     )
