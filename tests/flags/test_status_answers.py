@@ -118,7 +118,7 @@ def test_a_page_is_compressed_once(server: HostedServer, rendered: list[str], mo
 
 def test_nobodys_page_is_kept_while_nothing_is_known_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
     with hosted(policy()) as server:
-        server.board.complete = False  # as before the API server has been heard
+        server.board._awaited = {"": False}  # as before the API server has been heard
         assert ask(server, f"/{'n' * 64}/status")[0] == 404
         for number in range(site.MOST_PAGES + 20):
             assert ask(server, f"/nobody-{number}/status")[0] == 200

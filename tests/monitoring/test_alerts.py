@@ -187,7 +187,7 @@ TROUBLES = {
         {f"brownout_flags_sync_age_seconds{{{FLAGS_POD}}}": constant(-1)},
         "3m",
         POD,
-        "flags-1 in brownout-system has been up for 2 minutes without having heard the API server. Sets that it serves from its snapshot: 1.",
+        "flags-1 in brownout-system has been up for 2 minutes, and the API server has not told it of every namespace; /readyz names them. Sets that it serves: 1.",
     ),
     "BrownoutFlagsKindMissing": Trouble(
         {f'brownout_flags_kind_missing{{{FLAGS},kind="featurepolicies"}}': constant(1)},

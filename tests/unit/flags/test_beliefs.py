@@ -14,18 +14,15 @@ SETTLE, EMPTY = 10.0, 600.0
 
 
 def beliefs() -> Beliefs:
-    made = Beliefs(settle_seconds=SETTLE, empty_believed_after=EMPTY)
-    for plural in (POLICIES, TIERS, OVERRIDES):
-        made.expect(plural, "")
-    return made
+    return Beliefs(settle_seconds=SETTLE, empty_believed_after=EMPTY)
 
 
 def listed(*, policies: tuple[str, ...] = ("a", "b"), overrides: tuple[str, ...] = ()) -> Beliefs:
     """What is believed at 0 after one LIST of each kind."""
     made = beliefs()
-    made.kinds[POLICIES].replace("", [policy(name) for name in policies], 0.0)
-    made.kinds[TIERS].replace("", [PRO], 0.0)
-    made.kinds[OVERRIDES].replace("", [override(name) for name in overrides], 0.0)
+    made.kinds[POLICIES].replace([policy(name) for name in policies], 0.0)
+    made.kinds[TIERS].replace([PRO], 0.0)
+    made.kinds[OVERRIDES].replace([override(name) for name in overrides], 0.0)
     made.judge(0.0)
     return made
 
@@ -40,40 +37,19 @@ def key(name: str) -> Key:
 
 def test_nothing_is_believed_before_every_kind_has_been_listed() -> None:
     made = beliefs()
-    made.kinds[POLICIES].replace("", [policy("a")], 0.0)
-    made.kinds[TIERS].replace("", [PRO], 0.0)
+    made.kinds[POLICIES].replace([policy("a")], 0.0)
+    made.kinds[TIERS].replace([PRO], 0.0)
     assert made.judge(0.0) is None
     assert names(made) == []
-    made.kinds[OVERRIDES].replace("", [], 0.0)
+    made.kinds[OVERRIDES].replace([], 0.0)
     made.judge(0.0)
     assert names(made) == ["a"]
-
-
-def test_a_kind_is_listed_when_all_its_namespaces_are() -> None:
-    made = Beliefs(empty_believed_after=EMPTY)
-    for plural in (POLICIES, TIERS, OVERRIDES):
-        for part in ("one", "two"):
-            made.expect(plural, part)
-            made.kinds[plural].replace("one", [], 0.0)
-    assert not made.listed
-    for plural in (POLICIES, TIERS, OVERRIDES):
-        made.kinds[plural].replace("two", [], 0.0)
-    assert made.listed
-
-
-def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
-    made = Beliefs(settle_seconds=0.0, empty_believed_after=0.0)
-    policies = made.kinds[POLICIES]
-    policies.replace("one", [policy("a", namespace="one")], 0.0)
-    policies.replace("two", [policy("b", namespace="two")], 0.0)
-    policies.replace("one", [], 1.0)
-    assert list(policies.seen) == [Key("two", "b")]
 
 
 def test_a_snapshot_is_believed_until_every_kind_has_been_listed() -> None:
     made = beliefs()
     made.remember(POLICIES, [policy("kept")])
-    made.kinds[POLICIES].replace("", [policy("new")], 0.0)
+    made.kinds[POLICIES].replace([policy("new")], 0.0)
     made.judge(0.0)
     assert names(made) == ["kept"]
 
@@ -81,9 +57,9 @@ def test_a_snapshot_is_believed_until_every_kind_has_been_listed() -> None:
 def test_what_a_snapshot_had_and_the_api_server_has_not_goes_like_anything_that_is_deleted() -> None:
     made = beliefs()
     made.remember(POLICIES, [policy("kept")])
-    made.kinds[POLICIES].replace("", [policy("new")], 0.0)
-    made.kinds[TIERS].replace("", [PRO], 0.0)
-    made.kinds[OVERRIDES].replace("", [], 0.0)
+    made.kinds[POLICIES].replace([policy("new")], 0.0)
+    made.kinds[TIERS].replace([PRO], 0.0)
+    made.kinds[OVERRIDES].replace([], 0.0)
     assert made.judge(0.0) == SETTLE
     assert names(made) == ["kept", "new"]
     made.judge(SETTLE)
@@ -128,14 +104,14 @@ def test_all_objects_vanishing_one_by_one_leaves_all_of_them_in_place() -> None:
 
 def test_all_objects_vanishing_in_a_list_leaves_all_of_them_in_place() -> None:
     made = listed()
-    made.kinds[POLICIES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
     made.judge(5.0 + EMPTY - 1.0)
     assert names(made) == ["a", "b"]
 
 
 def test_emptiness_is_believed_after_the_api_server_has_stood_by_it() -> None:
     made = listed()
-    made.kinds[POLICIES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
     assert made.judge(5.0) == 5.0 + EMPTY
     made.judge(5.0 + EMPTY)
     assert names(made) == []
@@ -144,7 +120,7 @@ def test_emptiness_is_believed_after_the_api_server_has_stood_by_it() -> None:
 
 def test_emptiness_has_to_be_stood_by_again_after_the_api_server_was_away() -> None:
     made = listed()
-    made.kinds[POLICIES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
     made.kinds[POLICIES].lost(500.0)
     made.judge(5.0 + EMPTY)
     assert names(made) == ["a", "b"]
@@ -154,7 +130,7 @@ def test_emptiness_has_to_be_stood_by_again_after_the_api_server_was_away() -> N
 
 def test_an_object_that_appears_ends_the_doubt_about_the_others() -> None:
     made = listed()
-    made.kinds[POLICIES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
     made.kinds[POLICIES].put(policy("c"))
     made.judge(5.0 + SETTLE)
     assert names(made) == ["c"]
@@ -169,8 +145,8 @@ def test_an_override_ends_at_once_when_it_is_deleted() -> None:
 
 def test_overrides_stay_while_the_policies_are_missing() -> None:
     made = listed(overrides=("word",))
-    made.kinds[POLICIES].replace("", [], 5.0)
-    made.kinds[OVERRIDES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
+    made.kinds[OVERRIDES].replace([], 5.0)
     made.judge(5.0)
     assert names(made, OVERRIDES) == ["word"]
     made.judge(5.0 + EMPTY)
@@ -179,7 +155,7 @@ def test_overrides_stay_while_the_policies_are_missing() -> None:
 
 def test_a_new_override_counts_while_the_policies_are_missing() -> None:
     made = listed()
-    made.kinds[POLICIES].replace("", [], 5.0)
+    made.kinds[POLICIES].replace([], 5.0)
     made.kinds[OVERRIDES].put(override("word"))
     made.judge(5.0)
     assert names(made, OVERRIDES) == ["word"]
@@ -202,7 +178,7 @@ def test_an_object_that_could_never_be_read_is_not_there() -> None:
 def test_unreadable_objects_of_a_list_are_reported() -> None:
     made = listed()
     broken = InvalidObject(key("a"), "spec: broken")
-    assert made.kinds[POLICIES].replace("", [broken, policy("b")], 1.0) == [broken]
+    assert made.kinds[POLICIES].replace([broken, policy("b")], 1.0) == [broken]
     made.judge(1.0)
     assert names(made) == ["a", "b"]
 
@@ -211,6 +187,6 @@ def test_unreadable_objects_of_a_list_are_reported() -> None:
 def test_tiers_are_held_as_policies_are(plural: str) -> None:
     made = listed()
     before = names(made, plural)
-    made.kinds[plural].replace("", [], 5.0)
+    made.kinds[plural].replace([], 5.0)
     made.judge(6.0)
     assert names(made, plural) == before

@@ -12,6 +12,9 @@ client that finds no flag serves the code's own default, often "on". So nothing 
   stands beneath.
 
 An object that cannot be read leaves its last readable state in place.
+
+Where namespaces are watched one by one each has beliefs of its own: objects refer to their own namespace alone, so that one which
+cannot be listed keeps no other from being served.
 """
 
 from collections.abc import Iterable
@@ -30,9 +33,9 @@ SETTLE_SECONDS = 10.0
 
 
 class Kind:
-    """One kind, in as many parts as it is watched in (all namespaces at once, or some, one by one).
+    """One kind, in the namespaces that are watched at once: in one of them, or in all.
 
-    Times are of the monotonic clock, in seconds.
+    `listed`: at least once. Times are of the monotonic clock, in seconds.
     """
 
     def __init__(self, *, settle_seconds: float, empty_believed_after: float) -> None:
@@ -41,27 +44,20 @@ class Kind:
         self.seen: dict[Key, Stored[Any, Any]] = {}
         self.believed: dict[Key, Stored[Any, Any]] = {}
         self.removed_at: float | None = None
-        self.parts: dict[str, bool] = {}
-
-    @property
-    def listed(self) -> bool:
-        """Every part has been listed at least once."""
-        return all(self.parts.values())
+        self.listed = False
 
     @property
     def missing(self) -> bool:
         """It had objects, and all of them are gone."""
         return self.listed and not self.seen and bool(self.believed)
 
-    def replace(
-        self, part: str, objects: Iterable[Stored[Any, Any] | InvalidObject], now: float
-    ) -> list[InvalidObject]:
-        """A LIST of one part. Returns the objects that could not be read."""
+    def replace(self, objects: Iterable[Stored[Any, Any] | InvalidObject], now: float) -> list[InvalidObject]:
+        """A LIST. Returns the objects that could not be read."""
         found = list(objects)
         invalid = [each for each in found if isinstance(each, InvalidObject)]
         keys = {each.key for each in found}
-        gone = [key for key in {**self.seen, **self.believed} if key not in keys and part in ("", key.namespace)]
-        self.parts[part] = True
+        gone = [key for key in {**self.seen, **self.believed} if key not in keys]
+        self.listed = True
         for each in found:
             self.put(each)
         for key in gone:
@@ -103,7 +99,7 @@ class Kind:
 
 
 class Beliefs:
-    """The three kinds together."""
+    """The three kinds together, in the namespaces that are watched at once."""
 
     def __init__(self, *, empty_believed_after: float, settle_seconds: float = SETTLE_SECONDS) -> None:
         self.kinds = {
@@ -113,10 +109,6 @@ class Beliefs:
             )
             for kind in KINDS
         }
-
-    def expect(self, plural: str, part: str) -> None:
-        """This part of a kind is going to be watched; the kind is not listed before it is."""
-        self.kinds[plural].parts.setdefault(part, False)
 
     def remember(self, plural: str, objects: Iterable[Stored[Any, Any]]) -> None:
         """Take objects from a snapshot: believed until the kinds have been listed."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import defaultdict
+from collections.abc import Iterable
 
 from brownout.flags.evaluate import Evaluator
 from brownout.flags.render import FlagSet
@@ -11,11 +12,12 @@ from brownout.flags.waves import Waves
 class Board:
     """The newest evaluator of each namespace, and ways to wait for a newer one.
 
-    complete: the namespaces are known, from a snapshot or from the API server. Before that an unknown namespace may yet come.
+    Of the namespaces that are `awaited` nothing is known yet from the API server: they may come. An empty name stands for any.
     """
 
-    def __init__(self) -> None:
-        self.complete = False
+    def __init__(self, awaited: Iterable[str] = ("",)) -> None:
+        self._awaited = dict.fromkeys(awaited, False)
+        self._known = False
         self._evaluators: dict[str, Evaluator] = {}
         self._changed = asyncio.Event()
         self._waves: defaultdict[str, Waves] = defaultdict(Waves)
@@ -29,11 +31,39 @@ class Board:
         self._wake(flag_set.namespace, "")
         return True
 
-    def completed(self) -> None:
-        """The namespaces are known from now on."""
-        if not self.complete:
-            self.complete = True
+    def asked_in_vain(self, namespace: str) -> None:
+        """The API server was asked for what is awaited, and does not say it."""
+        if self._awaited.get(namespace) is False:
+            self._awaited[namespace] = True
             self._wake(*self._waves)
+
+    def completed(self, *namespaces: str) -> None:
+        """These namespaces, or without names all, are known from now on."""
+        known = [one for one in namespaces or list(self._awaited) if one in self._awaited]
+        for one in known:
+            del self._awaited[one]
+        self._known = self._known or bool(known)
+        if known:
+            self._wake(*self._waves)
+
+    @property
+    def complete(self) -> bool:
+        """Every namespace is known from the API server."""
+        return not self._awaited
+
+    @property
+    def settled(self) -> bool:
+        """A namespace is known from the API server, and of every other it has been asked at least once, whatever it said."""
+        return self.complete or (self._known and all(self._awaited.values()))
+
+    @property
+    def awaited(self) -> list[str]:
+        """The names of those that are awaited; none where any may come."""
+        return sorted(name for name in self._awaited if name)
+
+    def may_come(self, namespace: str | None) -> bool:
+        """Whether a namespace, or without a name any, may yet come."""
+        return bool(self._awaited) if namespace is None else not self._awaited.keys().isdisjoint(("", namespace))
 
     def get(self, namespace: str) -> Evaluator | None:
         return self._evaluators.get(namespace)

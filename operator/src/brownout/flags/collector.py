@@ -12,8 +12,8 @@ from brownout.flags.board import Board
 
 
 async def freeze_what_stays(board: Board) -> None:
-    """Freeze what there is now, and again what there is once the namespaces are known from the API server."""
+    """Freeze what there is now, and again what there is once the API server has been asked for every namespace."""
     gc.freeze()
-    while not board.complete:
+    while not board.settled:
         await board.waves().wait()
     gc.freeze()

@@ -72,7 +72,8 @@ class Events:
         namespace = request.match_info.get("namespace") or self._board.only()
         if namespace is None or self._board.get(namespace) is None:
             return _refuse(
-                404 if self._board.complete else 500, f"no flags are served for {shown(namespace or 'anybody')}"
+                500 if self._board.may_come(namespace) else 404,
+                f"no flags are served for {shown(namespace or 'anybody')}",
             )
         address = address_of(request.remote)
         if self._notices.full and not self._notices.make_room_for(address):

@@ -17,11 +17,15 @@ def health(board: Board, metrics: Metrics, service: Service) -> list[web.RouteDe
         return web.json_response({"live": True})
 
     async def readyz(request: web.Request) -> web.Response:
-        """Ready as soon as there is any set, from the snapshot or from the API server, and for as long as the process lives."""
+        """Ready as soon as there is any set, from the snapshot or from the API server, and for as long as the process lives.
+
+        A namespace that the API server does not tell of keeps no other from being served: it has to have been asked for, no more.
+        """
         age = service.heard_from.age_seconds()
         body = {
-            "ready": bool(board.namespaces()) or board.complete,
+            "ready": board.complete or ((service.restored or board.settled) and bool(board.namespaces())),
             "synced": board.complete,
+            "awaited": board.awaited,
             "syncAgeSeconds": None if age is None else round(age, 1),
             "sets": board.versions(),
             "time": round(time.time(), 3),

@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from brownout.flags.beliefs import KINDS
+from brownout.flags.watch import Part
 
 QUOTA_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
 
@@ -149,17 +150,17 @@ class Heard:
     """When the API server was last heard about each part of each kind, in monotonic seconds."""
 
     def __init__(self) -> None:
-        self._at: dict[object, float | None] = {}
+        self._at: dict[Part, float | None] = {}
 
-    def expect(self, part: object) -> None:
+    def expect(self, part: Part) -> None:
         self._at.setdefault(part, None)
 
-    def now(self, part: object) -> None:
+    def now(self, part: Part) -> None:
         self._at[part] = time.monotonic()
 
-    def age_seconds(self) -> float | None:
-        """Seconds since the part that waits longest was heard; None where one never was."""
-        moments = list(self._at.values())
+    def age_seconds(self, namespace: str | None = None) -> float | None:
+        """Seconds since the part that waits longest was heard, of those of one namespace or of all; None where one never was."""
+        moments = [at for part, at in self._at.items() if namespace is None or part.namespace in ("", namespace)]
         if not moments or None in moments:
             return None
         return max(0.0, time.monotonic() - min(moment for moment in moments if moment is not None))

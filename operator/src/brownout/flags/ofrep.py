@@ -172,7 +172,7 @@ class Ofrep:
             return evaluator
         if namespace is None and self._board.namespaces():
             return _refuse(asked, BadContextError("GENERAL", "name a namespace: the base URL is /{namespace}/"))
-        if not self._board.complete:
+        if self._board.may_come(namespace):
             details = {"errorDetails": "no flag set yet: the API server has not been heard"}
             return _answer(500, details, outcome="not_ready")
         sentence = f"no flags are served for namespace {shown(namespace)!r}" if namespace else "no flags are served yet"

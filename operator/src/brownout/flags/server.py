@@ -41,7 +41,7 @@ async def serve(settings: Settings, login: Login) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     allow_open_files(open_files(settings.limits) + settings.most_event_streams)
-    board, metrics, heard_from = Board(), Metrics(), Heard()
+    board, metrics, heard_from = Board(settings.namespaces or [""]), Metrics(), Heard()
     pages = StatusPages(board, heard_from, namespaces=settings.namespaces) if settings.status_page else None
     console = None
     if settings.console_port is not None:

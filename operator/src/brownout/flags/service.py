@@ -16,7 +16,7 @@ from brownout.api.override import FEATURE_OVERRIDE
 from brownout.api.policy import FEATURE_POLICY
 from brownout.api.resources import InvalidObject, Key
 from brownout.api.tier import USER_TIER
-from brownout.flags.beliefs import KINDS, Beliefs
+from brownout.flags.beliefs import KINDS, Beliefs, Kind
 from brownout.flags.board import Board
 from brownout.flags.metrics import Heard, Metrics
 from brownout.flags.render import FlagSet, render
@@ -54,14 +54,13 @@ class Service:
         self._namespaces = list(namespaces)
         self._snapshot_dir = snapshot_dir
         self._believed = believed
-        self._beliefs = Beliefs(empty_believed_after=empty_believed_after)
+        self._beliefs = {one: Beliefs(empty_believed_after=empty_believed_after) for one in namespaces or [""]}
         self._awake = asyncio.Event()
         self._rendered: dict[str, tuple[Objects, float | None]] = {}
-        self._restored = False
+        self.restored = False
         self._lost: set[Part] = set()
         self.writer = Writer(snapshot_dir, self._snapshot_failed) if snapshot_dir else None
         for part in self.parts:
-            self._beliefs.expect(part.resource.plural, part.namespace)
             self.heard_from.expect(part)
             metrics.missing.labels(part.resource.plural).set(0)
         metrics.sync_age.set_function(lambda: -1.0 if (age := self.heard_from.age_seconds()) is None else age)
@@ -70,7 +69,7 @@ class Service:
 
     def listed(self, part: Part, objects: list[Found]) -> None:
         self.heard(part)
-        for invalid in self._beliefs.kinds[part.resource.plural].replace(part.namespace, objects, time.monotonic()):
+        for invalid in self._kind(part).replace(objects, time.monotonic()):
             self._unreadable(part, invalid)
         log.info("listed", extra={"kind": part.resource.plural, "namespace": part.namespace, "objects": len(objects)})
         self._awake.set()
@@ -78,11 +77,11 @@ class Service:
     def changed(self, part: Part, found: Found) -> None:
         if isinstance(found, InvalidObject):
             self._unreadable(part, found)
-        self._beliefs.kinds[part.resource.plural].put(found)
+        self._kind(part).put(found)
         self._awake.set()
 
     def deleted(self, part: Part, key: Key) -> None:
-        self._beliefs.kinds[part.resource.plural].drop(key, time.monotonic())
+        self._kind(part).drop(key, time.monotonic())
         self._awake.set()
 
     def heard(self, part: Part) -> None:
@@ -92,12 +91,16 @@ class Service:
             log.info("API server back", extra={"kind": part.resource.plural, "namespace": part.namespace})
 
     def lost(self, part: Part, reason: str) -> None:
-        self._beliefs.kinds[part.resource.plural].lost(time.monotonic())
+        self._kind(part).lost(time.monotonic())
+        self.board.asked_in_vain(part.namespace)
         self.metrics.sync_errors.labels(part.resource.plural).inc()
         if part not in self._lost:
             self._lost.add(part)
             extra = {"kind": part.resource.plural, "namespace": part.namespace, "reason": reason}
             log.warning("API server lost, serving what is known", extra=extra)
+
+    def _kind(self, part: Part) -> Kind:
+        return self._beliefs[part.namespace].kinds[part.resource.plural]
 
     def _unreadable(self, part: Part, invalid: InvalidObject) -> None:
         self.metrics.unreadable.labels(part.resource.plural).inc()
@@ -112,44 +115,48 @@ class Service:
         self._snapshot_dir.mkdir(parents=True, exist_ok=True)
         found = read(self._snapshot_dir, namespaces=self._namespaces, failed=partial(self._snapshot_failed, "read"))
         for plural, objects in found.items():
-            self._beliefs.remember(plural, objects)
-        self._restored = any(found.values())
-        if self._restored:
+            for watched, beliefs in self._beliefs.items():
+                beliefs.remember(plural, [each for each in objects if watched in ("", each.key.namespace)])
+        self.restored = any(found.values())
+        if self.restored:
             self.publish()
             log.info("serving from the snapshot", extra={"namespaces": self.board.namespaces()})
 
     def publish(self) -> float:
         """Bring the board up to date. Returns seconds until it is to be looked at again."""
-        judge_again = self._beliefs.judge(time.monotonic())
-        for plural, kind in self._beliefs.kinds.items():
-            self.metrics.missing.labels(plural).set(kind.missing)
-        if not self._beliefs.listed and not self._restored:
-            return LONGEST_NAP_SECONDS
+        judge_again = [due for each in self._beliefs.values() if (due := each.judge(time.monotonic())) is not None]
+        for kind in KINDS:
+            missing = any(each.kinds[kind.plural].missing for each in self._beliefs.values())
+            self.metrics.missing.labels(kind.plural).set(missing)
         now = time.time()
-        changes = [self._render(namespace, objects, now) for namespace, objects in self._by_namespace().items()]
-        if self._beliefs.listed:
-            self.board.completed()
-        moments = [LONGEST_NAP_SECONDS, *(at - now for at in changes if at is not None)]
-        if judge_again is not None:
-            moments.append(judge_again - time.monotonic())
+        moments = [LONGEST_NAP_SECONDS, *(due - time.monotonic() for due in judge_again)]
+        for watched, beliefs in self._beliefs.items():
+            for namespace, objects in self._by_namespace(watched, beliefs).items():
+                changes_at = self._render(namespace, objects, now, known=beliefs.listed)
+                moments += [] if changes_at is None else [changes_at - now]
+            if beliefs.listed:
+                self.board.completed(watched)
         return max(0.0, min(moments))
 
-    def _by_namespace(self) -> dict[str, Objects]:
-        """What is believed, by namespace and kind. A namespace that has been served goes on being served.
+    def _by_namespace(self, watched: str, beliefs: Beliefs) -> dict[str, Objects]:
+        """What is believed of what is watched at once, by namespace and kind. A namespace that has been served goes on being served.
 
         Before the kinds have been listed only what the snapshot has: of another namespace nothing is known, not even nothing.
         """
-        believed = {kind.plural: self._beliefs.by_namespace(kind.plural) for kind in KINDS}
+        believed = {kind.plural: beliefs.by_namespace(kind.plural) for kind in KINDS}
         namespaces = {*believed[FEATURE_POLICY.plural], *believed[USER_TIER.plural]}
-        if self._beliefs.listed:
-            namespaces |= {*self._namespaces, *self.board.namespaces()}
+        if beliefs.listed:
+            namespaces |= {watched} if watched else {*self.board.namespaces()}
         return {
             namespace: {plural: found.get(namespace, []) for plural, found in believed.items()}
             for namespace in sorted(namespaces)
         }
 
-    def _render(self, namespace: str, objects: Objects, now: float) -> float | None:
-        """Render and publish one namespace, if need be. Returns when its set changes by itself (Unix seconds)."""
+    def _render(self, namespace: str, objects: Objects, now: float, *, known: bool) -> float | None:
+        """Render and publish one namespace, if need be. Returns when its set changes by itself (Unix seconds).
+
+        known: its objects are those of the API server, and to be kept.
+        """
         before, changes_at = self._rendered.get(namespace, (None, None))
         if before == objects and (changes_at is None or now < changes_at):
             return changes_at
@@ -174,7 +181,7 @@ class Service:
         self.metrics.renders.labels("changed" if changed else "unchanged").inc()
         if changed:
             self._say(flag_set, served.flag_set if served is not None else None)
-        if self.writer is not None and self._beliefs.listed:
+        if self.writer is not None and known:
             self.writer.keep(namespace, objects)
         return flag_set.changes_at
 

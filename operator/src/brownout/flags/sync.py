@@ -135,7 +135,7 @@ class FlagSync:
             sentence = f"several namespaces are served; write one of them as the selector: {served}"
             raise RefusedError(grpc.StatusCode.INVALID_ARGUMENT, sentence)
         evaluator = self._board.get(namespace or "")
-        if evaluator is None and self._board.complete:
+        if evaluator is None and not self._board.may_come(namespace):
             sentence = f"no flags are served for {namespace or 'anybody'}; served: {served}"
             raise RefusedError(grpc.StatusCode.NOT_FOUND, sentence)
         return evaluator

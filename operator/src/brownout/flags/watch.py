@@ -59,9 +59,13 @@ Login: TypeAlias = "Callable[[], Awaitable[client.ApiClient]]"
 class RefusedError(Exception):
     """The API server answered, and not with what was asked for."""
 
-    def __init__(self, status: int | None, reason: str | None) -> None:
+    def __init__(self, status: int | None, reason: str | None, part: Part) -> None:
+        missing = (
+            f" in namespace {part.namespace}; grant list and watch there, as the chart's Role does; where the namespace"
+            " was deleted the Role went with it: take it out of watchNamespaces"
+        )
         hint = {
-            403: "; grant list and watch on it, as the chart's ClusterRole does",
+            403: missing if part.namespace else "; grant list and watch on it, as the chart's ClusterRole does",
             404: f"; the server has no {GROUP}/{VERSION}: install the chart, or crds/",
         }
         super().__init__(f"{status} {reason}{hint.get(status or 0, '')}")
@@ -126,7 +130,7 @@ def _tell(part: Part, event: dict[str, Any], listener: Listener) -> None:
 async def _list(part: Part, api: "client.ApiClient", listener: Listener) -> str:
     async with await _request(part, api) as response:
         if response.status != 200:
-            raise RefusedError(response.status, response.reason)
+            raise RefusedError(response.status, response.reason, part)
         body = msgspec.json.decode(await response.read())
     listener.listed(part, [_decoded(part, item) for item in body.get("items", [])])
     version: str = body["metadata"]["resourceVersion"]
@@ -149,13 +153,13 @@ async def events(part: Part, api: "client.ApiClient", version: str) -> AsyncIter
         if response.status == 410:
             raise ExpiredError
         if response.status != 200:
-            raise RefusedError(response.status, response.reason)
+            raise RefusedError(response.status, response.reason, part)
         async for line in response.content:
             event = msgspec.json.decode(line)
             if event["type"] == "ERROR":
                 if event["object"].get("code") == 410:
                     raise ExpiredError
-                raise RefusedError(event["object"].get("code"), event["object"].get("message"))
+                raise RefusedError(event["object"].get("code"), event["object"].get("message"), part)
             yield event
     finally:
         _abort(response)

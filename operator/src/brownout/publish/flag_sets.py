@@ -54,6 +54,7 @@ class FlagSets:
             there.get(kind, []).append(invalid)
         for resource in KINDS:
             kind_of, found = self._beliefs.kinds[resource.plural], there[resource.kind]
+            kind_of.listed = True  # there is no snapshot before every kind has been
             for key in kind_of.seen.keys() - {one.key for one in found}:
                 kind_of.drop(key, monotonic)
             for one in found:

@@ -92,7 +92,7 @@ class StatusPages:
             asked=request.query.get("lang", ""),
             now=time.time() // 60 * 60,
         )
-        heard = self._hearing()
+        heard = self._hearing(namespace)
         version = known.version if known else ""
         evaluator = self._board.get(namespace)
         set_version = evaluator.flag_set.version if evaluator else ""
@@ -127,15 +127,17 @@ class StatusPages:
         namespace = request.match_info.get("namespace") or self._board.only()
         if namespace is None:
             raise web.HTTPNotFound(text="name a namespace: /{namespace}/status\n", headers=answers.HEADERS)
-        if self._board.get(namespace) is None and (self._board.complete or len(namespace) > LONGEST_NAMESPACE):
+        if self._board.get(namespace) is None and (
+            len(namespace) > LONGEST_NAMESPACE or not self._board.may_come(namespace)
+        ):
             raise web.HTTPNotFound(
                 text=f"nothing is served for namespace {shown(namespace)!r}\n", headers=answers.HEADERS
             )
         return namespace
 
-    def _hearing(self) -> Hearing:
-        """Whether what is shown may be old. A server that has just started listens before it says that it hears nothing."""
-        age = self._heard_from.age_seconds()
+    def _hearing(self, namespace: str) -> Hearing:
+        """Whether what is shown of a namespace may be old. A server that has just started listens before it says that it hears nothing."""
+        age = self._heard_from.age_seconds(namespace)
         if age is None:
             return Hearing(time.monotonic() - self._started_at > FIRST_HEARD_SECONDS)
         return Hearing(False) if age < UNHEARD_SECONDS else Hearing(True, (time.time() - age) // 60 * 60)

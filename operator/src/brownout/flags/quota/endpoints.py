@@ -166,7 +166,7 @@ class Quotas:
         evaluator = self._board.get(namespace) if namespace else None
         if evaluator is not None:
             return evaluator
-        if not self._board.complete:
+        if self._board.may_come(namespace):
             detail = "no flag set yet: the API server has not been heard"
             raise Problem(503, "not_ready", detail, retry_after=RETRY_SECONDS)
         if namespace is None and self._board.namespaces():
