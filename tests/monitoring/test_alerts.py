@@ -63,6 +63,12 @@ TROUBLES = {
         HERE,
         "operator in brownout-system has made 0 ticks since it started: it lacks something, and /readyz says what.",
     ),
+    "BrownoutNamespaceLeftOut": Trouble(
+        {'brownout_namespace_left_out{job="operator",namespace="gone",why="absent"}': constant(1)},
+        "6m",
+        {"namespace": "gone", "why": "absent"},
+        "watchNamespaces names gone, and for 5 minutes it has been absent (1): nothing is decided there.",
+    ),
     "BrownoutTwoOperatorsDecide": Trouble(
         {f'brownout_leader{{{OPERATOR},pod="operator-2"}}': constant(1)},
         "2m",
@@ -313,6 +319,7 @@ def test_a_series_of_a_trouble_replaces_the_healthy_one_or_is_of_something_that_
     new = {series for trouble in TROUBLES.values() for series in trouble.series if series not in HEALTHY}
     assert {series.partition("{")[0] for series in new} == {
         "brownout_kind_unseen",
+        "brownout_namespace_left_out",
         "brownout_objects_invalid",
         "brownout_flags_set_info",
     }

@@ -31,6 +31,9 @@ RULES: list[dict[str, Any]] = [
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
 """What the operator needs in the whole cluster, and no more."""
+CLUSTER_WIDE = ("gpupools", "nodes", "pods", "namespaces", "resourcequotas")
+"""What of it is not confined to the namespaces that are acted in."""
+RBAC = "rbac.authorization.k8s.io"
 OWN_RULES: list[dict[str, Any]] = [
     {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]},
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]},
@@ -89,7 +92,7 @@ class Operator:
     """`brownout operator` for one test's namespace, for as long as a `with` block. `url` serves its health and metrics.
 
     `server` is the URL by which it reaches the API server, where that is not its own; `clock_ahead_seconds` is by how much its
-    wall clock is wrong; `also` are further namespaces that it acts in.
+    wall clock is wrong; `also` are further namespaces that it acts in, `only` those that it acts in instead of the test's.
     """
 
     def __init__(
@@ -103,12 +106,13 @@ class Operator:
         server: str | None = None,
         clock_ahead_seconds: float = 0.0,
         also: Sequence[str] = (),
+        only: Sequence[str] = (),
     ) -> None:
         self._cluster = cluster
         self._namespace = namespace
         self._tick_seconds = tick_seconds
         self._started = started
-        self._namespaces = (namespace, *also)
+        self._namespaces = tuple(only) or (namespace, *also)
         self._program = _program(clock_ahead_seconds)
         self._log = folder / f"operator-{uuid4().hex[:8]}.log"
         self._kubeconfig = folder / f"kubeconfig-{uuid4().hex[:8]}"
@@ -183,6 +187,23 @@ class Operator:
                 if (left := [r for r in rule["resources"] if r not in resources])
             ]
         )
+
+    def confine(self, *namespaces: str) -> None:
+        """Leave it rights to what is in namespaces in these alone, by a Role in each, as the chart does with `watchNamespaces`."""
+        everywhere, within = [], []
+        for rule in RULES:
+            wide = [one for one in rule["resources"] if one.partition("/")[0] in CLUSTER_WIDE]
+            if wide:
+                everywhere.append(rule | {"resources": wide})
+            if confined := [one for one in rule["resources"] if one not in wide]:
+                within.append(rule | {"resources": confined})
+        self._set_rules(everywhere)
+        role = {"apiGroup": RBAC, "kind": "Role", "name": f"operator-{self._namespace}-watched"}
+        subject = {"kind": "ServiceAccount", "name": "brownout-operator", "namespace": self._namespace}
+        for namespace in namespaces:
+            made = {"apiVersion": f"{RBAC}/v1", "metadata": {"name": role["name"], "namespace": namespace}}
+            self._cluster.objects.apply({**made, "kind": "Role", "rules": within})
+            self._cluster.objects.apply({**made, "kind": "RoleBinding", "roleRef": role, "subjects": [subject]})
 
     def grant(self, rule: dict[str, Any]) -> None:
         """Give it one more right."""

@@ -110,3 +110,11 @@ def test_queries_are_counted_by_their_result_and_timed_either_way() -> None:
     assert 'brownout_prometheus_queries_total{result="failed"} 1.0' in page
     assert 'brownout_prometheus_query_duration_seconds_bucket{le="0.025"} 1.0' in page
     assert "brownout_prometheus_query_duration_seconds_count 2.0" in page
+
+
+def test_a_namespace_that_is_left_out_is_said_with_the_reason_and_no_more_once_it_is_taken_up() -> None:
+    metrics = Metrics()
+    metrics.show_left_out({"gone": "absent"})
+    assert 'brownout_namespace_left_out{namespace="gone",why="absent"} 1.0' in metrics.page().decode()
+    metrics.show_left_out({})
+    assert "brownout_namespace_left_out{" not in metrics.page().decode()

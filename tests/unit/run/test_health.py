@@ -129,3 +129,13 @@ async def test_a_standby_that_becomes_the_leader_stays_ready(served: Served) -> 
 
 async def test_metrics_are_served(served: Served) -> None:
     assert await served.get("/metrics") == (200, "metric 1\n")
+
+
+async def test_a_namespace_that_is_left_out_is_named_and_makes_nobody_unready(served: Served) -> None:
+    served.health.decides()
+    served.health.ticked(well=True)
+    served.health.left_out = "namespace gone does not exist"
+    status, sentence = await served.message("/readyz")
+    assert status == 200
+    assert sentence.endswith("; namespace gone does not exist")
+    assert "gone" not in (await served.message("/livez"))[1]

@@ -29,7 +29,7 @@ class _Wrote(NamedTuple):
 class Observer:
     """Makes snapshots from `facts`, which gives all objects of a kind as last seen.
 
-    `namespaces`, where given, limits whose objects are acted upon; GPUs are counted everywhere.
+    `namespaces` gives those whose objects are acted upon, none for all; GPUs are counted everywhere.
     """
 
     def __init__(
@@ -39,13 +39,13 @@ class Observer:
         scales: ScaleReader,
         prometheus: Prometheus,
         sources: Sources,
-        namespaces: Collection[str] = (),
+        namespaces: Callable[[], Collection[str]] = frozenset,
     ) -> None:
         self._facts = facts
         self._prometheus = prometheus
         self._sources = sources
         self._scales = scales
-        self._namespaces = frozenset(namespaces)
+        self._namespaces = namespaces
         self._vanishing = Vanishing()
         self._written: dict[Key, _Wrote] = {}
 
@@ -56,7 +56,7 @@ class Observer:
     async def look(self, clock: Callable[[], float]) -> Snapshot:
         """Everything as of now; `clock` also stamps the answers that come in meanwhile."""
         now = clock()
-        kinds = gather(self._facts, vanishing=self._vanishing, namespaces=self._namespaces, now=now)
+        kinds = gather(self._facts, vanishing=self._vanishing, namespaces=self._namespaces(), now=now)
         sources, scales = await asyncio.gather(
             self._read_sources(kinds, now=now), self._scales.read_all(list(kinds.scalers.values()), now=now)
         )

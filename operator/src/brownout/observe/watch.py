@@ -7,7 +7,8 @@ peering and the scan for new kinds are off. It therefore needs list and watch on
 Three limits are kopf's, and are dealt with here. It tells nobody when the first LIST of every kind is in; but it holds back
 every event handler until then, and namespaces always exist, so the first event of a namespace is that signal. An object
 deleted while a watch was broken for long stays in its index; audit.py finds those, and has them hidden. And it watches all
-kinds everywhere, or all of them in some namespaces; we need policies of some and pods of all, so two of them run then.
+kinds everywhere, or all of them in some namespaces; we need policies of some and pods of all, so two of them run then. Namespaces
+of the second come and go by its own `Insights`, in which kopf keeps what is there to be watched: it is given one of ours.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import kopf
+from kopf._cogs.structs.references import Insights, NamespaceName
 from msgspec import Struct, structs
 
 from brownout.api.resources import RESOURCES, InvalidObject, Key, Stored, decode
@@ -168,6 +170,29 @@ class Watch:
             if entry.uid not in gone
         }
 
+    def has_namespace(self, namespace: str) -> bool:
+        """Whether a namespace is there, as last seen."""
+        return Key("", namespace) in self.facts("Namespace")
+
+    async def take_up(self, namespace: str) -> None:
+        """Watch the confined kinds in this namespace too."""
+        await self._change(lambda names: names | {namespace})
+
+    async def leave(self, namespace: str) -> None:
+        """Watch them in this namespace no more; what is left of it in the index is found to be gone by the next check."""
+        await self._change(lambda names: names - {namespace})
+        self.relisted.set()
+
+    async def _change(self, change: Callable[[set[str]], set[str]]) -> None:
+        for part in self._parts:
+            if part.namespaces:
+                names = change({str(name) for name in part.insights.namespaces})
+                self.kinds = tuple(kind.within(sorted(names)) for kind in self.kinds)
+                async with part.insights.revised:
+                    part.insights.namespaces.clear()
+                    part.insights.namespaces.update(map(NamespaceName, names))
+                    part.insights.revised.notify_all()
+
     def uids(self, kind: str) -> set[str]:
         """The uids of all objects of a kind that are still in the index."""
         return {entry.uid for store in self._indices[kind].values() for entry in store}
@@ -195,6 +220,7 @@ class Watch:
                 standalone=True,
                 stop_flag=stop,
                 identity=IDENTITY,
+                insights=part.insights,
                 **where,
             )
         return tasks
@@ -205,7 +231,7 @@ class Watch:
 
     def _part(self, kinds: tuple[Watched, ...], namespaces: tuple[str, ...]) -> "_Part":
         """What one kopf watches. Where it has no namespaces among its kinds it hears of them all the same: see above."""
-        part = _Part(kopf.OperatorRegistry(), _settings(kinds), namespaces)
+        part = _Part(kopf.OperatorRegistry(), _settings(kinds), namespaces, Insights())
 
         @kopf.on.login(id="login", registry=part.registry)
         async def log_in(**_: Any) -> kopf.ConnectionInfo:
@@ -249,11 +275,12 @@ class Watch:
 
 
 class _Part(NamedTuple):
-    """One kopf: what it is told, and in which namespaces it watches, none for all."""
+    """One kopf: what it is told, in which namespaces it watches at the start, none for all, and what it keeps of those."""
 
     registry: kopf.OperatorRegistry
     settings: kopf.OperatorSettings
     namespaces: tuple[str, ...]
+    insights: Insights
 
 
 def _settings(kinds: tuple[Watched, ...]) -> kopf.OperatorSettings:

@@ -79,6 +79,12 @@ class Metrics:
         self.missing = gauge(
             "evidence_missing", "Numbers of the object that are missing or stale", "kind", "namespace", "name"
         )
+        self.left_out = gauge(
+            "namespace_left_out",
+            "1 for a namespace of watchNamespaces that is not acted in: it is absent, ending (being deleted), or forbidden to be read",
+            "namespace",
+            "why",
+        )
         self.replicas = gauge(
             "scaler_replicas", "Replicas: desired, current, ready, coming, demanded, obtainable", *SCALER, "state"
         )
@@ -122,6 +128,12 @@ class Metrics:
         self.feature_flag.clear()
         for namespace, state in states.items():
             self.feature_flag.labels(namespace, state).set(1)
+
+    def show_left_out(self, namespaces: Mapping[str, str]) -> None:
+        """The namespaces that are left out, and why."""
+        self.left_out.clear()
+        for namespace, why in namespaces.items():
+            self.left_out.labels(namespace, why).set(1)
 
     def show(self, snapshot: Snapshot, plan: Plan, memory: Memory) -> None:
         """Show one tick from now on; objects that are gone show no more, and what is not known has no series."""

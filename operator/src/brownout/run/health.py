@@ -39,6 +39,8 @@ class Health:
         self._failed_ticks = 0
         self.state = State.STARTING
         self.waiting_for = "the first list of every kind"
+        self.left_out = ""
+        """What is to be done about namespaces that are not acted in."""
         self.leader: Callable[[], str] | None = None
         """Who leads, where that is elected."""
 
@@ -92,6 +94,8 @@ class Health:
 
     def _answer(self, name: str, age: float, allowed: float, message: str, *, well: bool = True) -> web.Response:
         well = well and age <= allowed
+        if name == "ready" and self.left_out:
+            message += f"; {self.left_out}"
         if age > allowed:
             message += f"; no more than {allowed:g} s are allowed"
         body: dict[str, Any] = {

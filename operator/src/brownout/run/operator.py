@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 
 from aiohttp import web
@@ -12,12 +12,13 @@ from msgspec import Struct
 
 from brownout.act.scale import ScaleWriter
 from brownout.observe.audit import Audit
+from brownout.observe.namespaces import Namespaces, sentence
 from brownout.observe.observer import Observer
-from brownout.observe.preflight import preflight
+from brownout.observe.preflight import Preflight, preflight
 from brownout.observe.prometheus import Prometheus
 from brownout.observe.sources import Sources
 from brownout.observe.targets import ScaleReader
-from brownout.observe.watch import Watch, Watched
+from brownout.observe.watch import Watch
 from brownout.publish.apply import StatusWriter
 from brownout.publish.events import Events
 from brownout.publish.feature_flags import FeatureFlags
@@ -71,10 +72,10 @@ async def run(options: Options) -> None:
     try:
         connection = await _connect()
         try:
-            kinds = await _wait_for_kinds(connection, options, health, stop=stop)
-            if kinds:
+            found = await _wait_for_kinds(connection, options, health, stop=stop)
+            if found is not None:
                 await _decide(
-                    options, connection, kinds, clock=clock, metrics=metrics, health=health, runner=runner, stop=stop
+                    options, connection, found, clock=clock, metrics=metrics, health=health, runner=runner, stop=stop
                 )
         finally:
             await connection.close()
@@ -100,7 +101,7 @@ async def _connect() -> Connection:
 async def _decide(
     options: Options,
     connection: Connection,
-    kinds: tuple[Watched, ...],
+    found: Preflight,
     *,
     clock: Clock,
     metrics: Metrics,
@@ -111,8 +112,16 @@ async def _decide(
     """Put everything together, and run it until `stop` is set: the loop ends first, then the watches."""
     client = connection.client
     elector = candidate(options.election, connection, health, metrics) if options.election else None
-    watch = Watch(connection.log_in, kinds=kinds)
-    scales = ScaleReader(client, watched=[kind.kind for kind in kinds])
+    watch = Watch(connection.log_in, kinds=found.kinds)
+    scales = ScaleReader(client, watched=[kind.kind for kind in found.kinds])
+
+    def leave_out(namespaces: Mapping[str, str]) -> None:
+        metrics.show_left_out(namespaces)
+        health.left_out = "; ".join(sentence(name, why) for name, why in sorted(namespaces.items()))
+
+    namespaces = Namespaces(
+        client, watch, wanted=options.watch_namespaces, left_out=found.left_out, on_change=leave_out
+    )
     prometheus = Prometheus(on_answer=metrics.answered, clock=clock)
     events = Events(client, instance=options.instance, on_drop=metrics.events_dropped.inc)
     feature_flags = FeatureFlags(
@@ -130,7 +139,7 @@ async def _decide(
             scales=scales,
             prometheus=prometheus,
             sources=Sources(client, namespace=options.namespace, default_url=options.prometheus_url),
-            namespaces=options.watch_namespaces,
+            namespaces=namespaces.acted_in,
         ),
         scale=ScaleWriter(client, plural=scales.plural),
         status=StatusWriter(
@@ -146,7 +155,9 @@ async def _decide(
         feature_flags=feature_flags if options.feature_flag else None,
         may_decide=lambda: elector is None or elector.seconds_for_a_write() > 0,
     )
-    background = [asyncio.create_task(events.run()), asyncio.create_task(Audit(client, watch).run())]
+    background = [asyncio.create_task(one.run()) for one in (events, Audit(client, watch), namespaces)]
+    coming_and_going = background[-1]
+    coming_and_going.add_done_callback(lambda _: stop.set())
     if options.feature_flag:
         background.append(asyncio.create_task(feature_flags.run()))
 
@@ -168,6 +179,8 @@ async def _decide(
             await loop.run(stop)
         elif await elector.campaign(stop):
             await lead(elector, loop, client, watch, stop=stop)
+        if coming_and_going.done():
+            coming_and_going.result()
 
     await _work_and_watch(work(), watch, stop=stop, when_done=leave_nothing)
 
@@ -205,21 +218,21 @@ async def _wait_until_complete(watch: Watch, health: Health, *, stop: asyncio.Ev
 
 async def _wait_for_kinds(
     connection: Connection, options: Options, health: Health, *, stop: asyncio.Event
-) -> tuple[Watched, ...]:
-    """Wait until everything that we need is served and may be seen, saying what is lacking. Empty where told to stop."""
+) -> Preflight | None:
+    """Wait until everything that we need is served and may be seen, saying what is lacking. None where told to stop."""
     said = ""
     while not stop.is_set():
         found = await preflight(connection.client, namespaces=options.watch_namespaces)
         health.alive()
         if not found.lacking:
             health.waiting_for = "the first list of every kind"
-            return found.kinds
+            return found
         health.waiting_for = "; ".join(dict.fromkeys(found.lacking))
         if health.waiting_for != said:
             said = health.waiting_for
             log.warning("waiting for %s", said)
         await first_of(stop, seconds=RETRY_SECONDS)
-    return ()
+    return None
 
 
 def on_signals(callback: Callable[[], None]) -> None:
