@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from brownout_localcluster import LocalCluster
+from flags.process import flag_server
 from support.cluster import Namespace, fresh_namespace
 from support.operator import Operator
 from support.operator_world import API_VERSION, World, calm_world
@@ -99,6 +100,27 @@ def test_where_no_namespace_exists_that_is_said(world: World, gone: str, tmp_pat
         operator.launch()
         sentence = f"of those that it is to watch ({gone}) none exists"
         wait_for(lambda: sentence in operator.waits_for(), "it says what it lacks", seconds=60)
+
+
+def test_a_flag_server_is_ready_with_the_namespaces_that_it_may_list_and_serves_another_once_it_may(
+    world: World, gone: str, tmp_path: Path
+) -> None:
+    product = world.namespace.name
+    with Operator(world.cluster, product, tmp_path, started=False) as account:
+        account.confine(product)
+        with flag_server(
+            kubeconfig=account.kubeconfig, snapshot_dir=tmp_path / "snapshots", namespaces=[product, gone]
+        ) as server:
+            wait_for(lambda: server.ask("/readyz")[0] == 200, "it is ready with what it may list", seconds=30)
+            found = server.ask("/readyz")[1]
+            assert (found["awaited"], list(found["sets"]), found["synced"]) == ([gone], [product], False)
+            create(world.cluster, gone)
+            try:
+                account.confine(product, gone)
+                wait_for(lambda: server.ask("/readyz")[1]["synced"], "it serves the other one too", seconds=60)
+                assert sorted(server.ask("/readyz")[1]["sets"]) == sorted((product, gone))
+            finally:
+                world.cluster.objects.delete("v1", "Namespace", gone)
 
 
 def test_the_pools_of_other_namespaces_are_left_alone(world: World, tmp_path: Path) -> None:

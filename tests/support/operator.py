@@ -157,6 +157,11 @@ class Operator:
             )
 
     @property
+    def kubeconfig(self) -> Path:
+        """The way in with its rights."""
+        return self._kubeconfig
+
+    @property
     def pid(self) -> int:
         """Its process id."""
         assert self._process is not None

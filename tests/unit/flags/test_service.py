@@ -104,5 +104,14 @@ async def test_of_a_namespace_that_cannot_be_listed_the_snapshot_stays_as_it_is(
     served = after.board.get(GONE)
     assert served is not None
     assert "image-generation" in served.flag_set.flags
-    assert after.service.heard_from.age_seconds(NAMESPACE) is not None
-    assert after.service.heard_from.age_seconds() is None
+
+
+async def test_a_page_says_how_old_its_own_namespace_is_and_metrics_tell_of_the_oldest() -> None:
+    serving = Serving()
+    serving.refused(GONE)
+    serving.listed(NAMESPACE, [policy()])
+    heard_from = serving.service.heard_from
+    assert heard_from.age_seconds(NAMESPACE) is not None
+    assert heard_from.least_age_seconds() is not None
+    assert heard_from.age_seconds(GONE) is None
+    assert heard_from.age_seconds() is None

@@ -164,3 +164,8 @@ class Heard:
         if not moments or None in moments:
             return None
         return max(0.0, time.monotonic() - min(moment for moment in moments if moment is not None))
+
+    def least_age_seconds(self) -> float | None:
+        """As `age_seconds`, of the namespace of which the API server was heard last; None where it never was, of any."""
+        ages = [self.age_seconds(namespace) for namespace in {part.namespace for part in self._at}]
+        return min((age for age in ages if age is not None), default=None)

@@ -150,7 +150,7 @@ class Console:
     def _look(self) -> str:
         """Bring what is sent up to date, and return its version."""
         now = time.monotonic()
-        age = self._heard_from.age_seconds()
+        age = self._heard_from.least_age_seconds()
         due = FRESH_SECONDS if self._stale else LONGEST_SECONDS
         if now - self._made_at >= max(due, LEAST_REST * self._took_seconds):
             found = self._gather()
