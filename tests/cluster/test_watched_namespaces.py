@@ -102,6 +102,29 @@ def test_where_no_namespace_exists_that_is_said(world: World, gone: str, tmp_pat
         wait_for(lambda: sentence in operator.waits_for(), "it says what it lacks", seconds=60)
 
 
+def test_who_has_lost_the_only_namespace_takes_up_nothing_else_and_has_it_again_once_it_is_there(
+    world: World, gone: str, tmp_path: Path
+) -> None:
+    create(world.cluster, gone)
+    with Operator(world.cluster, world.namespace.name, tmp_path, started=False, only=(gone,)) as operator:
+        operator.confine(gone)
+        operator.start()
+        delete(world.cluster, gone)
+        wait_for(lambda: operator.metric(LEFT_OUT, namespace=gone) == 1, "it is said", seconds=30)
+        ticks = operator.metric("brownout_tick_duration_seconds_count")
+        wait_for(lambda: operator.metric("brownout_tick_duration_seconds_count") > ticks + 2, "it goes on")
+        create(world.cluster, gone)
+        try:
+            operator.confine(gone)
+            wait_for(lambda: operator.metric(LEFT_OUT) == 0, "it is taken up again", seconds=30)
+            with calm_world(world.cluster, Namespace(world.cluster, gone)) as other:
+                other.wait_for_replicas(2)
+        finally:
+            world.cluster.objects.delete("v1", "Namespace", gone)
+        assert not world.cluster.objects.get(API_VERSION, "GPUPool", world.pool).get("status")
+        assert operator.metric("brownout_tick_errors_total") == 0
+
+
 def test_a_flag_server_is_ready_with_the_namespaces_that_it_may_list_and_serves_another_once_it_may(
     world: World, gone: str, tmp_path: Path
 ) -> None:

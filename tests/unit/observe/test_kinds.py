@@ -16,10 +16,12 @@ NAMESPACES = {
 }
 
 
-def seen(*namespaces: str) -> Kinds:
+def seen(*namespaces: str, everywhere: bool = False) -> Kinds:
     """What an operator for these namespaces takes up, of a pool for `media` alone."""
     facts: dict[str, dict[Key, Any]] = {"GPUPool": {GPUS.key: GPUS}, "Namespace": NAMESPACES}
-    return gather(lambda kind: facts.get(kind, {}), vanishing=Vanishing(), namespaces=namespaces, now=0.0)
+    return gather(
+        lambda kind: facts.get(kind, {}), vanishing=Vanishing(), namespaces=None if everywhere else namespaces, now=0.0
+    )
 
 
 def test_a_pool_that_admits_a_namespace_of_ours_is_taken_up() -> None:
@@ -35,6 +37,10 @@ def test_a_namespace_that_does_not_exist_is_admitted_by_no_pool() -> None:
     assert seen("gone").pools == {}
 
 
+def test_who_has_no_namespace_left_takes_up_nothing_rather_than_everything() -> None:
+    assert seen().pools == {}
+
+
 def test_who_acts_in_all_namespaces_takes_up_all_pools() -> None:
-    found = seen()
+    found = seen(everywhere=True)
     assert (set(found.pools), found.elsewhere) == ({GPUS.key}, frozenset())

@@ -34,7 +34,7 @@ class Kinds(Struct, frozen=True, kw_only=True):
 
 
 def gather(
-    facts: Callable[[str], dict[Key, Any]], *, vanishing: Vanishing, namespaces: Collection[str], now: float
+    facts: Callable[[str], dict[Key, Any]], *, vanishing: Vanishing, namespaces: Collection[str] | None, now: float
 ) -> Kinds:
     """Read every kind once. Where `namespaces` are given, our own kinds are taken from those alone, and pools that admit one of them.
 
@@ -52,7 +52,7 @@ def gather(
     def typed(kind: str) -> dict[Key, Any]:
         valid = {}
         for key, fact in known(kind).items():
-            if namespaces and key.namespace and key.namespace not in namespaces:
+            if namespaces is not None and key.namespace and key.namespace not in namespaces:
                 continue
             if isinstance(fact, InvalidObject):
                 invalid.append((kind, fact))
@@ -63,7 +63,7 @@ def gather(
     pools: dict[Key, StoredPool] = typed("GPUPool")
     known_namespaces: dict[Key, NamespaceFact] = known("Namespace")
     ours = pools
-    if namespaces:
+    if namespaces is not None:
         labels = [fact.labels for key, fact in known_namespaces.items() if key.name in namespaces]
         ours = {
             key: pool for key, pool in pools.items() if any(selects(pool.spec.namespace_selector, of) for of in labels)

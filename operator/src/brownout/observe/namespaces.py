@@ -53,12 +53,12 @@ class Namespaces:
         self._unlisted: dict[str, float] = {}
         """When those were taken up that are not listed yet, on the event loop's clock."""
         self._on_change = on_change
-        for namespace in left_out:
+        for namespace in self._left_out:
             self._say(namespace)
 
-    def acted_in(self) -> Collection[str]:
-        """The namespaces whose objects count; empty where all do."""
-        return frozenset(self._wanted) - self._unlisted.keys()
+    def acted_in(self) -> Collection[str] | None:
+        """The namespaces whose objects count; None where all do."""
+        return frozenset(self._wanted) - self._left_out.keys() if self._wanted else None
 
     async def run(self) -> None:
         """Look for what comes and goes, until cancelled. Raises NotListedError."""
@@ -79,7 +79,7 @@ class Namespaces:
         elif namespace in self._left_out:
             why = await absence(self._client, namespace)
             if not why:
-                why = FORBIDDEN if await refusals(self._client, self._watch.kinds, namespace) else ""
+                why = FORBIDDEN if await refusals(self._client, self._watch.every_kind, namespace) else ""
             if why:
                 self._leave_out(namespace, why)
                 return
@@ -93,7 +93,7 @@ class Namespaces:
         """Act in a namespace as soon as all that is stored in it has been seen. Raises NotListedError."""
         if asyncio.get_running_loop().time() - self._unlisted[namespace] > LONGEST_SECONDS:
             raise NotListedError(f"namespace {namespace} came, and is not listed after {LONGEST_SECONDS:g} s")
-        for kind in self._watch.kinds:
+        for kind in self._watch.every_kind:
             if kind.confined:
                 stored = await list_versions(self._client, kind.within((namespace,)))
                 if not has_seen(self._watch.versions(kind.kind), stored):

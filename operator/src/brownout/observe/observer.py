@@ -29,7 +29,7 @@ class _Wrote(NamedTuple):
 class Observer:
     """Makes snapshots from `facts`, which gives all objects of a kind as last seen.
 
-    `namespaces` gives those whose objects are acted upon, none for all; GPUs are counted everywhere.
+    `namespaces` gives those whose objects are acted upon, None for all; GPUs are counted everywhere.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Observer:
         scales: ScaleReader,
         prometheus: Prometheus,
         sources: Sources,
-        namespaces: Callable[[], Collection[str]] = frozenset,
+        namespaces: Callable[[], Collection[str] | None] = lambda: None,
     ) -> None:
         self._facts = facts
         self._prometheus = prometheus

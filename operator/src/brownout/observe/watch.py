@@ -143,7 +143,8 @@ class Watch:
         *,
         kinds: tuple[Watched, ...] = KINDS,
     ) -> None:
-        self.kinds = kinds
+        self.kinds = self.every_kind = kinds
+        """`kinds` are those that are watched anywhere now: no confined one where none of its namespaces is left."""
         self.wake = asyncio.Event()
         self.complete = asyncio.Event()
         self.relisted = asyncio.Event()
@@ -187,7 +188,8 @@ class Watch:
         for part in self._parts:
             if part.namespaces:
                 names = change({str(name) for name in part.insights.namespaces})
-                self.kinds = tuple(kind.within(sorted(names)) for kind in self.kinds)
+                confined = [kind.within(sorted(names)) for kind in self.every_kind if kind.confined] if names else []
+                self.kinds = (*(kind for kind in self.every_kind if not kind.confined), *confined)
                 async with part.insights.revised:
                     part.insights.namespaces.clear()
                     part.insights.namespaces.update(map(NamespaceName, names))
