@@ -37,6 +37,8 @@ QUERIES = (
     "load * on (job) load",
     'label_replace(load, "x", "y", "", "")',
     f'vector(7), "{LABEL}", "0", "__name__", ".*") or label_replace(vector(8)',
+    f'vector(7) #\r, "{LABEL}", "0", "__name__", ".*") or label_replace(vector(0), "{LABEL}", "1", "__name__", ".*") or label_replace(vector(8)',
+    "vector(7) # a line that Windows ends\r\n",
     '"a text"',
     "absent(nothing)",
     "nothing",
@@ -58,6 +60,7 @@ PIECES = (
     "\\",
     "#",
     "\n",
+    "\r",
     "{",
     "}",
 )

@@ -115,6 +115,12 @@ def test_a_prometheus_that_is_slow_altogether_is_not_asked_ten_times_as_often() 
         "`)`",
         '"a\\")"',
         'x{a=~`"`} or vector(1)',
+        "up # a comment )\r\n+ 1",
+        "sum(up) # the last line\r",
+        "'\r'",
+        r"x{a=~`a\.b\\`}",
+        '{"größe.of"="ö"} # ü',
+        "sum(rate(a:b_total{c!~'d'}[5m:1m] offset -1.5e-3s @ start()))\t^ 2 % 0x1F",
     ],
 )
 def test_what_ends_where_it_began_is_an_expression(query: str) -> None:
@@ -138,6 +144,17 @@ def test_what_ends_where_it_began_is_an_expression(query: str) -> None:
         '"\\',
         'up), "a", "b", "c", "d") or (up',
         "'\n'",
+        "'\\\n'",
+        'vector(1) #\r, "brownout_part", "0", "__name__", ".*") or label_replace(vector(0)',
+        "(#\r)\n",
+        "up # a comment\r+ 1",
+        r"`a\`",
+        r"up\(",
+        "$up",
+        "größe",
+        "up\0",
+        "up\x0b",
+        "up;",
     ],
 )
 def test_what_would_reach_out_of_its_brackets_is_none(query: str) -> None:
