@@ -9,6 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from aiohttp import web
 from cryptography import x509
@@ -220,8 +221,24 @@ async def test_a_private_authority_is_trusted_only_where_the_secret_names_it(
         assert isinstance(answered, Missing)
         assert "certificate is not trusted" in answered.message
         trusting = Source(url=server.url, ca=certificate.read_text().partition("-----BEGIN PRIVATE")[0])
-        found = await prometheus.ask(Ask(source=trusting, query="up", lookback_seconds=60, limit=2))
-        assert found == (Series({"a": "b"}, 2.0),)
+        named = Source(url=server.url, ca=f"\ufeff# Behörde für Prüfung\n{trusting.ca}")
+        for source in (trusting, named):
+            found = await prometheus.ask(Ask(source=source, query="up", lookback_seconds=60, limit=2))
+            assert found == (Series({"a": "b"}, 2.0),)
+
+
+async def test_what_nobody_foresaw_is_missing_for_one_source_and_tells_no_secret(
+    server: Server, prometheus: Prometheus, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = Source(url=server.url, headers=(("X-Key", 5),))  # type: ignore[arg-type]
+    asked = [Ask(source=odd, query=query, lookback_seconds=60, limit=2) for query in ("a", "b, c")]
+    found = await prometheus.ask_all([*asked, server.ask()])
+    assert found[server.ask()] == (Series({"a": "b"}, 2.0),)
+    assert {found[ask] for ask in asked} == {
+        Missing("Prometheus cannot be asked (TypeError); the operator's log says where that comes from")
+    }
+    (line,) = caplog.messages  # once, and without the error's own words
+    assert line.startswith("a Prometheus cannot be asked: TypeError at ")
 
 
 def self_signed(folder: Path) -> Path:

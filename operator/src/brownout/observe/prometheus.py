@@ -6,8 +6,10 @@ from before, because an old number that looks fresh is worse than none.
 """
 
 import asyncio
+import logging
 import ssl
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from urllib.parse import urlencode
@@ -19,6 +21,8 @@ from brownout.observe import answers
 from brownout.observe.ask import TOO_LARGE, Answer, Ask
 from brownout.observe.bundles import bundles, take_apart
 from brownout.observe.sources import Source
+
+log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 32
 MAX_BYTES = 1_000_000
@@ -47,6 +51,7 @@ class Prometheus:
         self._sessions: dict[Source, aiohttp.ClientSession] = {}
         self._too_late = Missing(f"no answer from Prometheus within {timeout_seconds:g} s")
         self._alone: dict[Ask, float] = {}
+        self._told: dict[Source, str] = {}
 
     async def ask_all(self, asks: Iterable[Ask]) -> dict[Ask, Answer]:
         """The answer to each distinct question, small ones together; sources that are no longer asked are let go of."""
@@ -77,6 +82,23 @@ class Prometheus:
         await self._let_go(keep=set())
 
     async def _send(self, ask: Ask) -> Answer:
+        try:
+            return await self._answer_to(ask)
+        except Exception as error:
+            self._tell(ask.source, error)
+            return Missing(
+                f"Prometheus cannot be asked ({type(error).__name__}); the operator's log says where that comes from"
+            )
+
+    def _tell(self, source: Source, error: Exception) -> None:
+        """What nobody foresaw, once for each source. The error's own words stay unsaid: they may hold what is secret."""
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        what = f"{type(error).__name__} at {frame.filename}:{frame.lineno}"
+        if self._told.get(source) != what:
+            log.error("a Prometheus cannot be asked: %s", what)
+        self._told[source] = what
+
+    async def _answer_to(self, ask: Ask) -> Answer:
         form = _form(ask.query, ask.lookback_seconds, ask.limit, ask.parameters, self._timeout_seconds)
         try:
             session = self._session(ask.source)
@@ -105,9 +127,7 @@ class Prometheus:
                 headers["Authorization"] = aiohttp.encode_basic_auth(source.username, source.password)
             self._sessions[source] = aiohttp.ClientSession(
                 headers=headers,
-                connector=aiohttp.TCPConnector(
-                    limit=MAX_IN_FLIGHT, ssl=ssl.create_default_context(cadata=source.ca) if source.ca else True
-                ),
+                connector=aiohttp.TCPConnector(limit=MAX_IN_FLIGHT, ssl=_trusting(source.ca) if source.ca else True),
                 timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
             )
         return self._sessions[source]
@@ -115,6 +135,12 @@ class Prometheus:
     async def _let_go(self, *, keep: set[Source]) -> None:
         for source in [source for source in self._sessions if source not in keep]:
             await self._sessions.pop(source).close()
+            self._told.pop(source, None)
+
+
+def _trusting(ca: str) -> ssl.SSLContext:
+    """TLS that trusts these certificates alone. Bundles have comments with the authorities' names, in any language; PEM is ASCII."""
+    return ssl.create_default_context(cadata=ca.encode("ascii", "ignore").decode())
 
 
 @lru_cache(maxsize=MOST_FORMS)
