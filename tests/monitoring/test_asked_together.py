@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,12 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from brownout.decide.evidence import Missing
-from brownout.observe.answers import Series
+from brownout.observe.answers import PARTIAL, Series
 from brownout.observe.ask import Answer, Ask
 from brownout.observe.bundles import LABEL
 from brownout.observe.prometheus import Prometheus
 from brownout.observe.sources import Source
-from support.prometheus import Remembering, prometheus
+from support.prometheus import CONFIGURATION, Remembering, prometheus
 from support.waiting import wait_for
 
 INNOCENT = "sum(load)"
@@ -132,3 +133,20 @@ def test_nobody_can_change_a_neighbours_answer(seen: Remembering, pieces: list[s
     for asked in ([innocent, other], [other, innocent]):
         found = on(lambda client, asked=asked: client.ask_all(asked))
         assert found[innocent] == (Series({}, 3.0),)
+
+
+@pytest.mark.parametrize("query", ["quantile(2, load)", "rate(load[5m]) or vector(1)", "load", "load or vector(9)"])
+def test_what_prometheus_says_of_a_query_makes_its_answer_no_part(seen: Remembering, query: str) -> None:
+    """It warns of the first, informs of the second, and cuts the last one short at the limit of two series."""
+    (ask,) = asks(seen, [query])
+    assert not isinstance(on(lambda client: client.ask_more([ask]))[ask], Missing)
+
+
+def test_a_remote_read_that_fails_is_no_evidence(tmp_path: Path) -> None:
+    """Prometheus answers with what it has itself, and warns; nobody listens at the other end."""
+    remote = f"remote_read: [{{url: 'http://127.0.0.1:9/', read_recent: true}}]\n{CONFIGURATION}"
+    with prometheus(tmp_path, configuration=remote) as running:
+        running.remember([(time.time(), "load", {"pod": "a"}, 1.0)], counter=False)
+        whole, part = asks(running, ["vector(1)", "sum(load)"])
+        found = on(lambda client: client.ask_all([whole, part]))
+    assert found == {whole: (Series({}, 1.0),), part: PARTIAL}

@@ -8,7 +8,7 @@ import pytest
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.snapshot import Audience
 from brownout.observe import answers
-from brownout.observe.answers import Series
+from brownout.observe.answers import PARTIAL, Series
 
 
 def answer(kind: str, result: Any) -> bytes:
@@ -65,6 +65,25 @@ def test_a_scalar_is_a_sample_too() -> None:
 )
 def test_anything_else_is_missing_with_a_sentence(body: bytes, said: str) -> None:
     assert said in words(answers.single(answers.decode(body), query="up", at=0.0))
+
+
+@pytest.mark.parametrize(
+    ("more", "whole"),
+    [
+        ({"warnings": None}, True),
+        ({"warnings": ["PromQL warning: quantile value should be between 0 and 1, got 2 (1:10)"]}, True),
+        ({"warnings": ['PromQL info: metric might not be a counter: "load" (1:6)', "results truncated due to limit"]}, True),
+        ({"infos": ["PromQL info: metric might not be a counter"], "isPartial": False}, True),
+        ({"warnings": ["remote_read: remote server http://away returned HTTP status 503"]}, False),
+        ({"warnings": ["PromQL warning: a", "receive series from Addr: 10.0.0.7:10901: unavailable"]}, False),
+        ({"warnings": ["3 more warning annotations omitted"]}, False),
+        ({"isPartial": True}, False),
+    ],
+)  # fmt: skip
+def test_a_part_of_the_data_is_no_evidence(more: dict[str, Any], whole: bool) -> None:
+    body = json.dumps(json.loads(vector("1")) | more).encode()
+    assert (answers.decode(body) != PARTIAL) is whole
+    assert "10.0.0.7" not in PARTIAL.message  # nobody's addresses are told
 
 
 @pytest.mark.parametrize("body", [vector("1"), answer("scalar", [1.0, "3"])], ids=["vector", "scalar"])

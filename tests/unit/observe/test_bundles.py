@@ -3,7 +3,7 @@
 import pytest
 
 from brownout.decide.evidence import Missing
-from brownout.observe.answers import HISTOGRAM, Series, refused
+from brownout.observe.answers import HISTOGRAM, PARTIAL, Series, refused
 from brownout.observe.ask import TOO_LARGE, Answer, Ask
 from brownout.observe.bundles import (
     FEW_LATE,
@@ -76,11 +76,12 @@ def test_an_answer_is_taken_apart_as_if_each_had_been_asked_alone() -> None:
         TOO_LARGE,
         HISTOGRAM,
         LATE,
+        PARTIAL,
         tuple(of(0, 1.0) for _ in range(MOST_SERIES)),
         (Series({}, 1.0),),
         (of(3, 1.0),),
     ],
-    ids=["400", "422", "large", "histogram", "late", "many series", "no label", "another's label"],
+    ids=["400", "422", "large", "histogram", "late", "partial", "many series", "no label", "another's label"],
 )
 def test_where_one_may_be_to_blame_each_is_asked_alone(answer: Answer) -> None:
     (bundle,) = sent = bundles(many(3))

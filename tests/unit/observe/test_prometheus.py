@@ -19,9 +19,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from brownout.decide.evidence import Missing
-from brownout.observe.answers import Series
+from brownout.observe.answers import PARTIAL, Series
 from brownout.observe.ask import Ask
-from brownout.observe.prometheus import MAX_BYTES, Prometheus
+from brownout.observe.prometheus import MAX_BYTES, WHOLE_OR_NOTHING, Prometheus
 from brownout.observe.sources import Source
 from support.waiting import wait_for_async
 
@@ -93,7 +93,19 @@ async def prometheus() -> AsyncIterator[Prometheus]:
 
 async def test_a_query_is_posted_with_staleness_limit_and_timeout(server: Server, prometheus: Prometheus) -> None:
     assert await prometheus.ask(server.ask("sum(up)")) == (Series({"a": "b"}, 2.0),)
-    assert server.asked == [{"query": "sum(up)", "lookback_delta": "60s", "limit": "2", "timeout": "2s"}]
+    assert server.asked == [
+        {"query": "sum(up)", "lookback_delta": "60s", "limit": "2", "timeout": "2s", **WHOLE_OR_NOTHING}
+    ]
+
+
+async def test_a_part_of_the_data_is_none_and_is_asked_for_nowhere(server: Server, prometheus: Prometheus) -> None:
+    async def in_part(request: web.Request) -> web.StreamResponse:
+        return web.json_response(ONE | {"warnings": ["receive series from Addr: 10.0.0.7:10901: connection refused"]})
+
+    server.handler = in_part
+    assert await prometheus.ask(server.ask()) == PARTIAL
+    asked = server.asked[0]
+    assert (asked["partial_response"], asked["deny_partial_response"]) == ("false", "1")
 
 
 async def test_identical_questions_are_asked_once(server: Server, prometheus: Prometheus) -> None:

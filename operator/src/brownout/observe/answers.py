@@ -5,6 +5,7 @@ the query. The words never quote the answer: it may carry somebody else's data i
 """
 
 import math
+import re
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,13 @@ MAX_AUDIENCES = 1000
 MAX_USERS = 5 * MAX_AUDIENCES
 MOST_CHARACTERS_SHOWN = 300
 HISTOGRAM = Missing("the query returns a histogram; write histogram_quantile or sum around it")
+PARTIAL = Missing(
+    "Prometheus answers with a part of the data alone; try the query in its own page, and mend what its warnings name"
+)
+HARMLESS = re.compile(r"PromQL (info|warning): |results truncated due to limit$")
+"""Warnings that are about the query, by the words in which Prometheus begins them (util/annotations), and the one about `limit`, which
+we ask for (web/api/v1). Any other tells of data that are not there: a store that did not answer, a remote read that failed, warnings
+that were left out."""
 
 
 class Series(Struct, frozen=True):
@@ -38,9 +46,16 @@ class _Data(Struct, rename="camel"):
     result: msgspec.Raw
 
 
-class _Body(Struct):
+class _Body(Struct, rename="camel"):
     status: str
     data: _Data | None = None
+    warnings: list[str] | None = None
+    is_partial: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing from it. Thanos warns of a store that is away; VictoriaMetrics says isPartial."""
+        return not self.is_partial and all(HARMLESS.match(warning) for warning in self.warnings or ())
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -58,6 +73,8 @@ def decode(body: bytes, *, now: float | None = None) -> tuple[Series, ...] | Mis
         answer = _BODY.decode(body)
         if answer.status != "success" or answer.data is None:
             return Missing("the answer is not one of Prometheus' API; check the url in the pool's Secret")
+        if not answer.is_whole:
+            return PARTIAL
         match answer.data.result_type:
             case "vector":
                 points = _VECTOR.decode(answer.data.result)

@@ -12,7 +12,7 @@ from functools import lru_cache
 from msgspec import Struct, structs
 
 from brownout.decide.evidence import Missing
-from brownout.observe.answers import HISTOGRAM, Series, refused
+from brownout.observe.answers import HISTOGRAM, PARTIAL, Series, refused
 from brownout.observe.ask import TOO_LARGE, Answer, Ask
 
 LABEL = "brownout_part"
@@ -84,12 +84,12 @@ def take_apart(
 ) -> tuple[dict[Ask, Answer], list[Ask]]:
     """The answers to the parts, and the parts that have to be asked again, each alone: a neighbour of theirs may be to blame.
 
-    A bundle that was answered `too_late` may have had one slow query. Where most were, it is Prometheus that is slow, and asking
-    ten times as often would not help it.
+    A bundle that was answered `too_late`, or in part, may have had one query that is slow or asks of what is away. Where most were, it
+    is Prometheus, and asking ten times as often would not help it.
     """
-    late = (too_late, refused(503))
-    count = sum(answered[bundle.ask] in late for bundle in sent)
-    by_one_query = BY_ONE_QUERY + (late if count <= FEW_LATE or count * 2 <= len(sent) else ())
+    troubled = (too_late, refused(503), PARTIAL)
+    count = sum(answered[bundle.ask] in troubled for bundle in sent)
+    by_one_query = BY_ONE_QUERY + (troubled if count <= FEW_LATE or count * 2 <= len(sent) else ())
     found: dict[Ask, Answer] = {}
     again: list[Ask] = []
     for bundle in sent:

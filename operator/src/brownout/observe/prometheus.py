@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 MAX_IN_FLIGHT = 32
 MAX_BYTES = 1_000_000
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+WHOLE_OR_NOTHING = {"partial_response": "false", "deny_partial_response": "1"}
+"""What Thanos and VictoriaMetrics call it: an error where a store is away, and not the sum of the others. Prometheus itself, and Mimir
+with it, read the parameters that they know."""
 MOST_FORMS = 4_000
 """Some kilobytes each where a request has ten queries, and every change of a scaler makes others."""
 ALONE_SECONDS = 600.0
@@ -153,6 +156,7 @@ def _form(
         "timeout": f"{timeout_seconds:g}s",
         "lookback_delta": f"{lookback_seconds}s",
         "limit": str(limit),
+        **WHOLE_OR_NOTHING,
         **dict(parameters),
     }
     return urlencode(fields).encode()
