@@ -1,7 +1,9 @@
 """What is asked for whom."""
 
+import pytest
+
 from brownout.api.policy import Demand, DemandQuery, HeaviestQuery, TierEntry
-from brownout.api.pool import PrometheusSource
+from brownout.api.pool import LabelSelector, PrometheusSource
 from brownout.api.resources import Key
 from brownout.api.scaler import EngineMetric, Metric
 from brownout.api.schema import Ref
@@ -22,10 +24,15 @@ def questions(
     scalers: tuple[StoredScaler, ...] = (),
     policies: tuple[StoredPolicy, ...] = (),
     pools: dict[str, Asker] | None = None,
+    labels: dict[str, str] | None = None,
 ) -> Questions:
-    """Questions about these objects."""
+    """Questions about these objects; `labels` are the namespace's."""
     return Questions(
-        scalers={s.key: s for s in scalers}, policies={p.key: p for p in policies}, pools=pools or {}, own=OWN
+        scalers={s.key: s for s in scalers},
+        policies={p.key: p for p in policies},
+        pools=pools or {},
+        own=OWN,
+        namespaces={} if labels is None else {"media": labels},
     )
 
 
@@ -75,6 +82,22 @@ def test_a_source_that_cannot_be_had_is_missing_for_everything_that_needs_it() -
     assert isinstance(read.offered[Key("media", "images")], Missing)
 
 
+@pytest.mark.parametrize("labels", [None, {}, {"pool": "other"}], ids=["unknown", "none", "others"])
+def test_nothing_is_asked_with_a_pools_credentials_for_a_namespace_that_it_does_not_admit(
+    labels: dict[str, str] | None,
+) -> None:
+    one, two = scaler(metrics=(Metric(name="busy", query="up"),)), policy(tiers=AUTO)
+    theirs = {"h100": Asker(THEIRS, "ns", LabelSelector(match_labels={"pool": "h100"}))}
+    asked = questions(scalers=(one,), policies=(two,), pools=theirs, labels=labels)
+    assert list(asked.asks) == []
+    read = asked.read({}, at=1.0)
+    for found in (read.metrics[one.key]["busy"], read.offered[two.key], read.admitted[two.key], read.heaviest[two.key]):
+        assert isinstance(found, Missing)
+        assert "GPUPool h100 does not admit the namespace media; label the namespace" in found.message
+    admitted = questions(scalers=(one,), policies=(two,), pools=theirs, labels={"pool": "h100"})
+    assert {ask.source for ask in admitted.asks} == {THEIRS}
+
+
 def test_answers_become_evidence_by_object() -> None:
     one = scaler(metrics=(Metric(name="busy", query="up"),))
     asked = questions(scalers=(one,))
@@ -97,6 +120,8 @@ def test_a_pool_with_a_secret_has_its_own_source() -> None:
     with_secret = pool(prometheus=PrometheusSource(secret_ref=Ref(name="s"), namespace_parameter="ns"))
     assert askers([with_secret], {"s": THEIRS}, own=OWN) == {"h100": Asker(THEIRS, "ns")}
     assert askers([pool()], {}, own=OWN) == {"h100": OWN}
+    chosen = LabelSelector(match_labels={"pool": "h100"})
+    assert askers([pool(namespace_selector=chosen)], {}, own=OWN) == {"h100": Asker(OWN.source, "", chosen)}
 
 
 def test_the_heaviest_users_are_asked_by_the_reference_servers_name() -> None:

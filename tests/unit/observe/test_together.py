@@ -18,7 +18,9 @@ AUTO = (TierEntry(tier_ref=Ref(name="free")),)
 
 def questions(*policies: StoredPolicy) -> Questions:
     """Questions about these policies, of the operator's own Prometheus."""
-    return Questions(scalers={}, policies={p.key: p for p in policies}, pools={}, own=Asker(Source(url="http://own")))
+    return Questions(
+        scalers={}, policies={p.key: p for p in policies}, pools={}, own=Asker(Source(url="http://own")), namespaces={}
+    )
 
 
 def offered(asked: Questions) -> list[Ask]:

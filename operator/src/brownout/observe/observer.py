@@ -66,6 +66,7 @@ class Observer:
             policies=kinds.policies,
             pools=askers(kinds.pools.values(), sources, own=own),
             own=own,
+            namespaces={key.name: fact.labels for key, fact in kinds.namespaces.items()},
         )
         answered = await self._prometheus.ask_all(questions.asks)
         answered |= await self._prometheus.ask_more(questions.more(answered))

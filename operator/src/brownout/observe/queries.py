@@ -10,9 +10,11 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 from brownout.api.policy import DemandQuery, HeaviestQuery
+from brownout.api.pool import LabelSelector
 from brownout.api.resources import Key
 from brownout.api.scaler import Metric, Stale
 from brownout.decide.evidence import Evidence, Missing
+from brownout.decide.links import selects
 from brownout.decide.snapshot import Rates, StoredPolicy, StoredPool, StoredScaler
 from brownout.observe import answers, engine_packs
 from brownout.observe.ask import Answer, Ask
@@ -28,10 +30,11 @@ Which = Literal["offered", "admitted"]
 
 
 class Asker(NamedTuple):
-    """Whose Prometheus a namespace's objects are asked of, and the parameter that carries the namespace there."""
+    """Whose Prometheus is asked for the objects of which namespaces, and the parameter that carries the namespace there."""
 
     source: Source | Missing
     namespace_parameter: str = ""
+    namespace_selector: LabelSelector = LabelSelector()
 
 
 class Evidences(Struct, frozen=True, kw_only=True):
@@ -46,7 +49,8 @@ class Evidences(Struct, frozen=True, kw_only=True):
 class Questions:
     """Everything to ask for these objects. `pools` gives the asker of each pool by name; `own` is the operator's own.
 
-    A policy is asked of the pool of the first scaler that its variants name; one that names none, of the operator's own.
+    A policy is asked of the pool of the first scaler that its variants name; one that names none, of the operator's own. Nothing is
+    asked of a pool that does not admit the namespace, by the labels that `namespaces` gives of each.
     """
 
     def __init__(
@@ -56,11 +60,13 @@ class Questions:
         policies: Mapping[Key, StoredPolicy],
         pools: Mapping[str, Asker],
         own: Asker,
+        namespaces: Mapping[str, dict[str, str]],
     ) -> None:
         self._scalers, self._policies = scalers, policies
+        self._pools, self._own, self._namespaces = pools, own, namespaces
         self._parts: list[Part] = []
         self._metrics = {
-            (key, metric.name): _metric_ask(scaler, metric, pools.get(scaler.spec.pool_ref.name, own))
+            (key, metric.name): _metric_ask(scaler, metric, self._asker(scaler.spec.pool_ref.name, key.namespace))
             for key, scaler in scalers.items()
             for metric in scaler.spec.metrics
         }
@@ -69,7 +75,7 @@ class Questions:
                 policy,
                 demand_query(policy, which),
                 DEMAND[which],
-                pools.get(first_pool(policy, scalers), own),
+                self._asker(first_pool(policy, scalers), key.namespace),
                 limit=answers.MAX_AUDIENCES + 1,
             )
             for key, policy in policies.items()
@@ -80,7 +86,7 @@ class Questions:
                 policy,
                 heaviest_query(policy),
                 HEAVIEST,
-                pools.get(first_pool(policy, scalers), own),
+                self._asker(first_pool(policy, scalers), key.namespace),
                 limit=answers.MAX_USERS + 1,
             )
             for key, policy in policies.items()
@@ -126,6 +132,18 @@ class Questions:
                 k: _users(p, answer(self._heaviest[k]), at=at) if k in self._heaviest else {}
                 for k, p in self._policies.items()
             },
+        )
+
+    def _asker(self, pool: str, namespace: str) -> Asker:
+        """Whom to ask for a namespace's objects in a pool; that it is not admitted is what links say of its scalers too."""
+        asker = self._pools.get(pool, self._own)
+        if selects(asker.namespace_selector, self._namespaces.get(namespace, {})):
+            return asker
+        return Asker(
+            Missing(
+                f"GPUPool {pool} does not admit the namespace {namespace}; label the namespace as its "
+                f"spec.namespaceSelector asks, or choose another pool"
+            )
         )
 
     def _of_policy(
@@ -240,6 +258,7 @@ def askers(pools: Iterable[StoredPool], sources: Mapping[str, Source | Missing],
         pool.key.name: Asker(
             source=sources[ref.name] if (ref := pool.spec.prometheus.secret_ref) else own.source,
             namespace_parameter=pool.spec.prometheus.namespace_parameter,
+            namespace_selector=pool.spec.namespace_selector,
         )
         for pool in pools
     }

@@ -61,7 +61,9 @@ def from_status(objects: By, scalers: tuple[Key, ...], *, now: float) -> Reading
 async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) -> Evidences:
     """What Prometheus says of these scalers and policies."""
     own = Asker(Source(url=url.rstrip("/")))
-    questions = Questions(scalers=objects["InferenceScaler"], policies=objects["FeaturePolicy"], pools={}, own=own)
+    questions = Questions(
+        scalers=objects["InferenceScaler"], policies=objects["FeaturePolicy"], pools={}, own=own, namespaces={}
+    )
     return questions.read(await prometheus.ask_all(questions.asks), at=now)
 
 
