@@ -17,7 +17,7 @@ from brownout.observe.bundles import (
 )
 from brownout.observe.sources import Source
 
-LATE = Missing("no answer from Prometheus within 5 s")
+GIVEN_UP = refused(503)
 
 
 def ask(query: str = "up", *, url: str = "http://a", limit: int = 2, lookback_seconds: int = 60) -> Ask:
@@ -59,7 +59,7 @@ def test_a_question_without_company_is_asked_as_it_is() -> None:
 
 def test_an_answer_is_taken_apart_as_if_each_had_been_asked_alone() -> None:
     (bundle,) = sent = bundles(many(3))
-    found, again = take_apart(sent, {bundle.ask: (of(2, 7.0), of(0, 1.0), of(0, 2.0))}, too_late=LATE)
+    found, again = take_apart(sent, {bundle.ask: (of(2, 7.0), of(0, 1.0), of(0, 2.0))})
     assert [found[part] for part in bundle.parts] == [
         (Series({"a": "b"}, 1.0), Series({"a": "b"}, 2.0)),
         (),
@@ -75,35 +75,35 @@ def test_an_answer_is_taken_apart_as_if_each_had_been_asked_alone() -> None:
         refused(422),
         TOO_LARGE,
         HISTOGRAM,
-        LATE,
+        GIVEN_UP,
         PARTIAL,
         tuple(of(0, 1.0) for _ in range(MOST_SERIES)),
         (Series({}, 1.0),),
         (of(3, 1.0),),
     ],
-    ids=["400", "422", "large", "histogram", "late", "partial", "many series", "no label", "another's label"],
+    ids=["400", "422", "large", "histogram", "given up", "partial", "many series", "no label", "another's label"],
 )
 def test_where_one_may_be_to_blame_each_is_asked_alone(answer: Answer) -> None:
     (bundle,) = sent = bundles(many(3))
-    assert take_apart(sent, {bundle.ask: answer}, too_late=LATE) == ({}, list(bundle.parts))
+    assert take_apart(sent, {bundle.ask: answer}) == ({}, list(bundle.parts))
 
 
 def test_who_was_asked_alone_is_not_asked_again() -> None:
     (bundle,) = sent = bundles([ask()])
-    assert take_apart(sent, {bundle.ask: refused(400)}, too_late=LATE) == ({bundle.ask: refused(400)}, [])
+    assert take_apart(sent, {bundle.ask: refused(400)}) == ({bundle.ask: refused(400)}, [])
 
 
 @pytest.mark.parametrize("answer", [refused(401), refused(502), Missing("Prometheus cannot be reached")])
 def test_what_is_nobodys_fault_is_everybodys_answer(answer: Missing) -> None:
     (bundle,) = sent = bundles(many(3))
-    assert take_apart(sent, {bundle.ask: answer}, too_late=LATE) == (dict.fromkeys(bundle.parts, answer), [])
+    assert take_apart(sent, {bundle.ask: answer}) == (dict.fromkeys(bundle.parts, answer), [])
 
 
 def test_a_prometheus_that_is_slow_altogether_is_not_asked_ten_times_as_often() -> None:
     sent: list[Bundle] = bundles(many(MOST_PARTS * (FEW_LATE + 1)))
-    _, again = take_apart(sent, {bundle.ask: LATE for bundle in sent}, too_late=LATE)
+    _, again = take_apart(sent, {bundle.ask: GIVEN_UP for bundle in sent})
     assert again == []
-    _, again = take_apart(sent, {b.ask: LATE if b in sent[:2] else () for b in sent}, too_late=LATE)
+    _, again = take_apart(sent, {b.ask: GIVEN_UP if b in sent[:2] else () for b in sent})
     assert again == [*sent[0].parts, *sent[1].parts]
 
 

@@ -105,6 +105,18 @@ def test_answers_become_evidence_by_object() -> None:
     assert read.metrics[one.key] == {"busy": Sample(3.0, 1.0)}
 
 
+def test_evidence_is_as_old_as_its_question_whenever_its_answer_came() -> None:
+    one, two, other = scaler(metrics=(Metric(name="busy", query="up"),)), policy("images"), policy("chat")
+    asked = questions(scalers=(one,), policies=(two, other))
+    answer = (Series({"feature": "images", "tier": "free"}, 3.0),)
+    answered = dict.fromkeys(asked.asks, answer)
+    assert any("images" in ask.query and "chat" in ask.query for ask in answered)  # both policies at once
+    read = asked.read(answered, at=9.0, asked_at={ask: 4.0 for ask in answered if "admitted" not in ask.query})
+    assert read.metrics[one.key] == {"busy": Sample(3.0, 4.0)}
+    assert read.offered[two.key] == {Audience("free"): Sample(3.0, 4.0)}
+    assert read.admitted[two.key] == {Audience("free"): Sample(3.0, 9.0)}  # not known, so of this look
+
+
 def test_missing_demand_names_the_policy_and_the_field() -> None:
     asked = questions(policies=(policy(),))
     read = asked.read(dict.fromkeys(asked.asks, ()), at=1.0)

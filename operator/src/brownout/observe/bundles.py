@@ -79,15 +79,13 @@ def bundles(asks: Iterable[Ask], *, alone: Container[Ask] = ()) -> list[Bundle]:
     return found
 
 
-def take_apart(
-    sent: Sequence[Bundle], answered: Mapping[Ask, Answer], *, too_late: Missing
-) -> tuple[dict[Ask, Answer], list[Ask]]:
+def take_apart(sent: Sequence[Bundle], answered: Mapping[Ask, Answer]) -> tuple[dict[Ask, Answer], list[Ask]]:
     """The answers to the parts, and the parts that have to be asked again, each alone: a neighbour of theirs may be to blame.
 
-    A bundle that was answered `too_late`, or in part, may have had one query that is slow or asks of what is away. Where most were, it
-    is Prometheus, and asking ten times as often would not help it.
+    A bundle that Prometheus itself gave up, or answered in part, may have had one query that is slow or asks of what is away. Where most
+    were, it is Prometheus, and asking ten times as often would not help it.
     """
-    troubled = (too_late, refused(503), PARTIAL)
+    troubled = (refused(503), PARTIAL)
     count = sum(answered[bundle.ask] in troubled for bundle in sent)
     by_one_query = BY_ONE_QUERY + (troubled if count <= FEW_LATE or count * 2 <= len(sent) else ())
     found: dict[Ask, Answer] = {}

@@ -54,7 +54,7 @@ class Observer:
         self._written[scaler] = _Wrote(from_replicas, to_replicas, at)
 
     async def look(self, clock: Callable[[], float]) -> Snapshot:
-        """Everything as of now; `clock` also stamps the answers that come in meanwhile."""
+        """Everything as of now. An answer is as old as the question, so that no evidence is fresher for having come late."""
         now = clock()
         kinds = gather(self._facts, vanishing=self._vanishing, namespaces=self._namespaces(), now=now)
         sources, scales = await asyncio.gather(
@@ -74,7 +74,8 @@ class Observer:
             key: self._as_written(key, scales.get(key) or watched_target(scaler, kinds.targets), now=now)
             for key, scaler in kinds.scalers.items()
         }
-        return Assembly(kinds, targets=targets, evidences=questions.read(answered, at=clock())).snapshot()
+        evidences = questions.read(answered, at=now, asked_at=self._prometheus.asked_at)
+        return Assembly(kinds, targets=targets, evidences=evidences).snapshot()
 
     def _as_written(self, scaler: Key, target: Target, *, now: float) -> Target:
         wrote = self._written.get(scaler)

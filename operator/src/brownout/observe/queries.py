@@ -107,31 +107,41 @@ class Questions:
         """What to ask then: of what was asked for many policies at once, and was too much, each alone."""
         return ask_alone(self._together, answered)
 
-    def read(self, answered: Mapping[Ask, Answer], *, at: float) -> Evidences:
-        """The evidence in the answers, as of `at`."""
+    def read(
+        self, answered: Mapping[Ask, Answer], *, at: float, asked_at: Mapping[Ask, float] | None = None
+    ) -> Evidences:
+        """The evidence in the answers, each as of when it was asked for; of one that `asked_at` does not know, as of `at`."""
         found = {**answered, **take_apart(self._together, answered)}
+        times = dict(asked_at or {})
+        for one in self._together:
+            if one.ask in times:
+                times |= {part.alone: times.get(part.alone, times[one.ask]) for part in one.parts}
 
         def answer(ask: Ask | Missing) -> Answer:
             return ask if isinstance(ask, Missing) else found[ask]
 
+        def when(ask: Ask | Missing) -> float:
+            return at if isinstance(ask, Missing) else times.get(ask, at)
+
         def measured(ask: Ask | Missing) -> Evidence:
-            return ask if isinstance(ask, Missing) else answers.single(found[ask], query=ask.query, at=at)
+            return ask if isinstance(ask, Missing) else answers.single(found[ask], query=ask.query, at=when(ask))
+
+        def rates(key: Key, policy: StoredPolicy, which: Which) -> Rates | Missing:
+            ask = self._demand[key, which]
+            return _rates(policy, which, answer(ask), at=when(ask))
+
+        def users(key: Key, policy: StoredPolicy) -> Rates | Missing:
+            ask = self._heaviest.get(key)
+            return {} if ask is None else _users(policy, answer(ask), at=when(ask))
 
         return Evidences(
             metrics={
                 key: {metric.name: measured(self._metrics[key, metric.name]) for metric in scaler.spec.metrics}
                 for key, scaler in self._scalers.items()
             },
-            offered={
-                k: _rates(p, "offered", answer(self._demand[k, "offered"]), at=at) for k, p in self._policies.items()
-            },
-            admitted={
-                k: _rates(p, "admitted", answer(self._demand[k, "admitted"]), at=at) for k, p in self._policies.items()
-            },
-            heaviest={
-                k: _users(p, answer(self._heaviest[k]), at=at) if k in self._heaviest else {}
-                for k, p in self._policies.items()
-            },
+            offered={key: rates(key, policy, "offered") for key, policy in self._policies.items()},
+            admitted={key: rates(key, policy, "admitted") for key, policy in self._policies.items()},
+            heaviest={key: users(key, policy) for key, policy in self._policies.items()},
         )
 
     def _asker(self, pool: str, namespace: str) -> Asker:

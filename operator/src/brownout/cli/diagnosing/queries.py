@@ -11,7 +11,7 @@ from brownout.cli.output import document
 from brownout.decide.evidence import Missing
 from brownout.observe import answers
 from brownout.observe.ask import Answer, Ask
-from brownout.observe.prometheus import Prometheus
+from brownout.observe.prometheus import COMMAND_SECONDS, Prometheus
 from brownout.observe.queries import (
     POLICY_LOOKBACK_SECONDS,
     SINGLE,
@@ -62,7 +62,7 @@ async def queries(to: Gathering) -> None:
 async def _ask(to: Gathering, questions: list[Question]) -> None:
     source = Source(url=to.asked.prometheus_url.rstrip("/"))
     asks = [question.ask(source) for question in questions]
-    prometheus = Prometheus()
+    prometheus = Prometheus(look_seconds=COMMAND_SECONDS)
     try:
         answered = await prometheus.ask_all(asks)
     finally:

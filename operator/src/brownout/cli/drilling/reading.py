@@ -64,7 +64,8 @@ async def asked(objects: By, prometheus: Prometheus, url: str, *, now: float) ->
     questions = Questions(
         scalers=objects["InferenceScaler"], policies=objects["FeaturePolicy"], pools={}, own=own, namespaces={}
     )
-    return questions.read(await prometheus.ask_all(questions.asks), at=now)
+    answered = await prometheus.ask_all(questions.asks)
+    return questions.read(answered, at=now, asked_at=prometheus.asked_at)
 
 
 def from_evidence(

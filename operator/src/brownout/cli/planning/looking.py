@@ -17,7 +17,7 @@ from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
 from brownout.observe.ask import Answer, Ask
 from brownout.observe.observer import Observer
-from brownout.observe.prometheus import Prometheus
+from brownout.observe.prometheus import COMMAND_SECONDS, Prometheus
 from brownout.observe.sources import Source, Sources
 from brownout.observe.targets import ScaleReader
 
@@ -57,7 +57,7 @@ class AskedOnce(Prometheus):
     """Every question once: whoever looks again at the same moment gets the same answers."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(look_seconds=COMMAND_SECONDS)
         self._answers: dict[Ask, Answer] = {}
 
     async def ask_all(self, asks: Iterable[Ask]) -> dict[Ask, Answer]:
