@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from brownout.api.resources import Key
 from brownout.observe.vanish import Vanishing
 
@@ -14,6 +16,26 @@ def test_all_objects_of_a_kind_gone_at_once_are_kept_and_named() -> None:
     assert vanishing.admit("FeaturePolicy", TWO, now=0) == (TWO, False)
     assert vanishing.admit("FeaturePolicy", {}, now=2) == (TWO, True)
     assert vanishing.admit("FeaturePolicy", {}, now=200) == (TWO, True)
+
+
+@pytest.mark.parametrize("seconds", [1, 2, 6, 30, 60])
+def test_however_far_apart_looks_are_all_objects_gone_at_the_next_one_are_kept(seconds: int) -> None:
+    """A slow API server, a slow query, long ticks: what was there when we last looked did not go one by one for all we know."""
+    vanishing = Vanishing(hold_seconds=300)
+    for look in range(3):
+        assert vanishing.admit("Pod", TWO, now=look * seconds) == (TWO, False)
+    first = 3 * seconds
+    held = range(first, first + 300, seconds)
+    assert {vanishing.admit("Pod", {}, now=at)[1] for at in held} == {True}
+    assert vanishing.admit("Pod", {}, now=first + 300) == ({}, False)
+
+
+@pytest.mark.parametrize("seconds", [6, 30, 60])
+def test_objects_that_went_one_by_one_from_look_to_look_are_gone(seconds: int) -> None:
+    vanishing = Vanishing()
+    vanishing.admit("Pod", TWO, now=0)
+    vanishing.admit("Pod", ONE, now=seconds)
+    assert vanishing.admit("Pod", {}, now=2 * seconds) == ({}, False)
 
 
 def test_after_a_while_they_are_believed_to_be_gone() -> None:

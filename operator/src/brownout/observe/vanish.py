@@ -1,7 +1,8 @@
 """All objects of a kind vanish at once: a deleted CRD, a pruned release, a restored backup, an API server that answers with
 an empty list. To take that for "there are none" would give every feature back, or take every GPU away, in one tick.
 
-So the last objects known stay for a while, and the kind is named as not known; nothing changes while there is one. Kinds whose
+So the last objects known stay for a while, and the kind is named as not known; nothing changes while there is one. "At once" is
+from one look to the next, however far apart they are, or within seconds where looks come faster than objects go. Kinds whose
 absence names itself (a target, a quota that somebody refers to) need no such guard, and overrides are deleted in bulk as a
 matter of course.
 """
@@ -18,10 +19,11 @@ HOLD_SECONDS = 300.0
 
 
 class _Seen(Struct):
-    """The last time that there were at least two objects of a kind, and which."""
+    """The last time that there were at least two objects of a kind, and which. `just_before`: no look since had fewer."""
 
     objects: dict[Key, Any]
     at: float
+    just_before: bool = True
     held_until: float | None = None
 
 
@@ -39,14 +41,16 @@ class Vanishing:
         if objects:
             if len(objects) >= 2:
                 self._seen[kind] = _Seen(objects, now)
-            elif (seen := self._seen.get(kind)) and (seen.held_until or now - seen.at > AT_ONCE_SECONDS):
-                del self._seen[kind]
+            elif seen := self._seen.get(kind):
+                seen.just_before = False
+                if seen.held_until or now - seen.at > AT_ONCE_SECONDS:
+                    del self._seen[kind]
             return objects, False
         seen = self._seen.get(kind)
         if seen is None:
             return objects, False
         if seen.held_until is None:
-            if now - seen.at > AT_ONCE_SECONDS:
+            if not seen.just_before and now - seen.at > AT_ONCE_SECONDS:
                 del self._seen[kind]
                 return objects, False
             seen.held_until = now + self._hold_seconds
