@@ -23,6 +23,7 @@ from support.build import (
     CellAt,
     cell,
     cell_of,
+    invalid,
     named,
     override,
     policy,
@@ -221,6 +222,46 @@ def test_a_rate_that_no_cell_can_have_is_counted_anew(text: str) -> None:
 
 def test_a_reason_that_a_newer_version_wrote_is_not_made_up() -> None:
     assert recall_cell(line(reason="Moonphase"), NAMES, now=NOW).reason is Reason.CAPACITY
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("FeaturePolicy", "image"), ("InferenceScaler", "image"), ("GPUPool", "gpus")]
+)
+def test_an_object_that_could_not_be_read_at_the_start_is_remembered_once_it_can_be(kind: str, name: str) -> None:
+    """A mistake in its spec, mended 20 s after a restart: its status is as old as any other's, and tells the same."""
+    surge = written(OVERLOAD, remembered(scalers={"image": FULL}))
+    kinds = {"FeaturePolicy": "policies", "InferenceScaler": "scalers", "GPUPool": "pools"}
+    broken = structs.replace(surge, **{kinds[kind]: {}, "invalid": (invalid(kind, name),)})
+
+    decided, memory = plan(broken, recall(broken, NOW + 2), NOW + 2)
+    assert not {"FeaturePolicy": decided.policies, "InferenceScaler": decided.scalers, "GPUPool": decided.pools}[kind]
+    mended, memory = plan(surge, memory, NOW + 22)
+
+    _, anew = plan(surge, recall(surge, NOW + 22), NOW + 22)
+    assert [c.key for c in mended.policies[named("image")].cells if c.changed] == []
+    assert mended.policies[named("image")].version == 2
+    for key, was in anew.cells.items():
+        for field in ("level", "reason", "since", "last_shed_at", "dwell_seconds", "direction"):
+            assert getattr(memory.cells[key], field) == getattr(was, field), (key, field)
+    assert memory.scalers[named("image")].decisions == anew.scalers[named("image")].decisions
+    assert memory.pools[POOL].last_rung == anew.pools[POOL].last_rung != ""
+
+
+def test_what_is_remembered_of_an_object_is_not_read_from_status_again() -> None:
+    """Status may be seconds old, and lack what it does not hold; memory wins wherever there is any."""
+    surge = written(OVERLOAD, remembered(scalers={"image": FULL}))
+    _, memory = plan(surge, recall(surge, NOW + 2), NOW + 2)
+
+    assert recall(OVERLOAD, NOW + 4, memory) is memory
+    assert recall(surge, NOW + 4, structs.replace(memory, versions={})).cells == memory.cells
+
+
+def test_nothing_is_remembered_of_an_object_by_the_status_of_an_earlier_one_of_its_name() -> None:
+    surge = written(OVERLOAD, remembered(scalers={"image": FULL}))
+    gone = structs.replace(surge, policies={})
+    _, memory = plan(gone, recall(surge, NOW + 2), NOW + 2)
+
+    assert recall(OVERLOAD, NOW + 4, memory).cells == {}
 
 
 def test_times_of_a_clock_that_was_ahead_are_not_in_the_future() -> None:

@@ -1,9 +1,12 @@
-"""Memory read back from status, when a process starts. A restart reverses nothing."""
+"""Memory read back from status: of everything when a process starts, and of what can be read only later, then. It reverses nothing."""
 
 from datetime import UTC, datetime
 from math import isfinite
 
+from msgspec import structs
+
 from brownout.api.policy import CellStatus
+from brownout.api.pool import GPUPoolStatus
 from brownout.api.reasons import Reason
 from brownout.api.scaler import InferenceScalerStatus
 from brownout.decide.cells import FIRST, Cell, ladder, taken
@@ -12,6 +15,7 @@ from brownout.decide.outcome import CellKey, Level
 from brownout.decide.rates import LONGEST_SECONDS, RATE_WINDOW_SECONDS, window_seconds
 from brownout.decide.snapshot import Audience, Snapshot
 
+NOTHING = Memory()
 LONGEST_HOLD_SECONDS = 86400.0
 """What a pool may bar reclaiming for, at most: a clock that was once wrong bars nothing for years."""
 
@@ -42,29 +46,41 @@ def rfc3339(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def recall(snapshot: Snapshot, now: float) -> Memory:
-    """The memory that status holds of every object in the snapshot."""
+def recall(snapshot: Snapshot, now: float, known: Memory = NOTHING) -> Memory:
+    """`known` with the memory that status holds of every object in the snapshot of which it has none.
+
+    At the start of a process that is all of them; later an object that could not be read until now, or was of no use. A status is
+    read from the object that it is on, so that of an earlier object of the same name tells nothing.
+    """
+    policies = {key: policy for key, policy in snapshot.policies.items() if key not in known.versions}
+    scalers = [key for key in snapshot.scalers if key not in known.scalers]
+    pools = [key for key in snapshot.pools if key not in known.pools]
+    if not (policies or scalers or pools):
+        return known
     cells: dict[CellKey, CellMemory] = {}
-    for key, policy in snapshot.policies.items():
+    for key, policy in policies.items():
         names = [variant.name for variant in policy.stored.spec.variants]
         lines = policy.stored.status.cells
         written_at = max((at for line in lines if (at := moment(line.since, now=now)) is not None), default=None)
         for line in lines:
             audience = Audience(line.tier, line.cohort, line.user)
             cells[CellKey(key, audience)] = recall_cell(line, names, now=now, written_at=written_at)
+    cells |= known.cells
     last_shed = max((c.last_shed_at for c in cells.values() if c.last_shed_at is not None), default=None)
-    return Memory(
+    return structs.replace(
+        known,
         cells=cells,
-        scalers={key: recall_scaler(scaler.stored.status, now=now) for key, scaler in snapshot.scalers.items()},
-        pools={
-            key: PoolMemory(
-                last_shed_at=last_shed,
-                saturated_since=moment(pool.stored.status.saturation.since, now=now),
-                last_rung=pool.stored.status.ladder.last,
-            )
-            for key, pool in snapshot.pools.items()
-        },
-        versions={key: policy.stored.status.version for key, policy in snapshot.policies.items()},
+        scalers=known.scalers | {key: recall_scaler(snapshot.scalers[key].stored.status, now=now) for key in scalers},
+        pools=known.pools | {key: _recall_pool(snapshot.pools[key].stored.status, last_shed, now=now) for key in pools},
+        versions=known.versions | {key: policy.stored.status.version for key, policy in policies.items()},
+    )
+
+
+def _recall_pool(status: GPUPoolStatus, last_shed_at: float | None, *, now: float) -> PoolMemory:
+    return PoolMemory(
+        last_shed_at=last_shed_at,
+        saturated_since=moment(status.saturation.since, now=now),
+        last_rung=status.ladder.last,
     )
 
 

@@ -20,6 +20,7 @@ from brownout.decide.heavy import beneath, parent_of
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellKey, Level, Plan
 from brownout.decide.overrides import served_level
+from brownout.decide.recall import recall
 from brownout.decide.replicas import Deal, Wish, decide_replicas, wish
 from brownout.decide.report import Report, describe
 from brownout.decide.restore import Refusal, ready_for
@@ -36,7 +37,7 @@ def plan(snapshot: Snapshot, memory: Memory, now: float) -> tuple[Plan, Memory]:
     """
     if snapshot.unseen:
         return Plan(at=now), memory
-    memory = by_name(memory, snapshot.policies)
+    memory = by_name(recall(snapshot, now, memory), snapshot.policies)
     elapsed = 0.0 if memory.at is None else max(0.0, now - memory.at)
     scene = look(snapshot, memory, now=now)
     lacking = not_whole(scene)
