@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from brownout_localcluster.objects import Objects
-from support.api_proxy import ApiProxy
+from support.api_proxy import ApiProxy, is_check
 from support.beside import beside
 from support.chronicle import chronicle
 from support.operator import Operator
@@ -81,6 +81,26 @@ def test_a_watch_that_goes_silent_is_noticed(world: World, operator: Operator, a
 
 
 def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, operator: Operator) -> None:
+    with deleted_unseen(world, operator):
+        pass
+    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
+
+
+def test_what_was_deleted_unseen_is_noticed_within_seconds_where_checks_are_refused_at_first(
+    world: World, operator: Operator, api: ApiProxy
+) -> None:
+    """An API server that has just come back turns many away."""
+    with deleted_unseen(world, operator):
+        api.refuses = is_check
+    wait_for(lambda: "were deleted unseen cannot be checked (HTTP 429)" in operator.log(), "it is said", seconds=60)
+    assert world.status("UserTier", "free")["tried"] == 3
+    api.refuses = lambda _: False
+    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=40)
+
+
+@contextmanager
+def deleted_unseen(world: World, operator: Operator) -> Iterator[None]:
+    """A tier is deleted while the operator sleeps and the API server restarts; at the end of the block it wakes."""
     world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
     world.wait_for_sentence("UserTier", "professional", "Ready", "matches the same users")
     assert world.status("UserTier", "free")["tried"] == 3
@@ -90,8 +110,8 @@ def test_what_was_deleted_while_the_watch_was_broken_is_noticed(world: World, op
     api_server.stop()
     api_server.start()
     wait_for(lambda: world.namespace.find(API_VERSION, "UserTier", "professional") is None, "it is gone", seconds=60)
+    yield
     operator.send(signal.SIGCONT)
-    wait_for(lambda: world.status("UserTier", "free")["tried"] == 2, "the operator knows", seconds=60)
 
 
 def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import json
 import ssl
+import time
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -44,7 +45,9 @@ class Write(NamedTuple):
 
 
 class ApiProxy(Proxy):
-    """`delay_seconds` are added to every request; with `too_many_requests` every one is refused; `writes` are all that have come by."""
+    """`delay_seconds` are added to every request; with `too_many_requests` every one is refused, else those that `refuses`
+    says; `refused` are when that was (monotonic seconds), `writes` all that have been passed on.
+    """
 
     def __init__(self, cluster: LocalCluster) -> None:
         of_cluster = json.loads(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]
@@ -52,6 +55,8 @@ class ApiProxy(Proxy):
         super().__init__(of_cluster["server"], trust=ssl.create_default_context(cadata=authority))
         self.delay_seconds = 0.0
         self.too_many_requests = False
+        self.refuses: Callable[[web.Request], bool] = lambda _: False
+        self.refused: list[float] = []
         self._silent: set[int] = set()
         self.writes: list[Write] = []
         self._fatal: tuple[int, When, Callable[[], None]] | None = None
@@ -75,7 +80,8 @@ class ApiProxy(Proxy):
 
     async def handle(self, request: web.Request, body: bytes) -> web.StreamResponse:
         await asyncio.sleep(self.delay_seconds)
-        if self.too_many_requests:
+        if self.too_many_requests or self.refuses(request):
+            self.refused.append(time.monotonic())
             return web.json_response(REFUSED, status=429, headers={"Retry-After": "1"})
         if request.method == "GET":
             return await self.forward(request, body)
@@ -96,6 +102,11 @@ class ApiProxy(Proxy):
 def is_watch(request: web.Request) -> bool:
     """Whether a request is a watch."""
     return request.query.get("watch") == "true"
+
+
+def is_check(request: web.Request) -> bool:
+    """Whether a request asks which objects of a kind there are, and for nothing of what is in them."""
+    return request.method == "GET" and "PartialObjectMetadataList" in request.headers.get("Accept", "")
 
 
 def _and(act: Callable[[], None], answer: bytes) -> bytes:
