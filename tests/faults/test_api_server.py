@@ -3,21 +3,25 @@
 import itertools
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from brownout_localcluster.objects import Objects
-from support.api_proxy import ApiProxy, is_check
+from support.api_proxy import ApiProxy, decides, is_check
 from support.beside import beside
 from support.chronicle import chronicle
 from support.operator import Operator
 from support.operator_world import API_VERSION, FEATURE, World, ours, plan
 from support.size import sized
-from support.surge import converges, everything_comes_back, lasting_surge
+from support.surge import DENIED, converges, everything_comes_back, lasting_surge
 from support.waiting import holds_for, wait_for
 
 GONE_SECONDS = sized(bounded=20, whole=300)
 BACK_SECONDS = 60.0
+STEP_SECONDS = 10
 BREAKS = sized(bounded=True, whole=False)
 """Whether silent watches break after a while; else they stay silent, which is noticed when a minute's bookmark is missing."""
 NOTICED_SECONDS = sized(bounded=20, whole=120)
@@ -137,6 +141,46 @@ def test_requests_that_the_api_server_refuses_for_its_load_are_made_again(
         assert world.condition("InferenceScaler", "image", "Ready")["status"] == "True"
     seen.no_replica_was_lost()
     assert seen.served == [seen.served[0]]
+
+
+@pytest.mark.parametrize("refusal", ["everything-is-too-much", "the-policys-status-is-forbidden"])
+def test_what_cannot_be_written_has_not_happened(world: World, operator: Operator, api: ApiProxy, refusal: str) -> None:
+    """The load falls while the API server refuses: the way back begins once it can be written, and has all of its steps."""
+    restore = {"afterSeconds": 5, "stepPercent": 50, "stepSeconds": STEP_SECONDS}
+    world.namespace.patch(API_VERSION, "FeaturePolicy", FEATURE, {"spec": {"restore": restore}})
+    lasting_surge(world)
+    version = world.status("FeaturePolicy", FEATURE)["version"]
+    with chronicle(world) as seen:
+        if refusal == "everything-is-too-much":
+            api.too_many_requests = True
+        else:
+            api.refuses, api.refused_with = decides, 403
+        world.set_load(pro=0.5, free=0.5, admitted=0)
+        wait_for(lambda: cannot_write(operator), "the operator says so", seconds=60)
+        since = time.monotonic()
+        holds_for(lambda: lives(operator) and world.served("free") == DENIED, "nothing is given back", seconds=20)
+        tries = [at for at in api.refused if at > since]
+        assert operator.metric("brownout_cell_percent", feature=FEATURE, tier="free") == 100
+        assert operator.metric("brownout_cell_variant", feature=FEATURE, tier="free") == 1
+        assert operator.metric("brownout_cell_flips_total", feature=FEATURE, direction="restored") == 0
+        assert "is back" not in operator.log()
+        assert "users keep what they have until it can be" in operator.log()
+        if refusal == "the-policys-status-is-forbidden":
+            assert 2 <= len(tries) <= 6, tries  # after 1, 2, 4, 8 s and so on
+        api.too_many_requests, api.refuses = False, lambda _: False
+        lifted = time.monotonic()
+        world.wait_for_variant("free", "full", seconds=120)
+    (_, before), (half_at, half), (whole_at, whole), *more = seen.levels("free")
+    assert (before, half, whole, more) == (0, 50, 100, []), seen.states
+    assert whole_at - half_at >= STEP_SECONDS - 1
+    assert half_at - lifted <= 35
+    assert world.status("FeaturePolicy", FEATURE)["version"] == version + 2
+    wait_for(lambda: not cannot_write(operator), "everything is written again")
+
+
+def cannot_write(operator: Operator) -> bool:
+    """Whether it says that a policy's status cannot be written."""
+    return operator.metric("brownout_status_unwritten", kind="FeaturePolicy") == 1
 
 
 def test_an_etcd_that_restarts_is_waited_for(world: World, operator: Operator) -> None:

@@ -19,16 +19,18 @@ from support.proxy import Proxy
 When = Literal["before", "after"]
 
 
-REFUSED = {
-    "kind": "Status",
-    "apiVersion": "v1",
-    "status": "Failure",
-    "reason": "TooManyRequests",
-    "message": "Too many requests, please try again later.",
-    "details": {"retryAfterSeconds": 1},
-    "code": 429,
+REFUSED = {"kind": "Status", "apiVersion": "v1", "status": "Failure"}
+REFUSALS = {
+    403: REFUSED | {"reason": "Forbidden", "message": "no right to it", "code": 403},
+    429: REFUSED
+    | {
+        "reason": "TooManyRequests",
+        "message": "Too many requests, please try again later.",
+        "details": {"retryAfterSeconds": 1},
+        "code": 429,
+    },
 }
-"""As the API server's flow control says it. Its own lets a request through whenever none is under way, and so refuses only some."""
+"""As the API server says them. Its own flow control lets a request through whenever none is under way, and so refuses only some."""
 
 
 class Write(NamedTuple):
@@ -46,7 +48,7 @@ class Write(NamedTuple):
 
 class ApiProxy(Proxy):
     """`delay_seconds` are added to every request; with `too_many_requests` every one is refused, else those that `refuses`
-    says; `refused` are when that was (monotonic seconds), `writes` all that have been passed on.
+    says, with `refused_with`; `refused` are when that was (monotonic seconds), `writes` all that have been passed on.
     """
 
     def __init__(self, cluster: LocalCluster) -> None:
@@ -56,6 +58,7 @@ class ApiProxy(Proxy):
         self.delay_seconds = 0.0
         self.too_many_requests = False
         self.refuses: Callable[[web.Request], bool] = lambda _: False
+        self.refused_with: Literal[403, 429] = 429
         self.refused: list[float] = []
         self._silent: set[int] = set()
         self.writes: list[Write] = []
@@ -82,7 +85,9 @@ class ApiProxy(Proxy):
         await asyncio.sleep(self.delay_seconds)
         if self.too_many_requests or self.refuses(request):
             self.refused.append(time.monotonic())
-            return web.json_response(REFUSED, status=429, headers={"Retry-After": "1"})
+            status = 429 if self.too_many_requests else self.refused_with
+            headers = {"Retry-After": "1"} if status == 429 else {}
+            return web.json_response(REFUSALS[status], status=status, headers=headers)
         if request.method == "GET":
             return await self.forward(request, body)
         self.writes.append(Write(request.method, request.raw_path))
@@ -107,6 +112,11 @@ def is_watch(request: web.Request) -> bool:
 def is_check(request: web.Request) -> bool:
     """Whether a request asks which objects of a kind there are, and for nothing of what is in them."""
     return request.method == "GET" and "PartialObjectMetadataList" in request.headers.get("Accept", "")
+
+
+def decides(request: web.Request) -> bool:
+    """Whether a request writes what users are served: the status of a policy."""
+    return request.method == "PATCH" and "/featurepolicies/" in request.path and request.path.endswith("/status")
 
 
 def _and(act: Callable[[], None], answer: bytes) -> bytes:

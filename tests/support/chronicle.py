@@ -80,6 +80,11 @@ class Chronicle:
         ways = _changes([after > before for before, after in itertools.pairwise(levels)])
         return max(0, len(ways) - 1)
 
+    def levels(self, tier: str) -> list[tuple[float, int]]:
+        """The share of a tier's users who have the first variant, in percent, each time that it was another, and when that was seen."""
+        levels = [(at, _level(state, tier)) for at, state in self.states]
+        return [one for number, one in enumerate(levels) if number == 0 or one[1] != levels[number - 1][1]]
+
     def no_replica_was_lost(self) -> None:
         """Replicas never went down."""
         assert self.replicas == sorted(self.replicas), self.states

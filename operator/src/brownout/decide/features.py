@@ -84,7 +84,7 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
         if not these:
             return []
         return shed(
-            (rung for rung in rungs if rung.cell.mode in modes and rung.cell.key not in scene.overridden),
+            (rung for rung in rungs if rung.cell.mode in modes and _is_free(scene, rung.cell.key)),
             these,
             levels=scene.served,
             rates=scene.asked,
@@ -96,6 +96,11 @@ def shed_all(scene: Scene, deals: Sequence[Deal]) -> Shedding:
     asks = any(policy.stored.spec.mode == "Advise" for policy in scene.policies.values())
     advised = [step for step in down(everything, "Auto", "Advise") if step.cell.mode == "Advise"] if asks else []
     return Shedding(shortages=short, taken=tuple(down(due, "Auto")), advised=tuple(advised))
+
+
+def _is_free(scene: Scene, key: CellKey) -> bool:
+    """Whether the loop may move a cell: nobody overrides it, and what it decides of the policy can be written."""
+    return key not in scene.overridden and key.policy not in scene.snapshot.unwritten
 
 
 def _step_is_due(scene: Scene, deal: Deal, scaler: Key) -> bool:
@@ -179,7 +184,7 @@ def restore_all(
         for key, memory in scene.memory.items()
         if memory.level != FIRST
         and (cell := scene.cells[key]).mode == "Auto"
-        and key not in scene.overridden
+        and _is_free(scene, key)
         and all(scaler in views for scaler in cell.scalers)
     }
     if not open_cells:

@@ -109,7 +109,9 @@ class Snapshot(Struct, frozen=True, kw_only=True):
 
     `namespaces` maps a namespace to its labels. `invalid` are objects that could not be decoded, by kind. `unseen` names
     the kinds whose objects are not known: never listed, or gone all at once; nothing changes while there are any. `elsewhere` are
-    the names of pools that admit no namespace that is acted in: they are somebody else's to decide for.
+    the names of pools that admit no namespace that is acted in: they are somebody else's to decide for. `unwritten` are policies
+    whose status the API server keeps refusing, and in what words: until it is tried again their cells stay as they are, as with
+    mode: Paused, and the others on the ladder go on without them.
     """
 
     pools: dict[Key, Pool] = {}
@@ -122,3 +124,4 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     invalid: tuple[tuple[str, InvalidObject], ...] = ()
     unseen: tuple[str, ...] = ()
     elsewhere: frozenset[str] = frozenset()
+    unwritten: dict[Key, str] = {}

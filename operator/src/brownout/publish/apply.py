@@ -1,7 +1,7 @@
 """Writing status: server-side apply on the status subresource, and only what is worth it.
 
 Applied under one field manager, so what a status no longer says is removed, and what others put there is left alone. The
-object's uid goes along: a status is never put on a later object of the same name.
+object's uid goes along: a status is never put on a later object of the same name. Who writes hears what was not written.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from brownout.api.schema import API_VERSION, GROUP, VERSION, Resource
 from brownout.decide.recall import rfc3339
 from brownout.publish.changed import Body, worth_writing
 from brownout.publish.status import body
+from brownout.publish.unwritten import Name, Unwritten, is_refusal
 from brownout.rest import NOT_SENT
 
 log = logging.getLogger(__name__)
@@ -63,26 +64,35 @@ class StatusWriter:
         self._on_write = on_write
         self._on_error = on_error
         self._in_flight = asyncio.Semaphore(MAX_IN_FLIGHT)
-        self._last: dict[tuple[str, Key], _Last] = {}
-        self._complaints: dict[tuple[str, Key], str] = {}
-        self._stored: dict[tuple[str, Key], _Stored] = {}
+        self._last: dict[Name, _Last] = {}
+        self._complaints: dict[Name, str] = {}
+        self._stored: dict[Name, _Stored] = {}
+        self.unwritten = Unwritten()
 
-    async def write(self, updates: Iterable[Update], *, now: float) -> None:
-        """Write what is worth it. Never raises: an object whose status cannot be written does not hold up the others."""
-        await asyncio.gather(*(self._write(update, now=now) for update in updates))
+    async def write(self, updates: Iterable[Update], *, now: float) -> set[Key]:
+        """Write what is worth it. Returns the keys of what would have been and was not: it failed, or pauses after failures.
+
+        Never raises: an object whose status cannot be written does not hold up the others. A write that fails may have been
+        taken all the same, where its answer was lost.
+        """
+        updates = list(updates)
+        outcomes = await asyncio.gather(*(self._write(update, now=now) for update in updates))
+        return {update.key for update, well in zip(updates, outcomes, strict=True) if not well}
 
     async def refuse(self, invalid: Iterable[tuple[str, InvalidObject]], *, now: float) -> None:
         """Say of objects that cannot be read why that is, once for each wording."""
         await asyncio.gather(*(self._refuse(kind, one, now=now) for kind, one in invalid))
 
-    def forget(self, known: Iterable[tuple[str, Key]]) -> None:
+    def forget(self, known: Iterable[Name], *, now: float) -> None:
         """Keep nothing of objects that are no longer there."""
         keep = set(known)
+        self.unwritten.forget(keep, now=now)
         self._last = {name: last for name, last in self._last.items() if name in keep}
         self._complaints = {name: text for name, text in self._complaints.items() if name in keep}
         self._stored = {name: stored for name, stored in self._stored.items() if name in keep}
 
-    async def _write(self, update: Update, *, now: float) -> None:
+    async def _write(self, update: Update, *, now: float) -> bool:
+        """Whether what is stored says now what it should."""
         name, new = (update.kind, update.key), body(update.status)
         last = self._last.get(name)
         if last is not None and last.uid != update.uid:
@@ -90,9 +100,13 @@ class StatusWriter:
         since = None if last is None else now - last.at
         old = last.body if last is not None and now - last.at < LAG_SECONDS else self._stored_body(update)
         if not worth_writing(old, new, since_last_write=since):
-            return
-        if await self._apply(update.kind, update.key, update.uid, new, FIELD_MANAGER):
-            self._last[name] = _Last(update.uid, new, now)
+            return True
+        if self.unwritten.pause(name, now=now):
+            return False
+        if not await self._apply(update.kind, update.key, update.uid, new, FIELD_MANAGER, now=now):
+            return False
+        self._last[name] = _Last(update.uid, new, now)
+        return True
 
     def _stored_body(self, update: Update) -> Body:
         name = (update.kind, update.key)
@@ -113,10 +127,12 @@ class StatusWriter:
             "lastTransitionTime": rfc3339(now),
             "observedGeneration": invalid.generation,
         }
-        if await self._apply(kind, invalid.key, "", {"conditions": [condition]}, INVALID_FIELD_MANAGER):
+        if self.unwritten.pause(name, now=now):
+            return
+        if await self._apply(kind, invalid.key, "", {"conditions": [condition]}, INVALID_FIELD_MANAGER, now=now):
             self._last[name] = _Last("", {"invalid": text}, now)
 
-    async def _apply(self, kind: str, key: Key, uid: str, status: Body, manager: str) -> bool:
+    async def _apply(self, kind: str, key: Key, uid: str, status: Body, manager: str, *, now: float) -> bool:
         metadata = (
             {"name": key.name} | ({"namespace": key.namespace} if key.namespace else {}) | ({"uid": uid} if uid else {})
         )
@@ -125,9 +141,11 @@ class StatusWriter:
             async with self._in_flight:
                 await self._patch(BY_KIND[kind], key, document, manager)
         except Exception as error:
-            self._complain(kind, key, error)
+            self._complain(kind, key, error, now=now)
             return False
-        self._complaints.pop((kind, key), None)
+        self.unwritten.written((kind, key))
+        if self._complaints.pop((kind, key), None):
+            log.info("status of %s %s is written again", kind, key)
         self._on_write(kind)
         return True
 
@@ -147,18 +165,27 @@ class StatusWriter:
                 GROUP, VERSION, resource.plural, key.name, document, **options
             )
 
-    def _complain(self, kind: str, key: Key, error: Exception) -> None:
-        """Log an error once until it changes. An object that is gone or new is no error: the watch will say so.
+    def _complain(self, kind: str, key: Key, error: Exception, *, now: float) -> None:
+        """Remember an error, and log it once until it changes. An object that is gone or new is none: the watch will say so.
 
         Neither is one that was not sent, because this operator does not lead any more: its end says so.
         """
         self._on_error(kind)
-        if isinstance(error, ApiException) and error.status in (NOT_SENT, 404, 409):
+        http_status = error.status if isinstance(error, ApiException) else None
+        if http_status == NOT_SENT:
             return
-        text = f"HTTP {error.status}: {_said(error)}" if isinstance(error, ApiException) else type(error).__name__
-        if self._complaints.get((kind, key)) != text:
+        text = f"HTTP {http_status}: {_said(error)}" if isinstance(error, ApiException) else type(error).__name__
+        self.unwritten.failed((kind, key), text, refused=is_refusal(http_status), now=now)
+        if http_status not in (404, 409) and self._complaints.get((kind, key)) != text:
             self._complaints[kind, key] = text
-            log.error("status of %s %s cannot be written: %s", kind, key, text)
+            log.error("status of %s %s cannot be written: %s; %s", kind, key, text, _consequence(kind))
+
+
+def _consequence(kind: str) -> str:
+    """What it means for users."""
+    if kind == "FeaturePolicy":
+        return "users keep what they have until it can be, and what was decided is not in force"
+    return "it is tried again"
 
 
 def _said(error: ApiException) -> str:

@@ -1,5 +1,6 @@
 """Which tick made which version of what a policy serves, so that a flip in a client leads to the log of the tick that made it."""
 
+from collections.abc import Iterable
 from secrets import choice
 
 from brownout.api.resources import Key
@@ -39,6 +40,11 @@ class Decisions:
     def is_new(self, plan: PolicyPlan) -> bool:
         """Whether the tick under way made the plan's version."""
         return self._made.get(plan.key) == (plan.version, self.current)
+
+    def not_made(self, keys: Iterable[Key]) -> None:
+        """What this tick decided about these policies could not be written, so it made no version."""
+        for key in keys:
+            self._made.pop(key, None)
 
     def forget(self, known: set[Key]) -> None:
         """Keep nothing of policies that are no longer there."""

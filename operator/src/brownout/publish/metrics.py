@@ -3,7 +3,7 @@
 A counter that is born at 1 has not increased for Prometheus: what an alert looks at is there from the start, as 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,7 +16,7 @@ from prometheus_client import (
     generate_latest,
 )
 
-from brownout.api.resources import RESOURCES
+from brownout.api.resources import RESOURCES, Key
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan
@@ -59,6 +59,13 @@ class Metrics:
         self.status_writes = counter("status_writes", "Writes of status", "kind")
         self.api_errors = counter(
             "kubernetes_api_errors", "Writes of status that the API server did not take, by kind", "what"
+        )
+        self.unwritten = gauge(
+            "status_unwritten",
+            "1: the status of the object cannot be written; what was decided about a policy is not in force",
+            "kind",
+            "namespace",
+            "name",
         )
         self.events_dropped = counter("events_dropped", "Events that were not posted")
         self.feature_flag = gauge(
@@ -122,6 +129,12 @@ class Metrics:
             self._show_pools(self._decided[0])
         self._looked = self._decided = None
         return generate_latest(self.registry)
+
+    def show_unwritten(self, names: Iterable[tuple[str, Key]]) -> None:
+        """The objects whose statuses cannot be written now."""
+        self.unwritten.clear()
+        for kind, key in names:
+            self.unwritten.labels(kind, key.namespace, key.name).set(1)
 
     def show_feature_flags(self, states: Mapping[str, str]) -> None:
         """The state of each namespace's resource."""

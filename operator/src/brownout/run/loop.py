@@ -2,6 +2,7 @@
 
 One loop over one snapshot, so that scalers can be weighed against each other. It decides nothing itself. What goes wrong with one
 object is that object's condition; what goes wrong with a tick is logged and counted, and the next tick starts from the same memory.
+What could not be written of a policy has not happened: users have what its status says, and the next tick starts from that.
 """
 
 import asyncio
@@ -16,9 +17,9 @@ from brownout.api.resources import Key
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import Plan, ScalePlan, Verdict
-from brownout.decide.recall import recall
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
+from brownout.decide.unwritten import forgotten, memory_without, plan_without
 from brownout.logs import DECISION
 from brownout.observe.observer import Observer
 from brownout.publish.apply import StatusWriter
@@ -69,7 +70,7 @@ class Loop:
         self._feature_flags = feature_flags
         self._may_decide = may_decide
         self._decisions = Decisions()
-        self._memory: Memory | None = None
+        self._memory = Memory()
         self._not_written: dict[Key, str] = {}
         self._rivals = Rivals()
 
@@ -111,34 +112,52 @@ class Loop:
         if self._feature_flags is not None:
             self._feature_flags.offer(snapshot)
         now = self._clock()
-        if self._memory is None:
-            if snapshot.unseen:
-                return
-            self._memory = recall(snapshot, now)
         self._rivals.look(_replicas(snapshot), now=now)
-        plan, self._memory = decide(snapshot, self._memory, now)
-        policies = list(policy_updates(plan, self._memory, snapshot, now=now, decisions=self._decisions))
-        self._tell(plan, snapshot)
+        snapshot, before = self._as_written(snapshot, now=now)
+        plan, memory = decide(snapshot, before, now)
+        policies = list(policy_updates(plan, memory, snapshot, now=now, decisions=self._decisions))
         for key, scaler in plan.scalers.items():
             if scaler.write:
                 self._rivals.tries(key, scaler.replicas)
-        results, _ = await asyncio.gather(
+        results, failed = await asyncio.gather(
             self._scale.carry_out(
                 (scaler, snapshot.scalers[key].stored.spec.scale_target_ref) for key, scaler in plan.scalers.items()
             ),
             self._status.write(policies, now=now),
         )
+        if failed:
+            self._decisions.not_made(failed)
+            memory = memory_without(memory, before, snapshot, failed)
+            plan = plan_without(plan, memory, snapshot, failed)
+        self._memory = memory
+        self._tell(plan, snapshot, now=now)
         self._heed(results)
         said = self._with_failures(self._with_rivals(plan, snapshot))
         await self._status.write(other_updates(said, self._memory, snapshot, now=now), now=now)
         await self._status.refuse(snapshot.invalid, now=now)
         self._metrics.show(snapshot, plan, self._memory)
+        self._metrics.show_unwritten(self._status.unwritten.all())
 
-    def _tell(self, plan: Plan, snapshot: Snapshot) -> None:
-        """Logs and Events of what was decided anew."""
+    def _as_written(self, snapshot: Snapshot, *, now: float) -> tuple[Snapshot, Memory]:
+        """The snapshot with the policies that cannot be written now, and the memory of what users have.
+
+        A write whose answer was lost may have been taken after all: then status says more than we remember.
+        """
+        taken = {
+            key
+            for kind, key in self._status.unwritten.all()
+            if kind == "FeaturePolicy"
+            and (policy := snapshot.policies.get(key))
+            and policy.stored.status.version > self._memory.versions.get(key, 0)
+        }
+        unwritten = self._status.unwritten.pausing("FeaturePolicy", now=now)
+        return structs.replace(snapshot, unwritten=unwritten), forgotten(self._memory, taken)
+
+    def _tell(self, plan: Plan, snapshot: Snapshot, *, now: float) -> None:
+        """Logs and Events of what was decided anew, and has been written."""
         known = uids(snapshot)
         if not snapshot.unseen:
-            self._status.forget(known)
+            self._status.forget(known, now=now)
             self._decisions.forget({key for kind, key in known if kind == "FeaturePolicy"})
         for note in plan.notes:
             log.info(
