@@ -5,6 +5,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -232,16 +233,23 @@ def test_a_prometheus_whose_clock_is_ten_minutes_off(
     comes_back(world)
 
 
-def test_an_operator_whose_clock_is_ten_minutes_off(
-    world: World, operator: Operator, prometheus: PrometheusProxy, tmp_path: Path
+@pytest.mark.parametrize(("ahead_seconds", "words"), [(600, "s old"), (-600, "s ahead")], ids=["ahead", "behind"])
+def test_an_operator_whose_clock_is_ten_minutes_off_goes_on_once_it_is_set_right(
+    world: World, operator: Operator, tmp_path: Path, ahead_seconds: int, words: str
 ) -> None:
+    """As when a node boots with a wrong clock, and NTP steps it while the operator runs."""
     operator.stop()
-    with Operator(world.cluster, world.namespace.name, tmp_path, started=False, clock_ahead_seconds=600) as wrong:
-        with frozen(world, "Prometheus' answer is 600 s old by the operator's clock"):
+    with Operator(
+        world.cluster, world.namespace.name, tmp_path, started=False, clock_ahead_seconds=ahead_seconds
+    ) as wrong:
+        with frozen(world, "Prometheus' answer is", words, "by the operator's clock"):
             wrong.start()
-        wrong.stop()
-    operator.start(prometheus_url=prometheus.url)
-    comes_back(world)
+        wrong.set_clock(0)
+        set_right = "back" if ahead_seconds > 0 else "forward"
+        wait_for(lambda: f"the wall clock was set {set_right} by 600 s; it is followed" in wrong.log(), "it is noticed")
+        comes_back(world)
+        for cell in world.status("FeaturePolicy", FEATURE)["cells"]:
+            assert abs(datetime.fromisoformat(cell["since"]).timestamp() - time.time()) < 300, cell
 
 
 @pytest.mark.parametrize("knows_limits", [True, False], ids=["a-Prometheus-that-knows-limits", "one-that-knows-none"])

@@ -92,7 +92,8 @@ class Operator:
     """`brownout operator` for one test's namespace, for as long as a `with` block. `url` serves its health and metrics.
 
     `server` is the URL by which it reaches the API server, where that is not its own; `clock_ahead_seconds` is by how much its
-    wall clock is wrong; `also` are further namespaces that it acts in, `only` those that it acts in instead of the test's.
+    wall clock is wrong, until `set_clock`; `also` are further namespaces that it acts in, `only` those that it acts in instead of the
+    test's.
     """
 
     def __init__(
@@ -113,7 +114,8 @@ class Operator:
         self._tick_seconds = tick_seconds
         self._started = started
         self._namespaces = tuple(only) or (namespace, *also)
-        self._program = _program(clock_ahead_seconds)
+        self._clock = folder / f"clock-{uuid4().hex[:8]}"
+        self.set_clock(clock_ahead_seconds)
         self._log = folder / f"operator-{uuid4().hex[:8]}.log"
         self._kubeconfig = folder / f"kubeconfig-{uuid4().hex[:8]}"
         self._kubeconfig.write_text(json.dumps(_reached_by(server, rights(cluster, namespace))))
@@ -140,7 +142,7 @@ class Operator:
         port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
         command: Sequence[str] = [
-            *(sys.executable, "-c", self._program, "operator"),
+            *(sys.executable, "-c", _program(self._clock), "operator"),
             *("--prometheus-url", self._cluster.prometheus.url if prometheus_url is None else prometheus_url),
             *("--namespace", self._namespace),
             *("--watch-namespaces", *self._namespaces),
@@ -240,6 +242,12 @@ class Operator:
         """What it has printed, over all its starts."""
         return self._log.read_text() if self._log.exists() else ""
 
+    def set_clock(self, ahead_seconds: float) -> None:
+        """Set its wall clock, also while it runs, to be ahead by so much."""
+        new = self._clock.with_suffix(".new")
+        new.write_text(str(ahead_seconds))
+        new.rename(self._clock)
+
     def send(self, number: signal.Signals) -> None:
         """Send it a signal."""
         assert self._process is not None
@@ -279,10 +287,10 @@ class Operator:
         return self.wait_for_end(seconds=seconds)
 
 
-def _program(clock_ahead_seconds: float) -> str:
-    """What the interpreter runs: the command, with a wall clock that is wrong where that is asked for."""
-    wrong = f"import time; right = time.time; time.time = lambda: right() + {clock_ahead_seconds}\n"
-    return (wrong if clock_ahead_seconds else "") + "from brownout.cli.main import main; raise SystemExit(main())"
+def _program(clock: Path) -> str:
+    """What the interpreter runs: the command, with a wall clock that is ahead by as many seconds as a file says."""
+    wrong = f"import time; right = time.time; time.time = lambda: right() + float(open({str(clock)!r}).read())\n"
+    return f"{wrong}from brownout.cli.main import main; raise SystemExit(main())"
 
 
 def _reached_by(server: str | None, kubeconfig: dict[str, Any]) -> dict[str, Any]:

@@ -50,12 +50,15 @@ class Observer:
         self._written: dict[Key, _Wrote] = {}
 
     def wrote(self, scaler: Key, from_replicas: int, to_replicas: int, *, at: float) -> None:
-        """Replicas were written: until the watch shows it, what it shows is known to be old."""
+        """Replicas were written, `at` by what `look` has for `elapsed`: until the watch shows it, what it shows is known to be old."""
         self._written[scaler] = _Wrote(from_replicas, to_replicas, at)
 
-    async def look(self, clock: Callable[[], float]) -> Snapshot:
-        """Everything as of now. An answer is as old as the question, so that no evidence is fresher for having come late."""
-        now = clock()
+    async def look(self, clock: Callable[[], float], *, elapsed: Callable[[], float] | None = None) -> Snapshot:
+        """Everything as of now. An answer is as old as the question, so that no evidence is fresher for having come late.
+
+        By `elapsed`, which is never set, it is told how old everything else is.
+        """
+        at, now = clock(), (elapsed or clock)()
         kinds = gather(self._facts, vanishing=self._vanishing, namespaces=self._namespaces(), now=now)
         sources, scales = await asyncio.gather(
             self._read_sources(kinds, now=now), self._scales.read_all(list(kinds.scalers.values()), now=now)
@@ -74,7 +77,7 @@ class Observer:
             key: self._as_written(key, scales.get(key) or watched_target(scaler, kinds.targets), now=now)
             for key, scaler in kinds.scalers.items()
         }
-        evidences = questions.read(answered, at=now, asked_at=self._prometheus.asked_at)
+        evidences = questions.read(answered, at=at, asked_at=self._prometheus.asked_at)
         return Assembly(kinds, targets=targets, evidences=evidences).snapshot()
 
     def _as_written(self, scaler: Key, target: Target, *, now: float) -> Target:

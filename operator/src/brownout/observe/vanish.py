@@ -28,7 +28,7 @@ class _Seen(Struct):
 
 
 class Vanishing:
-    """Remembers each guarded kind's last objects. Times are seconds on the loop's clock."""
+    """Remembers each guarded kind's last objects. Times are seconds on a clock that is never set."""
 
     def __init__(self, *, hold_seconds: float = HOLD_SECONDS) -> None:
         self._hold_seconds = hold_seconds

@@ -57,7 +57,10 @@ class _Last(Struct, frozen=True):
 
 
 class StatusWriter:
-    """Writes statuses that changed. `on_write` and `on_error` are told the kind, for metrics."""
+    """Writes statuses that changed. `on_write` and `on_error` are told the kind, for metrics.
+
+    `now` is on a clock that is never set: what counts is how long ago something was written.
+    """
 
     def __init__(self, client: ApiClient, *, on_write: Callable[[str], None], on_error: Callable[[str], None]) -> None:
         self._objects = CustomObjectsApi(client)
@@ -79,9 +82,9 @@ class StatusWriter:
         outcomes = await asyncio.gather(*(self._write(update, now=now) for update in updates))
         return {update.key for update, well in zip(updates, outcomes, strict=True) if not well}
 
-    async def refuse(self, invalid: Iterable[tuple[str, InvalidObject]], *, now: float) -> None:
-        """Say of objects that cannot be read why that is, once for each wording."""
-        await asyncio.gather(*(self._refuse(kind, one, now=now) for kind, one in invalid))
+    async def refuse(self, invalid: Iterable[tuple[str, InvalidObject]], *, now: float, wall: float) -> None:
+        """Say of objects that cannot be read why that is, once for each wording; `wall` is what status says of when."""
+        await asyncio.gather(*(self._refuse(kind, one, now=now, wall=wall) for kind, one in invalid))
 
     def forget(self, known: Iterable[Name], *, now: float) -> None:
         """Keep nothing of objects that are no longer there."""
@@ -115,7 +118,7 @@ class StatusWriter:
             known = self._stored[name] = _Stored(update.stored, body(update.stored))
         return known.body
 
-    async def _refuse(self, kind: str, invalid: InvalidObject, *, now: float) -> None:
+    async def _refuse(self, kind: str, invalid: InvalidObject, *, now: float, wall: float) -> None:
         name, text = (kind, invalid.key), f"{invalid.generation} {invalid.message}"
         if (last := self._last.get(name)) and last.body == {"invalid": text}:
             return
@@ -124,7 +127,7 @@ class StatusWriter:
             "status": "False",
             "reason": str(Reason.INVALID),
             "message": invalid.message[:1024],
-            "lastTransitionTime": rfc3339(now),
+            "lastTransitionTime": rfc3339(wall),
             "observedGeneration": invalid.generation,
         }
         if self.unwritten.pause(name, now=now):

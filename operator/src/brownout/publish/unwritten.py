@@ -38,7 +38,7 @@ class _Failure(Struct, frozen=True):
 
 
 class Unwritten:
-    """By kind and key: what could not be written, however often in succession. Times are seconds on the loop's clock."""
+    """By kind and key: what could not be written, however often in succession. Times are seconds on a clock that is never set."""
 
     def __init__(self) -> None:
         self._failures: dict[Name, _Failure] = {}

@@ -14,8 +14,9 @@ from msgspec import structs
 from brownout.act.scale import Result, ScaleWriter, Written
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
-from brownout.decide.evidence import Missing
+from brownout.decide.evidence import Missing, Sample
 from brownout.decide.memory import Memory
+from brownout.decide.moments import moved_by
 from brownout.decide.outcome import Plan, ScalePlan, Verdict
 from brownout.decide.snapshot import Snapshot
 from brownout.decide.tick import plan as decide
@@ -28,6 +29,7 @@ from brownout.publish.events import Events, Said
 from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
+from brownout.run.clock import Clock
 from brownout.run.collector import spare_what_stays
 from brownout.run.health import Health
 from brownout.run.rivals import Rivals
@@ -46,7 +48,7 @@ class Loop:
     def __init__(
         self,
         *,
-        clock: Callable[[], float],
+        clock: Clock,
         observer: Observer,
         scale: ScaleWriter,
         status: StatusWriter,
@@ -86,7 +88,7 @@ class Loop:
 
     async def _run_once(self, stop: asyncio.Event) -> None:
         self._wake.clear()
-        began = self._clock()
+        began = self._clock.elapsed()
         token, well = DECISION.set(self._decisions.begin()), False
         try:
             with self._metrics.tick_seconds.time():
@@ -100,20 +102,26 @@ class Loop:
             DECISION.reset(token)
         self._health.ticked(well=well)
         self._metrics.last_tick.set(self._clock())
-        pause = max(LEAST_PAUSE_SECONDS, self._clock() - began)
+        pause = max(LEAST_PAUSE_SECONDS, self._clock.elapsed() - began)
         await first_of(stop, seconds=pause)
         await first_of(stop, self._wake, seconds=max(0.0, self._tick_seconds - pause))
 
     async def tick(self, stop: asyncio.Event) -> None:
         """One tick: look, decide, act, publish. Only looks where told to stop meanwhile, or where it may not decide any more."""
-        snapshot = await unless(stop, self._observer.look(self._clock))  # a Prometheus that hangs holds up no end
+        began_at = self._clock.began_at
+        if step := self._clock.follow():
+            self._memory = moved_by(self._memory, step, since=began_at, now=self._clock())
+        looking = self._observer.look(self._clock, elapsed=self._clock.elapsed)
+        snapshot = await unless(stop, looking)  # a Prometheus that hangs holds up no end
         if snapshot is None or not self._may_decide():
             return
         if self._feature_flags is not None:
             self._feature_flags.offer(snapshot)
-        now = self._clock()
-        self._rivals.look(_replicas(snapshot), now=now)
-        snapshot, before = self._as_written(snapshot, now=now)
+        if _has_answers(snapshot):
+            self._clock.agrees()
+        now, since_boot = self._clock(), self._clock.elapsed()
+        self._rivals.look(_replicas(snapshot), now=since_boot)
+        snapshot, before = self._as_written(snapshot, now=since_boot)
         plan, memory = decide(snapshot, before, now)
         policies = list(policy_updates(plan, memory, snapshot, now=now, decisions=self._decisions))
         for key, scaler in plan.scalers.items():
@@ -123,18 +131,18 @@ class Loop:
             self._scale.carry_out(
                 (scaler, snapshot.scalers[key].stored.spec.scale_target_ref) for key, scaler in plan.scalers.items()
             ),
-            self._status.write(policies, now=now),
+            self._status.write(policies, now=since_boot),
         )
         if failed:
             self._decisions.not_made(failed)
             memory = memory_without(memory, before, snapshot, failed)
             plan = plan_without(plan, memory, snapshot, failed)
         self._memory = memory
-        self._tell(plan, snapshot, now=now)
+        self._tell(plan, snapshot, now=since_boot)
         self._heed(results)
         said = self._with_failures(self._with_rivals(plan, snapshot))
-        await self._status.write(other_updates(said, self._memory, snapshot, now=now), now=now)
-        await self._status.refuse(snapshot.invalid, now=now)
+        await self._status.write(other_updates(said, self._memory, snapshot, now=now), now=since_boot)
+        await self._status.refuse(snapshot.invalid, now=since_boot, wall=now)
         self._metrics.show(snapshot, plan, self._memory)
         self._metrics.show_unwritten(self._status.unwritten.all())
 
@@ -179,7 +187,7 @@ class Loop:
         for result in results:
             if isinstance(result, Written):
                 self._metrics.scale_writes.labels("written").inc()
-                self._observer.wrote(result.key, result.from_replicas, result.to_replicas, at=self._clock())
+                self._observer.wrote(result.key, result.from_replicas, result.to_replicas, at=self._clock.elapsed())
                 self._not_written.pop(result.key, None)
             elif result.failed:
                 self._metrics.scale_writes.labels("failed").inc()
@@ -211,6 +219,13 @@ class Loop:
                 continue
             scalers[key] = _not_ready(scaler, Reason.NOT_WRITTEN, message)
         return structs.replace(plan, scalers=scalers)
+
+
+def _has_answers(snapshot: Snapshot) -> bool:
+    """Whether Prometheus gave any: one that is more than a minute from the clock is none."""
+    return any(
+        isinstance(evidence, Sample) for scaler in snapshot.scalers.values() for evidence in scaler.metrics.values()
+    ) or any(policy.offered for policy in snapshot.policies.values() if not isinstance(policy.offered, Missing))
 
 
 def _replicas(snapshot: Snapshot) -> dict[Key, int]:

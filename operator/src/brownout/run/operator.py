@@ -67,7 +67,7 @@ async def run(options: Options) -> None:
     stop = asyncio.Event()
     on_signals(stop.set)
     clock, metrics = Clock(), Metrics()
-    health = Health(clock=clock, tick_seconds=options.tick_seconds, page=metrics.page)
+    health = Health(clock=clock.elapsed, tick_seconds=options.tick_seconds, page=metrics.page)
     runner = await _serve(health, options)
     try:
         connection = await _connect()

@@ -23,7 +23,7 @@ class Change(NamedTuple):
 
 
 class Rivals:
-    """Tells changes of replicas that are ours from those that are not. Times are seconds on the loop's clock."""
+    """Tells changes of replicas that are ours from those that are not. Times are seconds on a clock that is never set."""
 
     def __init__(self) -> None:
         self._seen: dict[Key, int] = {}

@@ -8,10 +8,10 @@ when it hears of a greater one, and of two with the same priority both stop (doc
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from typing import NoReturn
 
+from brownout.run.clock import elapsed
 from brownout.run.election.rules import (
     Held,
     Lease,
@@ -31,11 +31,6 @@ log = logging.getLogger(__name__)
 
 RELEASE_SECONDS = 2.0
 """How long a clean end tries to give the lease back."""
-
-
-def elapsed() -> float:
-    """A clock that no step of the wall clock moves, and that goes on while the machine is suspended where it can be had."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class LeaseLostError(Exception):
