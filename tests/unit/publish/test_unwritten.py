@@ -37,6 +37,14 @@ def test_one_or_two_failures_are_no_reason_for_a_pause() -> None:
     assert unwritten.all() == [ONE]
 
 
+def test_a_refusal_after_a_long_outage_is_a_first_one() -> None:
+    """An API server that has just started knows no rights yet, and says 403 for a moment."""
+    unwritten = Unwritten()
+    assert tries(unwritten, ONE, refused=False, seconds=60)[-1] == 59
+    unwritten.failed(ONE, "HTTP 403", refused=True, now=60)
+    assert unwritten.pause(ONE, now=60) == ""
+
+
 def test_who_could_be_written_begins_anew() -> None:
     unwritten = Unwritten()
     for second in range(5):

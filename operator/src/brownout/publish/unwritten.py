@@ -38,16 +38,16 @@ class _Failure(Struct, frozen=True):
 
 
 class Unwritten:
-    """By kind and key: what could not be written, however often in succession. Times are seconds on a clock that is never set."""
+    """By kind and key: what could not be written, and how often in succession. Times are seconds on a clock that is never set."""
 
     def __init__(self) -> None:
         self._failures: dict[Name, _Failure] = {}
         self._passing_until = 0.0
 
     def failed(self, name: Name, message: str, *, refused: bool, now: float) -> None:
-        """A write failed."""
+        """A write failed. Failures of the other kind before it do not count: an API server that comes back may refuse at first."""
         before = self._failures.get(name)
-        count = 1 if before is None else before.count + 1
+        count = before.count + 1 if before is not None and before.refused == refused else 1
         until = now
         if count > TRIES_WITHOUT_PAUSE:
             most = LONGEST_PAUSE_IF_REFUSED_SECONDS if refused else LONGEST_PAUSE_SECONDS
