@@ -1,7 +1,7 @@
 """What is observed at one moment: typed objects as stored, and the facts beside them. Nothing in it is a decision.
 
-Times are seconds on the clock that also gives `now`: Unix time at the start of the process, advanced by the monotonic
-clock, so that a step of the wall clock changes no duration.
+Times are seconds on the clock that also gives `now`: Unix time that flows evenly. Where it is set because the machine's clock was,
+the memory is moved along (moments.py), so that no duration changes.
 """
 
 from msgspec import Struct
