@@ -14,7 +14,7 @@ from msgspec import structs
 from brownout.act.scale import Result, ScaleWriter, Written
 from brownout.api.reasons import Condition, Reason
 from brownout.api.resources import Key
-from brownout.decide.evidence import Missing, Sample
+from brownout.decide.evidence import Evidence, Missing, Sample
 from brownout.decide.memory import Memory
 from brownout.decide.moments import moved_by
 from brownout.decide.outcome import Plan, ScalePlan, Verdict
@@ -29,7 +29,7 @@ from brownout.publish.events import Events, Said
 from brownout.publish.feature_flags import FeatureFlags
 from brownout.publish.metrics import Metrics
 from brownout.publish.updates import other_updates, policy_updates, uids
-from brownout.run.clock import Clock
+from brownout.run.clock import AGREED_SECONDS, Clock
 from brownout.run.collector import spare_what_stays
 from brownout.run.health import Health
 from brownout.run.rivals import Rivals
@@ -117,9 +117,9 @@ class Loop:
             return
         if self._feature_flags is not None:
             self._feature_flags.offer(snapshot)
-        if _has_answers(snapshot):
-            self._clock.agrees()
         now, since_boot = self._clock(), self._clock.elapsed()
+        if _has_answers(snapshot, since=now - AGREED_SECONDS):
+            self._clock.agrees()
         self._rivals.look(_replicas(snapshot), now=since_boot)
         snapshot, before = self._as_written(snapshot, now=since_boot)
         plan, memory = decide(snapshot, before, now)
@@ -221,11 +221,12 @@ class Loop:
         return structs.replace(plan, scalers=scalers)
 
 
-def _has_answers(snapshot: Snapshot) -> bool:
-    """Whether Prometheus gave any: one that is more than a minute from the clock is none."""
-    return any(
-        isinstance(evidence, Sample) for scaler in snapshot.scalers.values() for evidence in scaler.metrics.values()
-    ) or any(policy.offered for policy in snapshot.policies.values() if not isinstance(policy.offered, Missing))
+def _has_answers(snapshot: Snapshot, *, since: float) -> bool:
+    """Whether Prometheus has given any `since` then: one that is more than a minute from the clock is none."""
+    rates = [policy.offered for policy in snapshot.policies.values() if not isinstance(policy.offered, Missing)]
+    found: list[Evidence] = [sample for of_policy in rates for sample in of_policy.values()]
+    found += [evidence for scaler in snapshot.scalers.values() for evidence in scaler.metrics.values()]
+    return any(isinstance(evidence, Sample) and evidence.at >= since for evidence in found)
 
 
 def _replicas(snapshot: Snapshot) -> dict[Key, int]:
