@@ -58,6 +58,14 @@ def test_an_override_whose_end_cannot_be_read_never_began() -> None:
     assert overridden(unreadable).overridden_to == ""
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59-12:00"])
+def test_an_end_for_which_utc_has_no_year_stops_nobodys_tick(time: str) -> None:
+    odd = override()
+    odd = structs.replace(odd, spec=structs.replace(odd.spec, expire_time=time))
+
+    assert plan_with(odd).overrides[odd.key].state == ("Expired" if time < "1970" else "Active")
+
+
 def test_the_newest_wins_where_they_overlap() -> None:
     older, newer = (
         override("a", variant="denied", created_at=NOW - 60),

@@ -292,6 +292,35 @@ def test_times_are_written_in_utc_to_the_second() -> None:
     assert moment(rfc3339(NOW), now=NOW + 9) == NOW
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("0001-01-01T00:00:00", "1970-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00+01:00", "1970-01-01T00:00:00Z"),
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_time_for_which_utc_has_no_year_can_be_read_and_written(text: str, written: str) -> None:
+    assert rfc3339(deadline(text) or 0.0) == written
+
+
+def test_a_status_that_speaks_of_the_year_0_stops_nobodys_tick() -> None:
+    early = "0001-01-01T00:00:00+01:00"
+    told = line(since=early, last_shed_at=early, reversals=(early,))
+    policy_now = policy(offered={"pro": 1.0})
+    status = structs.replace(policy_now.stored.status, cells=(told,))
+    seen = snapshot(
+        pool(),
+        scaler(replicas=4),
+        structs.replace(policy_now, stored=structs.replace(policy_now.stored, status=status)),
+    )
+
+    decided, memory = tick(seen, recall(seen, NOW))
+
+    written = with_status(seen, decided, memory, NOW).policies[named("image")].stored.status.cells
+    assert next(one.last_shed_at for one in written if (one.tier, one.cohort) == ("free", "")) == "1970-01-01T00:00:00Z"
+
+
 def test_an_object_without_a_status_has_no_memory_to_speak_of() -> None:
     found = recall(OVERLOAD, NOW)
 

@@ -34,14 +34,15 @@ class FeatureOverrideSpec(Object, frozen=True, kw_only=True):
 def ends_at(spec: FeatureOverrideSpec, *, created_at: float) -> float:
     """Unix seconds at which an override is over: at `expireTime`, and at most seven days after its creation.
 
-    A time that cannot be read ends it where it began: a person's word is never for ever. One without a zone is UTC.
+    A time that cannot be read ends it where it began: a person's word is never for ever. One without a zone is UTC; one before
+    1970, for which UTC may have no year, is 1970.
     """
     try:
         asked = datetime.fromisoformat(spec.expire_time)
     except ValueError:
         return created_at
     moment = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
-    return min(moment.timestamp(), created_at + MAX_OVERRIDE_SECONDS)
+    return min(max(0.0, moment.timestamp()), created_at + MAX_OVERRIDE_SECONDS)
 
 
 class FeatureOverrideStatus(Object, frozen=True, kw_only=True):

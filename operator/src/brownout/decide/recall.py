@@ -27,23 +27,27 @@ REMEMBERED_REASONS = frozenset(
 
 def moment(text: str, *, now: float) -> float | None:
     """A stored time in seconds, None where there is none or it cannot be read; never in the future, so no age is below 0."""
-    try:
-        return min(now, datetime.fromisoformat(text).timestamp()) if text else None
-    except ValueError:
-        return None
+    at = deadline(text)
+    return None if at is None else min(now, at)
 
 
 def deadline(text: str) -> float | None:
     """A stored time that may lie in the future."""
     try:
         return datetime.fromisoformat(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 
+LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
 def rfc3339(at: float) -> str:
-    """Seconds as the text that status holds, in UTC, to the second."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Seconds as the text that status holds, in UTC, to the second.
+
+    From 1970 to 9999: with a zone a text can speak of moments for which UTC has no year, and is to stop nobody's tick.
+    """
+    return datetime.fromtimestamp(min(max(at, 0.0), LAST_SECOND), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def recall(snapshot: Snapshot, now: float, known: Memory = NOTHING) -> Memory:
