@@ -257,6 +257,7 @@ def test_what_is_hardly_meant_is_a_warning(
         (POLICY, {"spec.tiers[2]": ABSENT}, "TierNotListed"),
         (POLICY, {"spec.tiers[1].lowest": "full"}, "NothingToTake"),
         (POLICY, {"spec.variants[1].costs": ABSENT}, "SavesNothing"),
+        (POLICY, {"spec.variants[0].costs[0].gpuSecondsPerRequest": "12M"}, "TakesMoreThanADay"),
         (("UserTier", "plus"), {"spec.match[0].values": ["pro", "plus"]}, "SharedUsers"),
         (("UserTier", "plus"), {"spec.match[0].values": ["pro"]}, "Unreachable"),
         (("UserTier", "plus"), {"spec.match": ABSENT}, "Unreachable"),

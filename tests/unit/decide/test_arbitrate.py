@@ -7,7 +7,7 @@ import pytest
 
 from brownout.decide.arbitrate import Claim, GPUs, gpus_of, is_short, reclaim, share
 from brownout.decide.evidence import Missing
-from brownout.decide.snapshot import Node
+from brownout.decide.snapshot import Node, Pool
 from support.build import NAMESPACE, named, pool
 
 
@@ -27,22 +27,27 @@ def by_name(granted: Mapping[Any, int]) -> dict[str, int]:
 # --- how many GPUs there are
 
 
+def had(of: Pool) -> GPUs | Missing:
+    """A pool's GPUs for more replicas than they are enough for."""
+    return gpus_of(of, replicas=1000)
+
+
 def test_the_least_of_all_sources_counts() -> None:
-    found = gpus_of(pool(64, nodes=[8, 8]))
+    found = had(pool(64, nodes=[8, 8]))
 
     assert isinstance(found, GPUs)
     assert (found.total, found.limited_by) == (16, "nodes")
 
 
 def test_a_number_alone_is_enough() -> None:
-    found = gpus_of(pool(12))
+    found = had(pool(12))
 
     assert isinstance(found, GPUs)
     assert (found.total, found.nodes, found.limited_by) == (12, None, "spec.capacity.gpus")
 
 
 def test_quotas_alone_add_up_over_namespaces() -> None:
-    found = gpus_of(pool(None, quotas={"media": 6, "search": 4}))
+    found = had(pool(None, quotas={"media": 6, "search": 4}))
 
     assert isinstance(found, GPUs)
     assert (found.total, found.limited_by) == (10, "quotas")
@@ -52,30 +57,47 @@ def test_what_others_hold_is_not_ours_to_give() -> None:
     seen = pool(None, nodes=[8])
     taken = Node(name="node-1", gpus=8, gpus_of_others=3)
 
-    found = gpus_of(type(seen)(stored=seen.stored, nodes=(taken,)))
+    found = had(type(seen)(stored=seen.stored, nodes=(taken,)))
 
     assert isinstance(found, GPUs)
     assert found.total == 5
 
 
 def test_nodes_that_a_node_autoscaler_may_add_count_in_whole_nodes() -> None:
-    found = gpus_of(pool(None, nodes=[8, 8], max_gpus=36))
+    found = had(pool(None, nodes=[8, 8], max_gpus=36))
 
     assert isinstance(found, GPUs)
     assert found.total == 32
+
+
+def test_nodes_to_come_are_listed_as_far_as_there_are_replicas_to_find_places_for() -> None:
+    """maxGPUs may be any number that somebody wrote; each of its nodes was looked at in every tick."""
+    found = gpus_of(pool(None, nodes=[8], max_gpus=1_000_000), replicas=3)
+
+    assert isinstance(found, GPUs)
+    assert found.nodes is not None
+    assert (found.total, len(found.nodes)) == (1_000_000, 4)
+
+
+def test_a_node_that_has_no_gpu_yet_does_not_say_how_many_those_to_come_have() -> None:
+    """Its driver is still being installed: such a pool was taken for one that can have none."""
+    found = had(pool(None, nodes=[0], max_gpus=96))
+
+    assert isinstance(found, GPUs)
+    assert found.total == 96
 
 
 @pytest.mark.parametrize(
     "unread", [pool(None, nodes=Missing("no LIST of nodes yet")), pool(64, quotas=Missing("gone"))]
 )
 def test_a_source_that_cannot_be_read_is_missing_and_neither_nothing_nor_endless(unread: Any) -> None:
-    assert isinstance(gpus_of(unread), Missing)
+    assert isinstance(had(unread), Missing)
 
 
 def test_nodes_that_were_never_observed_are_missing() -> None:
     seen = pool(64, nodes=[8])
 
-    assert isinstance(gpus_of(type(seen)(stored=seen.stored, nodes=None)), Missing)
+    assert isinstance(had(type(seen)(stored=seen.stored, nodes=None)), Missing)
 
 
 def test_what_limits_a_namespace_is_its_quota_where_that_is_less_than_the_pool() -> None:

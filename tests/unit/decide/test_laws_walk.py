@@ -130,7 +130,7 @@ def test_no_tick_takes_more_gpus_than_there_are_or_passes_what_a_policy_allows(
         seen, _ = walk.step(phase)
         after = {key: len(pods) for key, pods in walk.pods.items()}
         for where in seen.pools.values():
-            found = gpus_of(where)
+            found = gpus_of(where, replicas=0)
             assert not isinstance(found, Missing)
             most = min(found.total, found.by_namespace.get(NAMESPACE, found.total))
             assert held(seen, where, after) <= max(most, held(seen, where, before))

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec import structs
 
 from brownout.api.policy import Restore
@@ -11,6 +13,7 @@ from brownout.decide.cells import FIRST
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import Memory, PoolMemory, ScalerMemory
 from brownout.decide.outcome import CellPlan, Level, Plan
+from brownout.decide.restore import gpus_to_be_full, may_be_full
 from brownout.decide.snapshot import Policy, Pool, Scaler, Snapshot
 from support.build import (
     FULL,
@@ -59,6 +62,25 @@ def refused(found: CellPlan, before: CellAt) -> bool:
 
 
 # --- the gate
+
+
+@settings(deadline=None, derandomize=True)
+@given(
+    flow=st.floats(0.01, 1e4),
+    dearest=st.floats(0, 1e12),
+    drain_seconds=st.integers(1, 3600),
+    restore_percent=st.integers(10, 97),
+)
+def test_the_gpus_that_may_be_so_full_are_the_fewest(
+    flow: float, dearest: float, drain_seconds: int, restore_percent: int
+) -> None:
+    """In one step, whatever is written for a request; counted up, a tick took minutes for one of months."""
+    sizes: dict[str, Any] = {"dearest": dearest, "drain_seconds": drain_seconds, "restore_percent": restore_percent}
+
+    fewest = gpus_to_be_full(flow, **sizes)
+
+    assert may_be_full(fewest, **sizes) == pytest.approx(flow)
+    assert may_be_full(fewest * 0.99, **sizes) < flow
 
 
 def test_a_cell_comes_back_when_everything_allows_it() -> None:

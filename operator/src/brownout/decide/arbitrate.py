@@ -62,6 +62,10 @@ class Claim(Struct, frozen=True, kw_only=True):
         return self.keep > self.up_to(priority)
 
 
+USUAL_NODE_GPUS = 8
+"""GPUs of a node to come, where there is none yet that says how many it has."""
+
+
 class GPUs(Struct, frozen=True, kw_only=True):
     """What may be had: free GPUs for our scalers by node (None: not counted by node), in all, and by namespace."""
 
@@ -76,8 +80,11 @@ class GPUs(Struct, frozen=True, kw_only=True):
         return (quota, "quotas") if quota < self.total else (self.total, self.limited_by)
 
 
-def gpus_of(pool: Pool) -> GPUs | Missing:
-    """The pool's GPUs, the least of its sources; Missing where a source cannot be read, for missing is never zero."""
+def gpus_of(pool: Pool, *, replicas: int) -> GPUs | Missing:
+    """The pool's GPUs, the least of its sources; Missing where a source cannot be read, for missing is never zero.
+
+    Nodes that are still to come are listed as far as they are of use to so many `replicas`: each needs one at most.
+    """
     capacity = pool.stored.spec.capacity
     bounds: list[tuple[int, str]] = []
     nodes: dict[str, int] | None = None
@@ -85,11 +92,10 @@ def gpus_of(pool: Pool) -> GPUs | Missing:
         if pool.nodes is None or isinstance(pool.nodes, Missing):
             return pool.nodes or Missing("nodes were not observed")
         nodes = {node.name: max(0, node.gpus - node.gpus_of_others) for node in pool.nodes}
-        size = max((node.gpus for node in pool.nodes), default=8)
-        missing = (capacity.nodes.max_gpus or 0) - sum(node.gpus for node in pool.nodes)
-        for index in range(max(0, missing) // max(1, size)):
-            nodes[f"(to be provisioned {index + 1})"] = size
-        bounds.append((sum(nodes.values()), "nodes"))
+        size = max((node.gpus for node in pool.nodes), default=0) or USUAL_NODE_GPUS
+        to_come = max(0, (capacity.nodes.max_gpus or 0) - sum(node.gpus for node in pool.nodes)) // size
+        bounds.append((sum(nodes.values()) + to_come * size, "nodes"))
+        nodes |= {f"(to be provisioned {index + 1})": size for index in range(min(to_come, replicas))}
     if isinstance(pool.quotas, Missing):
         return pool.quotas
     by_namespace: dict[str, int] = {}

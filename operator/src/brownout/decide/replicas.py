@@ -11,7 +11,7 @@ from brownout.decide.arbitrate import Claim, GPUs, Order, in_order, is_short, re
 from brownout.decide.evidence import Missing
 from brownout.decide.memory import PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.placement import in_one_tick
-from brownout.decide.restore import may_be_full
+from brownout.decide.restore import gpus_to_be_full
 from brownout.decide.scale import Lowering, limited, may_lower, stabilized
 from brownout.decide.snapshot import Pool, StoredPool
 from brownout.decide.swings import peak
@@ -33,6 +33,12 @@ class Wish(Struct, frozen=True, kw_only=True):
     message: str
     limited_by: str
     memory: ScalerMemory
+
+    @property
+    def most(self) -> int:
+        """The most replicas that dealing GPUs out may have to find places for."""
+        swung_to = ceil(max(self.view.memory.needs.values, default=0.0))
+        return max(self.demanded, self.keep, swung_to, self.view.supply.replicas, self.view.spec.min_replicas)
 
 
 class Decided(Struct, frozen=True, kw_only=True):
@@ -172,18 +178,13 @@ def _returns_from(view: ScalerView, *, dearest: float, restore_percent: int) -> 
     """The fewest replicas on which the restore gate lets all of it back; with fewer some would stay denied beside free GPUs."""
     if view.demand.offered is None:
         return 0
-    replicas = ceil(view.demand.offered.mean / view.supply.gpus)
-    while (
-        may_be_full(
-            replicas * view.supply.gpus,
-            dearest=max(dearest, view.demand.dearest),
-            drain_seconds=view.spec.queue.drain_seconds,
-            restore_percent=restore_percent,
-        )
-        < view.demand.offered.mean
-    ):
-        replicas += 1
-    return replicas
+    gpus = gpus_to_be_full(
+        view.demand.offered.mean,
+        dearest=max(dearest, view.demand.dearest),
+        drain_seconds=view.spec.queue.drain_seconds,
+        restore_percent=restore_percent,
+    )
+    return ceil(gpus / view.supply.gpus - 1e-9)
 
 
 def _lowered(

@@ -263,6 +263,16 @@ def may_be_full(capacity: float, *, dearest: float, drain_seconds: float, restor
     return capacity - max(capacity * (1 - restore_percent / 100), min(bunching, capacity / 2))
 
 
+def gpus_to_be_full(flow: float, *, dearest: float, drain_seconds: float, restore_percent: int) -> float:
+    """The fewest ready GPUs that `may_be_full` with so large a flow: its inverse, whatever somebody wrote for a request.
+
+    capacity - sqrt(capacity * share) = flow is a quadratic in the root of the capacity.
+    """
+    share = dearest / drain_seconds
+    for_bunching = ((sqrt(share) + sqrt(share + 4 * flow)) / 2) ** 2
+    return max(flow * 100 / restore_percent, min(for_bunching, 2 * flow))
+
+
 def brought(c: Candidate, target: Level) -> dict[Key, float]:
     """What the restored part adds to each scaler's flow, for the cells after it in the same tick."""
     return {key: _brought(c, target, key) for key in c.views}

@@ -74,7 +74,7 @@ def _deal(scene: Scene, pool: Pool, memory: Memory, elapsed: float, lacking: Map
     ]
     percent = pool.stored.spec.saturation.restore_percent
     wishes = [_wish(scene, view, lacking.get(view.key, ()), percent) for view in views]
-    gpus = gpus_of(pool)
+    gpus = gpus_of(pool, replicas=sum([one.most for one in wishes]))
     in_need = frozenset([view.key for view in views if view.saturated or view.key in lacking])
     return Deal(
         pool=pool,

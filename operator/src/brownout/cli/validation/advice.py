@@ -34,7 +34,7 @@ def problems(objects: Objects, links: Links) -> Iterator[Found]:
                         ),
                     )
     for key, policy in objects["FeaturePolicy"].items():
-        for problem in (*_ladder(policy.spec), *_quotas(policy.spec)):
+        for problem in (*_ladder(policy.spec), *_costs(policy.spec), *_quotas(policy.spec)):
             yield "FeaturePolicy", key, problem
     for key, scaler in objects["InferenceScaler"].items():
         for problem in _signals(scaler):
@@ -88,6 +88,22 @@ def _quotas(spec: FeaturePolicySpec) -> Iterator[Problem]:
                 ("spec", "tiers", index, "quota", "limit"),
                 "nobody of this tier may use the feature once; write availability: Never, or a limit of 1 or more",
             )
+
+
+MOST_GPU_SECONDS = 86_400
+"""A request that takes more is hardly meant: a GPU for a day, or two dozen for the longest queue that one may ask for, an hour."""
+
+
+def _costs(spec: FeaturePolicySpec) -> Iterator[Problem]:
+    for index, variant in enumerate(spec.variants):
+        for at, cost in enumerate(variant.costs):
+            if number(cost.gpu_seconds_per_request) > MOST_GPU_SECONDS:
+                yield _warning(
+                    ("spec", "variants", index, "costs", at, "gpuSecondsPerRequest"),
+                    f"found {cost.gpu_seconds_per_request}: one request takes a GPU for more than a day; "
+                    f"write GPU-seconds, such as 12 or 700m (m is a thousandth, M a million)",
+                    "TakesMoreThanADay",
+                )
 
 
 def _ladder(spec: FeaturePolicySpec) -> Iterator[Problem]:
