@@ -3,7 +3,7 @@
 import pytest
 from msgspec import structs
 
-from brownout.api.policy import Variant
+from brownout.api.policy import Cost, Variant
 from brownout.api.reasons import Reason
 from brownout.decide.carry import moved
 from brownout.decide.cells import FIRST
@@ -48,10 +48,22 @@ def medium(of: Policy) -> Policy:
         (Level(0), ("full", "lite", "denied"), Level(0)),
         (Level(1), ("full", "denied"), Level(1)),
         (Level(1, 40), ("lite", "denied"), Level(0, 40)),
+        (Level(0), ("best", "lite", "denied"), Level(0)),
+        (Level(0, 40), ("best", "lite", "denied"), Level(2)),
         (Level(7), ("full", "denied"), Level(1)),
         (Level(1, 40), ("full", "lite"), Level(1)),
     ],
-    ids=["one more", "a split", "first", "gone", "first is gone", "beyond", "now the last"],
+    ids=[
+        "one more",
+        "a split",
+        "first",
+        "gone",
+        "first is gone",
+        "renamed",
+        "renamed and split",
+        "beyond",
+        "now the last",
+    ],
 )
 def test_a_level_is_found_again_by_the_name_of_its_variant(level: Level, names: tuple[str, ...], found: Level) -> None:
     assert moved(level, ("full", "lite", "denied"), names) == found
@@ -68,6 +80,36 @@ def test_an_edit_of_the_variants_in_a_surge_gives_nothing_back() -> None:
     assert not found.changed
     assert decided.policies[named("image")].version == 1
     assert after.variants[named("image")] == ("full", "medium", "lite", "denied")
+
+
+def better(of: Policy, **costs: str) -> Policy:
+    """The policy with these variants, and GPU-seconds for a request of each, before its `lite` and its `denied`."""
+    better = tuple(
+        Variant(name=name, costs=(Cost(scaler="image", gpu_seconds_per_request=cost),)) for name, cost in costs.items()
+    )
+    spec = structs.replace(of.stored.spec, variants=(*better, *of.stored.spec.variants[1:]))
+    return structs.replace(of, stored=structs.replace(of.stored, spec=spec))
+
+
+def test_a_new_name_for_the_best_variant_takes_it_from_nobody() -> None:
+    there = (pool(), scaler(replicas=4))
+    _, memory = tick(snapshot(*there, policy(offered=QUIET)))
+
+    decided, _ = tick(snapshot(*there, better(policy(offered=QUIET), best="1")), memory, now=NOW + 2)
+
+    found = cell_of(decided, "image", "free")
+    assert (found.level, found.variant_name, found.changed) == (FIRST, "best", False)
+
+
+def test_a_better_variant_that_is_added_is_given_as_it_fits_and_said_to_be_missing() -> None:
+    there = (pool(), scaler(replicas=4, backlog=GONE))
+    _, memory = tick(snapshot(*there, policy(offered=QUIET)))
+
+    decided, after = tick(snapshot(*there, better(policy(offered=QUIET), best="2", full="1")), memory, now=NOW + 2)
+
+    found = cell_of(decided, "image", "free")
+    assert (found.variant_name, found.reason, found.refused_by) == ("full", Reason.RESTORING, Reason.STALE_EVIDENCE)
+    assert after.cells[REST.key].reason is Reason.RESTORING
 
 
 def test_a_tier_that_is_made_always_has_everything_back_at_once() -> None:

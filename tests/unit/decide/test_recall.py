@@ -183,6 +183,12 @@ def test_a_variant_that_the_spec_no_longer_has_is_the_last_one() -> None:
     assert recall_cell(line(variant="medium", percent=40), NAMES, now=NOW).level == Level(2)
 
 
+def test_of_a_best_variant_that_has_another_name_now_nothing_is_taken() -> None:
+    assert recall_cell(line(variant="best", reason="Served"), NAMES, now=NOW).level == FIRST
+    assert recall_cell(line(variant="best", reason="Served", percent=40), NAMES, now=NOW).level == Level(2)
+    assert recall_cell(line(variant="best", reason="Override"), NAMES, now=NOW).level == Level(2)
+
+
 def test_a_line_of_little_words_is_enough() -> None:
     found = recall_cell(line(), NAMES, now=NOW)
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec import structs
 
 from brownout.api.override import MAX_OVERRIDE_SECONDS, CellRef
-from brownout.api.policy import Notice, Variant
+from brownout.api.policy import CellStatus, Notice, Variant
 from brownout.flags.cells import Override, Policy
 from brownout.flags.evaluate import Evaluation, Evaluator
 from brownout.flags.render import AUDIENCE, FlagSet, render
@@ -152,6 +152,12 @@ def test_a_cell_that_status_does_not_know_has_the_first_variant() -> None:
 def test_a_variant_that_the_spec_does_not_know_is_the_last() -> None:
     assert served(flags(policy(cells=[cell("free", "medium")])), FREE_USER) == "denied_capacity"
     assert served(flags(policy(cells=[cell("free", "medium", 50)])), FREE_USER) == "denied_capacity"
+
+
+def test_a_new_name_for_the_best_variant_takes_it_from_nobody() -> None:
+    """Status speaks of the old name until the operator has looked again, which may take as long as it is down."""
+    named_before = CellStatus(tier="free", variant="best", reason="Served")
+    assert served(flags(policy(cells=[named_before])), FREE_USER) == "full"
 
 
 def test_the_remainder_is_denied_for_capacity_and_a_cohort_by_its_name() -> None:

@@ -1,9 +1,11 @@
 """FeaturePolicy: which variants a feature has, which tiers may lose it, and where its demand is read."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import Meta
 
+from brownout.api.reasons import Reason
 from brownout.api.scaler import Mode
 from brownout.api.schema import (
     ONE_DISPLAY_NAME_EACH,
@@ -240,6 +242,16 @@ class CellStatus(Object, frozen=True, kw_only=True):
     offered_before: str = ""
     reversals: tuple[Time, ...] = ()
     direction: str = ""
+
+    def step(self, variants: Sequence[str]) -> int:
+        """The place of its variant among these names, from 0, the best.
+
+        Of a name that is not among them any more the last: what is not known is not given away. But from users who had the best
+        variant nothing was taken, and to give it another name takes nothing from them either.
+        """
+        if self.variant in variants:
+            return variants.index(self.variant)
+        return 0 if self.reason == Reason.SERVED and self.percent == 100 else len(variants) - 1
 
 
 class FeaturePolicyStatus(Object, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from typing import TypeVar
 from msgspec import structs
 
 from brownout.api.resources import Key
+from brownout.decide.cells import FIRST
 from brownout.decide.memory import Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.snapshot import Policy, Snapshot
@@ -19,7 +20,7 @@ V = TypeVar("V")
 
 
 def by_name(memory: Memory, policies: Mapping[Key, Policy]) -> Memory:
-    """The memory with every level on the variant of the same name as before; on the last one where that is gone."""
+    """The memory with every level on the variant of the same name as before; on the last one where that is gone and was not the best."""
     edited: dict[Key, tuple[tuple[str, ...], tuple[str, ...]]] = {}
     for key, policy in policies.items():
         names = variant_names(policy)
@@ -44,11 +45,11 @@ def variant_names(policy: Policy) -> tuple[str, ...]:
 
 
 def moved(level: Level, before: tuple[str, ...], names: tuple[str, ...]) -> Level:
-    """A level of the variants `before` among `names`: what is not known is not given away."""
+    """A level of the variants `before` among `names`: what is not known is not given away, and a new name takes nothing."""
     name = before[level.variant] if level.variant < len(before) else ""
     last = len(names) - 1
     if name not in names:
-        return Level(last)
+        return level if level == FIRST else Level(last)
     variant = names.index(name)
     return Level(variant, 100 if variant == last else level.percent)
 

@@ -89,17 +89,16 @@ def _recall_pool(status: GPUPoolStatus, last_shed_at: float | None, *, now: floa
 
 
 def recall_cell(line: CellStatus, names: list[str], *, now: float, written_at: float | None = None) -> CellMemory:
-    """One cell's line. A variant that the spec no longer has is the last one: what is not known is not given away.
+    """One cell's line. Of a variant that the spec no longer has its users have the last one, unless they had the best.
 
     What it asks for was written with the last decision, surely at `written_at` or later. Where that is no longer ago than a rate
     is smoothed over, it goes on from there: counted anew it would be so noisy for minutes that cells turn round on nothing, and
     a window that cannot be its noise is believed at once.
     """
-    known = line.variant in names
     since = moment(line.since, now=now)
     known_rate = written_at is not None and now - written_at <= LONGEST_SECONDS
     rate, shed_rate = _number(line.offered) if known_rate else None, _number(line.offered_before)
-    level = Level(names.index(line.variant), line.percent) if known else Level(len(names) - 1)
+    level = Level(line.step(names), line.percent if line.variant in names else 100)
     reason, message = (line.reason, line.message) if line.reason in REMEMBERED_REASONS else ("", "")
     return CellMemory(
         level=level,

@@ -262,10 +262,16 @@ def _allowed(memory: CellMemory, cell: Cell, now: float) -> CellMemory:
     """The memory on a level that the policy allows, which somebody may have edited since."""
     level = clamp(memory.level, cell)
     if level == memory.level:
-        return memory
+        return memory if memory.reason is not Reason.SERVED else _behind_a_better_one(memory)
     if level == FIRST:
         return structs.replace(memory, level=level, reason=Reason.SERVED, message="", since=now, shed_rate=None)
     return structs.replace(memory, level=level, since=now)
+
+
+def _behind_a_better_one(memory: CellMemory) -> CellMemory:
+    """The memory of users from whom nothing was taken, and before whose variant somebody put a better one."""
+    message = "a better variant than it has was added, and is given as it fits"
+    return structs.replace(memory, reason=Reason.RESTORING, message=message)
 
 
 def _admitted(policy: Policy, cell: Cell) -> float | None:

@@ -75,7 +75,7 @@ def _entry(policy: Policy, tier: str) -> TierEntry | None:
 
 def word_for(policy: Policy, tier: str, cohort: str, overrides: Iterable[Override]) -> Override | None:
     """The person's word that is in force for a cell."""
-    names = [variant.name for variant in policy.spec.variants]
+    names = _names(policy)
     return next((word for word in overrides if _covers(word, tier, cohort) and word.spec.variant in names), None)
 
 
@@ -92,7 +92,7 @@ def _as_status_says(policy: Policy, entry: TierEntry, cohort: str) -> Share:
 def _share(policy: Policy, entry: TierEntry, line: CellStatus, why: str) -> Share:
     """The share that a line of status speaks of; a denial is for the reason `why`."""
     lowest = _lowest(policy, entry)
-    step = _step(policy, line.variant)
+    step = line.step(_names(policy))
     upper, lower = min(step, lowest), min(step + 1, lowest)
     percent = max(0, min(100, line.percent))
     if upper == lower or percent == 100:
@@ -104,7 +104,7 @@ def _share(policy: Policy, entry: TierEntry, line: CellStatus, why: str) -> Shar
 
 def _depth(policy: Policy, entry: TierEntry, line: CellStatus) -> int:
     """How far down a line of status is, in percent of a variant."""
-    depth = 100 * _step(policy, line.variant) + 100 - max(0, min(100, line.percent))
+    depth = 100 * line.step(_names(policy)) + 100 - max(0, min(100, line.percent))
     return min(depth, 100 * _lowest(policy, entry))
 
 
@@ -114,9 +114,13 @@ def _lowest(policy: Policy, entry: TierEntry) -> int:
     return len(policy.spec.variants) - 1 if entry.lowest is None else _step(policy, entry.lowest)
 
 
+def _names(policy: Policy) -> list[str]:
+    return [variant.name for variant in policy.spec.variants]
+
+
 def _step(policy: Policy, variant: str) -> int:
     """The place of a variant; the last where the policy does not know it."""
-    names = [known.name for known in policy.spec.variants]
+    names = _names(policy)
     return names.index(variant) if variant in names else len(names) - 1
 
 

@@ -123,7 +123,7 @@ def _row(policy: Policy, entry: TierEntry, cohort: str, line: CellStatus | None)
     )
     if line is not None:
         row.user, row.percent = line.user, max(0, min(100, line.percent))
-        row.step = _step(names, line.variant)
+        row.step = line.step(names)
         row.reason, row.message, row.since = line.reason, line.message, line.since
         row.expected_return, row.refused_by, row.refusal = line.expected_return, line.refused_by, line.refusal
     return row
