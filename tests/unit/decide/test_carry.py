@@ -15,6 +15,7 @@ from support.build import (
     GONE,
     NOW,
     TIERS,
+    TWO,
     cell,
     cell_of,
     invalid,
@@ -147,6 +148,19 @@ def test_a_tier_that_cannot_be_read_for_a_while_comes_back_as_it_was() -> None:
     decided, _ = tick(snapshot(*there), away, now=NOW + 2)
 
     assert words(cell_of(decided, "image", "free")) == "denied"
+
+
+def test_a_policy_that_comes_back_with_fewer_variants_finds_its_cells_again_once_their_tier_can_be_read() -> None:
+    """A level counts variants: without their names it would be one of variants that are no more, and end every tick."""
+    there, hidden = (pool(), scaler(replicas=4)), [invalid("UserTier", "free")]
+    without = [tier for tier in TIERS if tier.key.name != "free"]
+    _, memory = tick(snapshot(*there, policy(offered=QUIET)), DENIED)
+    _, memory = tick(snapshot(*there, tiers=without, unreadable=hidden), memory, now=NOW + 2)
+    _, memory = tick(snapshot(*there, policy(variants=TWO), tiers=without, unreadable=hidden), memory, now=NOW + 4)
+
+    decided, _ = tick(snapshot(*there, policy(variants=TWO, offered=QUIET)), memory, now=NOW + 6)
+
+    assert cell_of(decided, "image", "free").variant_name == "denied"
 
 
 @pytest.mark.parametrize("kind", ["FeaturePolicy", "UserTier"])

@@ -81,14 +81,16 @@ def kept(new: Memory, old: Memory, snapshot: Snapshot) -> Memory:
     def scaler(key: Key) -> bool:
         return key in snapshot.scalers or ("InferenceScaler", key) in invalid
 
+    cells = _with(new.cells, old.cells, cell)
+    with_cells = {key.policy for key in cells}  # a level says nothing without the names that it counts
     return structs.replace(
         new,
-        cells=_with(new.cells, old.cells, cell),
+        cells=cells,
         served=_with(new.served, old.served, cell),
         scalers=_with(new.scalers, old.scalers, scaler),
         pools=_with(new.pools, old.pools, lambda key: ("GPUPool", key) in invalid),
         versions=_with(new.versions, old.versions, policy),
-        variants=_with(new.variants, old.variants, policy),
+        variants=_with(new.variants, old.variants, with_cells.__contains__),
     )
 
 
