@@ -38,6 +38,7 @@ from support.build import (
 
 NEW, REST, PLUS = cell(tier="free/new-accounts"), cell(tier="free"), cell(tier="plus", lowest="lite")
 QUIET = {"pro": 1.0}
+FOR_FREE = {"pro": "Always", "free": "Auto"}
 
 
 def after(
@@ -334,6 +335,16 @@ def test_a_step_is_at_most_step_percent() -> None:
     assert words(free(REST.shed("lite", asked=0.1), policy_at=whole)) == "full"
 
 
+@pytest.mark.parametrize(("step_percent", "back"), [(9, "full 5 %"), (12, "full 10 %"), (14, "full 10 %")])
+def test_a_step_percent_that_is_no_multiple_of_five_leaves_out_no_smaller_step(step_percent: int, back: str) -> None:
+    """Where only less fits it comes back by less, and is not denied for ever."""
+    asked = 8.0 if step_percent == 9 else 4.5
+    full = policy(variants=TWO, offered={"pro": 8.5}, tiers=FOR_FREE, restore=Restore(step_percent=step_percent))
+    shed = cell(tier="free", variants=TWO).shed(asked=asked, ago=200)
+
+    assert words(free(shed, policy_at=full), TWO) == back
+
+
 def test_the_last_part_ends_at_all_of_them() -> None:
     found, memory = after(REST.shed("full", 70, asked=0.1))
 
@@ -429,6 +440,25 @@ def test_what_was_taken_later_makes_no_feature_of_another_workload_wait(image: C
 def test_what_was_just_taken_makes_features_of_its_own_workload_wait() -> None:
     assert video_after(PLUS.shed("lite", ago=10, asked=0.1), variants=ON_IMAGE) == "denied"
     assert video_after(PLUS.shed("lite", asked=0.1), variants=ON_IMAGE) == "full 50 %"
+
+
+def test_a_cell_that_waits_for_a_person_makes_nobody_wait() -> None:
+    """A scaler that it names leads nowhere: what others had before was denied to them until somebody mended that."""
+    dear = {"full": {"image": 1.0, "thumbnails": 0.01}, "denied": {}}
+    seen = snapshot(
+        pool(20),
+        scaler(replicas=10, least=10),
+        scaler("thumbnails", workload=Missing("Deployment thumbnails does not exist")),
+        policy(variants=dear, tiers={"pro": "Always", "plus": "Auto"}, offered=QUIET),
+        policy("video", variants=ON_IMAGE, tiers=FOR_FREE, offered=QUIET),
+    )
+    plus = cell(tier="plus", variants=dear).shed(asked=1.0)
+    video = cell("video", tier="free", variants=ON_IMAGE).shed(asked=1.0)
+
+    decided, _ = tick(seen, remembered(plus, video))
+
+    assert words(cell_of(decided, "image", "plus"), dear) == "denied"
+    assert words(cell_of(decided, "video", "free"), ON_IMAGE) == "full 50 %"
 
 
 def test_a_cell_that_is_whole_again_makes_nobody_wait() -> None:

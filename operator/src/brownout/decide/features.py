@@ -224,7 +224,7 @@ def restore_all(
         if isinstance(outcome, Refusal):
             refused[key] = outcome
             for one in loaded:
-                if one not in waiting:
+                if one not in waiting and not cell.unknown:  # who waits for a person holds nobody up
                     waiting[one] = f"{key} comes back first on {one.name}"
             continue
         for one, more in brought(candidate, outcome).items():

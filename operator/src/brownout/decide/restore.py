@@ -191,7 +191,8 @@ def step_that_fits(c: Candidate) -> Level | Refusal:
     A cell that was never measured comes back by its least step, and is measured before the next.
     """
     largest = LEAST_PART_PERCENT if c.rate is None else c.settings.step_percent
-    for percent in range(largest, LEAST_PART_PERCENT - 1, -LEAST_PART_PERCENT):
+    less = (largest - 1) // LEAST_PART_PERCENT * LEAST_PART_PERCENT
+    for percent in (largest, *range(less, 0, -LEAST_PART_PERCENT)):
         target = raised(c.level, by_percent=percent)
         if all(_brought(c, target, key) <= _room(c, key) + 1e-9 for key in c.views):
             return target
