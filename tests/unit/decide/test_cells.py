@@ -148,14 +148,14 @@ def test_a_remembered_level_is_bounded_by_what_the_policy_allows_now() -> None:
     assert clamp(Level(1, -3), cell().cell) == Level(1, 1)
 
 
-def test_a_scaler_that_exists_and_is_not_known_is_named_as_unknown() -> None:
+def test_a_scaler_of_which_nothing_is_known_is_named_as_unknown() -> None:
     two = {"full": {"image": 1.0, "video": 1.0, "nowhere": 1.0}, "denied": {}}
     seen = snapshot(pool(), scaler("image"), policy(variants=two), unreadable=[invalid("InferenceScaler", "video")])
 
     free = build_cells(link(seen))[cell(tier="free").key]
 
     assert free.scalers == {named("image")}
-    assert free.unknown == {named("video")}
+    assert free.unknown == {named("video"), named("nowhere")}
 
 
 def test_costs_of_one_variant_may_be_on_several_scalers() -> None:

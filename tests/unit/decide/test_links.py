@@ -53,7 +53,6 @@ def test_a_pool_that_does_not_exist() -> None:
     assert verdict.message == (
         "InferenceScaler media/image: spec.poolRef.name: no GPUPool 'h100'; write the name of one that exists (a100), or create it"
     )
-    assert links.unusable_scalers == {named("image")}
 
 
 def test_a_pool_that_does_not_admit_the_namespace() -> None:
@@ -209,7 +208,6 @@ def test_an_object_that_cannot_be_read_is_its_own_condition() -> None:
 
     assert ready(links, "FeaturePolicy", "broken").reason is Reason.INVALID
     assert ready(links, "FeaturePolicy", "image").status
-    assert links.unusable_scalers == {named("x")}
 
 
 @pytest.mark.parametrize(

@@ -116,10 +116,17 @@ def test_a_cell_of_a_workload_that_cannot_be_read_is_not_restored() -> None:
     assert refused(cell_of(tick(unreadable, remembered(shed))[0], "image", "free"), shed)
 
 
-def test_a_cell_of_a_workload_that_does_not_exist_any_more_comes_back() -> None:
-    gone = snapshot(pool(10), policy(offered=QUIET))
+def test_a_cell_of_a_scaler_that_was_deleted_does_not_come_back_unmeasured() -> None:
+    """Its workload is there still, and as full as it was; who wants it back takes the scaler out of the costs."""
+    gone, shed = snapshot(pool(10), policy(offered=QUIET)), REST.shed(asked=2.0)
+    found = cell_of(tick(gone, remembered(shed))[0], "image", "free")
+    free_of_costs = snapshot(pool(10), policy(variants={"full": {}, "lite": {}, "denied": {}}, offered=QUIET))
 
-    assert words(cell_of(tick(gone, remembered(REST.shed(asked=2.0)))[0], "image", "free")) == "lite 50 %"
+    assert refused(found, shed)
+    assert found.refusal == (
+        "what cannot be seen is not restored: InferenceScaler image is not in use; the policy's Ready condition says why"
+    )
+    assert words(cell_of(tick(free_of_costs, remembered(shed))[0], "image", "free")) == "lite 50 %"
 
 
 def test_nothing_comes_back_while_the_pools_gpus_cannot_be_read() -> None:

@@ -28,7 +28,7 @@ Costs = Mapping[Key, float]
 class Cell(Struct, frozen=True, kw_only=True):
     """One cell as the policy describes it. `lowest` is the index of the last variant that it may be taken to.
 
-    `scalers` carry its variants; `unknown` are those that it names, that exist, and of which nothing is known now. `alone`: this
+    `scalers` carry its variants; `unknown` are those that it names and of which nothing is known now. `alone`: this
     is one user (`decide.heavy`): a part of it is a part of the time.
     """
 
@@ -168,7 +168,7 @@ def _cells_of(policy: Policy, links: Links, in_use: set[Key]) -> Iterable[Cell]:
     spec, key = policy.stored.spec, policy.stored.key
     costs = tuple(_costs(spec, key.namespace, index, in_use) for index in range(len(spec.variants)))
     scalers = frozenset(scaler for cost in costs for scaler in cost)
-    named = {Key(key.namespace, cost.scaler) for variant in spec.variants for cost in variant.costs}
+    unknown = frozenset([Key(key.namespace, c.scaler) for v in spec.variants for c in v.costs]) - in_use
     entries = {entry.tier_ref.name: entry for entry in spec.tiers}
     for tier in links.tiers_of.get(key.namespace, ()):
         entry = entries.get(tier.key.name)
@@ -188,7 +188,7 @@ def _cells_of(policy: Policy, links: Links, in_use: set[Key]) -> Iterable[Cell]:
                 variants=tuple(variant.name for variant in spec.variants),
                 costs=costs,
                 scalers=scalers,
-                unknown=links.unusable_scalers & named,
+                unknown=unknown,
             )
 
 

@@ -16,16 +16,12 @@ from brownout.decide.snapshot import Policy, Scaler, Snapshot, StoredTier
 
 
 class Links(Struct, frozen=True, kw_only=True):
-    """The snapshot's objects tied together. Only what is valid and in use is in `scalers_of`, `tiers_of`, `policies_of`.
-
-    `unusable_scalers` exist, and nothing is known of what they carry: they cannot be read, or lead nowhere.
-    """
+    """The snapshot's objects tied together. Only what is valid and in use is in `scalers_of`, `tiers_of`, `policies_of`."""
 
     scalers_of: dict[Key, tuple[Scaler, ...]]
     tiers_of: dict[str, tuple[StoredTier, ...]]
     policies_of: dict[Key, tuple[Policy, ...]]
     usable_policies: tuple[Policy, ...]
-    unusable_scalers: frozenset[Key]
     ready: dict[tuple[str, Key], Verdict]
 
 
@@ -73,7 +69,6 @@ def link(snapshot: Snapshot) -> Links:
         tiers_of=tiers,
         policies_of={key: tuple(using) for key, using in policies_of.items()},
         usable_policies=policies,
-        unusable_scalers=frozenset(key for kind, key in ready if kind == "InferenceScaler" and key not in in_use),
         ready=ready,
     )
 

@@ -73,7 +73,7 @@ def evidence_is_fresh(c: Candidate, now: float) -> Refusal | None:
     for key in sorted(c.cell.unknown):
         return Refusal(
             reason=Reason.STALE_EVIDENCE,
-            message=f"what cannot be seen is not restored: InferenceScaler {key.name} is not in use; its Ready condition says why",
+            message=f"what cannot be seen is not restored: InferenceScaler {key.name} is not in use; the policy's Ready condition says why",
         )
     return _workloads_are_seen(c.views)
 
