@@ -297,8 +297,8 @@ def override(
 ) -> StoredOverride:
     refs = []
     for who in cells:
-        tier_name, _, cohort = who.partition("/")
-        refs.append(CellRef(tier=tier_name, cohort=cohort or None))
+        tier_name, slash, cohort = who.partition("/")
+        refs.append(CellRef(tier=tier_name, cohort=cohort if slash else None))
     spec = FeatureOverrideSpec(
         policy_ref=Ref(name=of), cells=tuple(refs), variant=variant, expire_time=rfc3339(ends_at), reason="a test"
     )

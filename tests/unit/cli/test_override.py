@@ -44,6 +44,12 @@ def test_the_override_is_what_was_asked_for_and_ends_by_itself() -> None:
     }
 
 
+def test_an_empty_cohort_is_the_rest_of_a_tier() -> None:
+    body = manifest(asked(cohort=""), policy(), TIERS, now=NOW)
+    assert problems(body) == []
+    assert body["spec"]["cells"] == [{"tier": "free", "cohort": ""}]
+
+
 def test_everybody_is_an_override_without_cells() -> None:
     assert "cells" not in manifest(asked(tiers=()), policy(), TIERS, now=NOW)["spec"]
 

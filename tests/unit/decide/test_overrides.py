@@ -93,6 +93,7 @@ def test_when_the_newest_ends_the_older_one_stands_again() -> None:
         ([], {"pro", "plus", "free/new-accounts", "free"}),
         (["free"], {"free/new-accounts", "free"}),
         (["free/new-accounts"], {"free/new-accounts"}),
+        (["free/"], {"free"}),
         (["plus", "free/new-accounts"], {"plus", "free/new-accounts"}),
     ],
 )

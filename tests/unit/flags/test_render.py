@@ -382,6 +382,12 @@ def test_an_override_of_a_tier_without_a_cohort_is_for_all_of_it() -> None:
     assert served(flag_set, NEW_USER) == served(flag_set, FREE_USER) == "denied_override"
 
 
+def test_an_override_of_an_empty_cohort_is_for_the_rest_of_its_tier_alone() -> None:
+    word = override(cells=[CellRef(tier="free", cohort="")], created_at=NOW - 7200)
+    assert served(flags(policy(), overrides=[word]), FREE_USER) == "denied_override"
+    assert served(flags(policy(), overrides=[word]), NEW_USER) == "full"
+
+
 def test_an_override_touches_only_its_policy() -> None:
     flag_set = flags(policy(), policy("other"), overrides=[override(policy="other", created_at=NOW - 7200)])
     assert served(flag_set, FREE_USER) == "full"

@@ -10,11 +10,22 @@ from brownout.api.schema import Column, Conditions, Label, Name, Object, Ref, Re
 MAX_OVERRIDE_SECONDS = 7 * 86400
 
 
+Cohort = Annotated[
+    str,
+    Meta(
+        max_length=63,
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$",
+        examples=["new-accounts"],
+        description="none means the whole tier, an empty one the rest of it, who are in no cohort",
+    ),
+]
+
+
 class CellRef(Object, frozen=True, kw_only=True):
     """A tier, and a cohort of it; without a cohort all of the tier."""
 
     tier: Name
-    cohort: Annotated[Label, Meta(description="none means the whole tier")] | None = None
+    cohort: Cohort | None = None
 
 
 class FeatureOverrideSpec(Object, frozen=True, kw_only=True):

@@ -9,6 +9,7 @@ from msgspec import Struct
 from brownout.api.override import ends_at
 from brownout.api.policy import CellStatus, FeaturePolicySpec
 from brownout.api.resources import InvalidObject, Stored
+from brownout.cli.gates.served import audiences
 from brownout.cli.overview import Objects
 from brownout.cli.standing import as_it_stands
 from brownout.flags.cells import Override, in_force
@@ -176,12 +177,11 @@ def _override(word: Stored[Any, Any], now: float) -> Iterator[OverrideRow]:
     end = ends_at(word.spec, created_at=word.created_at)
     if end <= now:
         return
-    cells = (f"{cell.tier}/{cell.cohort}" if cell.cohort else cell.tier for cell in word.spec.cells)
     yield OverrideRow(
         namespace=word.key.namespace,
         name=word.key.name,
         feature=word.spec.policy_ref.name,
-        audience=", ".join(cells) or "everybody",
+        audience=audiences(word),
         variant=word.spec.variant,
         ends=_rfc3339(end),
         reason=word.spec.reason,

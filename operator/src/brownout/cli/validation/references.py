@@ -88,7 +88,7 @@ def override_problems(key: Key, override: Stored[Any, Any], objects: Objects) ->
             )
         elif tier := objects["UserTier"].get(Key(key.namespace, cell.tier)):
             cohorts = [cohort.name for cohort in tier.spec.cohorts]
-            if cell.cohort is not None and cell.cohort not in cohorts:
+            if cell.cohort and cell.cohort not in cohorts:
                 yield Problem(
                     ("spec", "cells", index, "cohort"),
                     f"tier {cell.tier} has no cohort {cell.cohort!r}; "
