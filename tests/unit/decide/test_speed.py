@@ -11,9 +11,9 @@ from msgspec import structs
 from brownout.api.resources import Key
 from brownout.decide.arbitrate import Claim, GPUs, reclaim, share
 from brownout.decide.memory import Memory
-from brownout.decide.snapshot import Pool, Scaler, Snapshot
+from brownout.decide.snapshot import Pool, Scaler, Snapshot, StoredTier
 from brownout.decide.tick import plan
-from support.build import NOW, named, policy, pool, scaler, snapshot, tick
+from support.build import FREE, NOW, PLUS, PRO, TWO, named, policy, pool, scaler, snapshot, tick
 
 QUICK = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 
@@ -180,6 +180,26 @@ def test_a_first_look_at_many_takes_no_look_at_each_for_each() -> None:
         return min(took)
 
     assert in_proportion(first)
+
+
+def test_cells_that_appear_beside_many_take_no_look_at_each_for_each() -> None:
+    """A tier that is added: each of its cells looks for its place on a ladder that all share."""
+
+    def appear(count: int) -> float:
+        def seen(*tiers: StoredTier) -> Snapshot:
+            listed = {one.key.name: "Auto" for one in tiers}
+            policies = (policy(f"p{i}", variants=TWO, tiers=listed, offered={"free": 0.1}) for i in range(count))
+            return snapshot(pool(count), scaler(replicas=count // 4, backlog=0.0), *policies, tiers=tiers)
+
+        fewer, more, took = seen(PRO, FREE), seen(PRO, PLUS, FREE), []
+        _, memory = plan(fewer, Memory(), NOW)
+        for _ in range(3):
+            began = process_time()
+            plan(more, memory, NOW + 10)
+            took.append(process_time() - began)
+        return min(took)
+
+    assert in_proportion(appear)
 
 
 def test_a_look_at_each_for_each_would_be_noticed() -> None:

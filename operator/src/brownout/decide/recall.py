@@ -1,15 +1,17 @@
 """Memory read back from status: of everything when a process starts, and of what can be read only later, then. It reverses nothing."""
 
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from math import isfinite
 
 from msgspec import structs
 
+from brownout.api.ladder import Place
 from brownout.api.policy import CellStatus
 from brownout.api.pool import GPUPoolStatus
 from brownout.api.reasons import Reason
 from brownout.api.scaler import InferenceScalerStatus
-from brownout.decide.cells import FIRST, Cell, ladder, taken
+from brownout.decide.cells import FIRST, Cell, Rung, ladder, rungs_taken
 from brownout.decide.memory import CellMemory, Memory, PoolMemory, ScaleDecided, ScalerMemory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.rates import LONGEST_SECONDS, RATE_WINDOW_SECONDS, window_seconds
@@ -156,17 +158,22 @@ def recall_scaler(status: InferenceScalerStatus, *, now: float) -> ScalerMemory:
     )
 
 
-def place_on_ladder(cell: Cell, others: dict[CellKey, Cell], memory: dict[CellKey, CellMemory]) -> Level:
+def highest_taken(cells: Iterable[Cell], memory: Mapping[CellKey, CellMemory]) -> Place | None:
+    """Where on the ladder the highest rung stands that was taken, wholly or in part; None: nothing was taken from any of them."""
+    down = [
+        (cell, rungs_taken(cell, memory[cell.key].level))
+        for cell in cells
+        if cell.key in memory and cell.mode == "Auto"
+    ]
+    return max([Rung(cell=cell, step=rungs - 1).order for cell, rungs in down if rungs], default=None)
+
+
+def place_on_ladder(cell: Cell, reached: Place | None) -> Level:
     """Where a cell without memory belongs: as far down as its neighbours on the ladder are.
 
-    Its rungs that stand before the highest rung taken by others of the same workloads are taken; in a pool where nothing is
-    shed that is none. A restored backup or a replaced object would otherwise hand out the first variant in a shortage.
+    Its rungs that stand before the highest rung taken by others of the same workloads (`reached`) are taken; in a pool where
+    nothing is shed that is none. A restored backup or a replaced object would otherwise hand out the first variant in a shortage.
     """
-    related = [c for key, c in others.items() if key in memory and c.scalers & cell.scalers and c.mode == "Auto"]
-    reached = max(
-        (rung.order for c in related for rung in ladder([c]) if taken(rung, memory[c.key].level)),
-        default=None,
-    )
     if reached is None or cell.mode != "Auto":
         return FIRST
     steps = [rung.step for rung in ladder([cell]) if rung.order < reached]

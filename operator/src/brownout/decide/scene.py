@@ -1,9 +1,11 @@
 """The snapshot as one picture: cells with their memory, what users have now, and what they ask for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 from msgspec import Struct, structs
 
+from brownout.api.ladder import Place
 from brownout.api.reasons import Reason
 from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
@@ -16,7 +18,7 @@ from brownout.decide.memory import CellMemory, Memory
 from brownout.decide.outcome import CellKey, Level
 from brownout.decide.overrides import in_force, served_level
 from brownout.decide.rates import asked_by_all, counted_seconds, follow
-from brownout.decide.recall import place_on_ladder
+from brownout.decide.recall import highest_taken, place_on_ladder
 from brownout.decide.snapshot import Policy, Snapshot, StoredOverride
 
 RATE_STALE_SECONDS = 60.0
@@ -173,12 +175,17 @@ def look(snapshot: Snapshot, memory: Memory, *, now: float) -> Scene:
     if users:
         measured = without_users(measured, users, memory.cells, stale)
     split = {parent_of(key) for key in users}
+
+    @cache
+    def reached(scaler: Key) -> Place | None:
+        return highest_taken(known.of_scaler[scaler], memory.cells)
+
     window = snapshot.rate_window_seconds
     for key, cell in cells.items():
         policy, rate = policies[key.policy], measured[key]
         old = memory.cells.get(key)
         before[key] = FIRST if old is None else old.level
-        old = old or _without_memory(cell, known, memory, now)
+        old = old or _without_memory(cell, reached if memory.cells else None, now)
         whole = old.level == FIRST
         let_through = None if whole or cell.alone or key in split else _admitted(policy, cell)
         one = follow(old, rate, let_through, elapsed=elapsed, window=window, now=now)
@@ -239,12 +246,15 @@ def _served(
     return beneath(own, _served(parent_of(key), cells, memory, overridden)) if cells[key].alone else own
 
 
-def _without_memory(cell: Cell, known: Compiled, memory: Memory, now: float) -> CellMemory:
-    """A new cell, or one that has lost its memory: the first variant, or its place on a ladder that is in use."""
+def _without_memory(cell: Cell, reached: Callable[[Key], Place | None] | None, now: float) -> CellMemory:
+    """A new cell, or one that has lost its memory: the first variant, or its place on a ladder that is in use.
+
+    `reached`: by scaler the highest rung taken; None: nothing is remembered at all.
+    """
     level = FIRST
-    if memory.cells and not cell.alone:
-        neighbours = {other.key: other for scaler in cell.scalers for other in known.of_scaler[scaler]}
-        level = place_on_ladder(cell, neighbours, memory.cells)
+    if reached is not None and not cell.alone:
+        highest = [place for scaler in cell.scalers if (place := reached(scaler)) is not None]
+        level = place_on_ladder(cell, max(highest, default=None))
     if level == FIRST:
         return CellMemory(since=now)
     return CellMemory(
