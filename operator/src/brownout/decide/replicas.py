@@ -71,16 +71,27 @@ class Deal(Struct, frozen=True, kw_only=True):
 
 
 def wish(
-    view: ScalerView, *, shed: tuple[str, ...], restore_percent: int, now: float, dearest_shed: float = 0.0
+    view: ScalerView,
+    *,
+    shed: tuple[str, ...],
+    restore_percent: int,
+    now: float,
+    dearest_shed: float = 0.0,
+    next_step: float = 0.0,
 ) -> Wish:
-    """A scaler's own wish, before others are heard. `dearest_shed`: GPU-seconds of the largest request of what is `shed`."""
+    """A scaler's own wish, before others are heard. Of what is `shed`: `dearest_shed`, GPU-seconds of its largest request, and
+    `next_step`, the flow that it would carry more with all of it one variant up.
+    """
     spec, current = view.spec, view.supply.replicas
     if spec.mode == "Paused":
         return _stay(view, Reason.PAUSED, "mode: Paused", now=now)
     if view.blind:
         return _blind(view, now)
     wanted, rule, message = _demanded(view)
-    if shed and (returns := _returns_from(view, dearest=dearest_shed, restore_percent=restore_percent)) > wanted:
+    returns = 0
+    if shed:
+        returns = _returns_from(view, dearest=dearest_shed, next_step=next_step, restore_percent=restore_percent)
+    if returns > wanted:
         wanted, message = returns, f"{message}; {returns} replicas are needed for all of it to come back"
     bounded = min(max(wanted, spec.min_replicas), spec.max_replicas)
     limited_by = ""
@@ -174,12 +185,17 @@ def _demanded(view: ScalerView) -> tuple[int, Reason, str]:
     return wanted, rule, words
 
 
-def _returns_from(view: ScalerView, *, dearest: float, restore_percent: int) -> int:
-    """The fewest replicas on which the restore gate lets all of it back; with fewer some would stay denied beside free GPUs."""
+def _returns_from(view: ScalerView, *, dearest: float, next_step: float, restore_percent: int) -> int:
+    """The fewest replicas on which the restore gate lets all of it back; with fewer some would stay denied beside free GPUs.
+
+    It comes back variant by variant: a workload that serves a lesser one alone is asked for nothing, and has to carry all who
+    come back through it.
+    """
     if view.demand.offered is None:
         return 0
+    carried = 0.0 if view.demand.admitted is None else view.demand.admitted.mean
     gpus = gpus_to_be_full(
-        view.demand.offered.mean,
+        max(view.demand.offered.mean, carried + next_step),
         dearest=max(dearest, view.demand.dearest),
         drain_seconds=view.spec.queue.drain_seconds,
         restore_percent=restore_percent,

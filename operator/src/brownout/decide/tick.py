@@ -91,9 +91,17 @@ def _wish(scene: Scene, view: ScalerView, lacking: Sequence[Cell], restore_perce
         view,
         shed=tuple([f"{cell.key} has {cell.name(scene.memory[cell.key].level)}" for cell in shed[:1]]),
         dearest_shed=max((cell.cost(FIRST, view.key) for cell in shed), default=0.0) * view.memory.cost_factor,
+        next_step=sum([_next_step(scene, cell, view.key) for cell in shed]) * view.memory.cost_factor,
         restore_percent=restore_percent,
         now=scene.now,
     )
+
+
+def _next_step(scene: Scene, cell: Cell, scaler: Key) -> float:
+    """The declared flow that a workload carries more once all of a cell's users have the next better variant."""
+    level = scene.memory[cell.key].level
+    better = Level(level.variant if level.percent < 100 else level.variant - 1)
+    return (scene.asked[cell.key] or 0.0) * max(0.0, cell.cost(better, scaler) - cell.cost(level, scaler))
 
 
 def _pool_after(deal: Deal, taken: Sequence[Taken], *, now: float) -> PoolMemory:
