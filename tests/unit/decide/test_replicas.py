@@ -35,6 +35,37 @@ def decide(gpus: float | None, *, pool_at: Pool | None = None, seconds: float = 
 # --- demand, minimum, maximum
 
 
+ENCODED = {"full": {"video": 1.0, "encoder": 0.01}, "denied": {}}
+
+
+@pytest.mark.parametrize(("asked", "ago", "left"), [(9.0, 1000, 1), (900.0, 1000, 11), (9.0, 100, 30)])
+def test_a_workload_is_not_held_up_by_features_that_wait_for_another(asked: float, ago: float, left: int) -> None:
+    """Videos do not fit on their GPUs, and may not for months. So many replicas of the encoder stay as all of them need, at the
+    rate at which they were asked for before.
+    """
+
+    def look(now: float) -> Snapshot:
+        return snapshot(
+            pool(10),
+            pool(40, name="others"),
+            scaler("video", replicas=10, most=10, backlog=0.0, at=now),
+            scaler("encoder", pool_name="others", replicas=30, most=40, backlog=0.0, behavior=AT_ONCE, at=now),
+            policy(
+                "video",
+                variants=ENCODED,
+                tiers=ALWAYS | {"free": "Auto"},
+                offered={"pro": 9.0, "free/new-accounts": 0.0},
+                at=now,
+            ),
+        )
+
+    away = cell("video", tier="free", variants=ENCODED).shed(asked=asked, ago=ago)
+    new = cell("video", tier="free/new-accounts", variants=ENCODED)
+    plans, _ = watch(look, seconds=30, memory=remembered(away, new))
+
+    assert plans[-1].scalers[named("encoder")].replicas == left
+
+
 def test_replicas_follow_demand_at_the_planned_utilisation() -> None:
     found = decide(12.4, replicas=10)
 

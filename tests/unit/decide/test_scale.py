@@ -54,6 +54,17 @@ def test_replicas_stay_until_own_features_are_back() -> None:
     assert found.message == "replicas stay until its own features are back: image for free has lite"
 
 
+def test_replicas_beyond_what_all_of_its_features_need_do_not_wait_for_them() -> None:
+    """They may be away for long because another workload of theirs is short."""
+    shed = ("image for free has lite",)
+
+    assert objection(structs.replace(lowering(to=5, shed=shed), for_all=5.0)) is None
+    assert objection(structs.replace(lowering(to=5, shed=shed), for_all=5.1)) is Reason.OWN_CELLS_SHED
+    assert (
+        objection(structs.replace(lowering(to=5, ready=4, coming=6, shed=shed), for_all=5.0)) is Reason.OWN_CELLS_SHED
+    )
+
+
 def test_replicas_go_where_the_survivors_carry_all_of_it() -> None:
     assert objection(lowering(to=5)) is None
     assert objection(lowering(to=4)) is Reason.SURVIVORS_CANNOT_CARRY

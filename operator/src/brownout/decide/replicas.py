@@ -78,9 +78,11 @@ def wish(
     now: float,
     dearest_shed: float = 0.0,
     next_step: float = 0.0,
+    before: float | None = None,
 ) -> Wish:
-    """A scaler's own wish, before others are heard. Of what is `shed`: `dearest_shed`, GPU-seconds of its largest request, and
-    `next_step`, the flow that it would carry more with all of it one variant up.
+    """A scaler's own wish, before others are heard. Of what is `shed`: `dearest_shed`, GPU-seconds of its largest request;
+    `next_step`, the flow that it would carry more with all of it one variant up; and `before`, the most that it loaded the
+    scaler with before it was shed, None where that is not known.
     """
     spec, current = view.spec, view.supply.replicas
     if spec.mode == "Paused":
@@ -110,7 +112,15 @@ def wish(
     steady, memory = stabilized(view.memory, wanted=bounded, current=current, behavior=spec.behavior, now=now)
     keep, why, words = current, None, ""
     if bounded < current:
-        keep, why, words = _lowered(view, steady, bounded, shed=shed, restore_percent=restore_percent, now=now)
+        keep, why, words = _lowered(
+            view,
+            steady,
+            bounded,
+            shed=shed,
+            for_all=None if before is None else _to_be_full(view, before, dearest_shed, restore_percent),
+            restore_percent=restore_percent,
+            now=now,
+        )
     return Wish(
         view=view,
         demanded=bounded,
@@ -194,21 +204,38 @@ def _returns_from(view: ScalerView, *, dearest: float, next_step: float, restore
     if view.demand.offered is None:
         return 0
     carried = 0.0 if view.demand.admitted is None else view.demand.admitted.mean
-    gpus = gpus_to_be_full(
-        max(view.demand.offered.mean, carried + next_step),
+    gpus = _to_be_full(view, max(view.demand.offered.mean, carried + next_step), dearest, restore_percent)
+    return ceil(gpus / view.supply.gpus - 1e-9)
+
+
+def _to_be_full(view: ScalerView, flow: float, dearest: float, restore_percent: int) -> float:
+    """GPUs on which the restore gate lets so much of a scaler's flow in; `dearest` as for `wish`."""
+    return gpus_to_be_full(
+        flow,
         dearest=max(dearest, view.demand.dearest),
         drain_seconds=view.spec.queue.drain_seconds,
         restore_percent=restore_percent,
     )
-    return ceil(gpus / view.supply.gpus - 1e-9)
 
 
 def _lowered(
-    view: ScalerView, steady: int, wanted: int, *, shed: tuple[str, ...], restore_percent: int, now: float
+    view: ScalerView,
+    steady: int,
+    wanted: int,
+    *,
+    shed: tuple[str, ...],
+    for_all: float | None,
+    restore_percent: int,
+    now: float,
 ) -> tuple[int, Reason | None, str]:
     """How far a scaler goes down by itself, and the rule that stopped it on the way, if one did."""
     current = view.supply.replicas
-    if objection := may_lower(Lowering(view=view, to=wanted, shed=shed, restore_percent=restore_percent)):
+    if for_all is not None:  # so many stay in any case
+        least = min(current, ceil(for_all / view.supply.gpus - 1e-9))
+        steady, wanted = max(steady, least), max(wanted, least)
+    if objection := may_lower(
+        Lowering(view=view, to=wanted, shed=shed, restore_percent=restore_percent, for_all=for_all)
+    ):
         return current, objection.reason, objection.message
     if steady >= current:
         return current, Reason.STABILIZATION, f"{wanted} would do, and was not enough within the stabilization window"

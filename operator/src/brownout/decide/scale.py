@@ -31,16 +31,22 @@ class Objection(Struct, frozen=True):
 
 
 class Lowering(Struct, frozen=True, kw_only=True):
-    """A proposal to go down. `shed` names a cell of this scaler that is not back, where there is one."""
+    """A proposal to go down. `shed` names a cell of this scaler that is not back, where there is one.
+
+    `for_all`: GPUs on which all of its cells would come back, did they ask as they did before they were shed; None: not known.
+    """
 
     view: ScalerView
     to: int
     shed: tuple[str, ...]
     restore_percent: int
+    for_all: float | None = None
 
 
 def own_cells_are_back(p: Lowering) -> Objection | None:
-    if p.shed:
+    """Where another workload of theirs is short they may be away for long: what all of them need stays, and no more."""
+    left = min(p.view.supply.ready, p.to) * p.view.supply.gpus
+    if p.shed and (p.for_all is None or left < p.for_all - 1e-9):
         return Objection(Reason.OWN_CELLS_SHED, f"replicas stay until its own features are back: {p.shed[0]}")
     return None
 

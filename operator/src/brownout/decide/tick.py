@@ -23,7 +23,7 @@ from brownout.decide.overrides import served_level
 from brownout.decide.recall import recall
 from brownout.decide.replicas import Deal, Wish, decide_replicas, wish
 from brownout.decide.report import Report, describe
-from brownout.decide.restore import Refusal, ready_for
+from brownout.decide.restore import AGAIN_WITHIN_SECONDS, Refusal, ready_for
 from brownout.decide.scene import Scene, look
 from brownout.decide.shed import Taken
 from brownout.decide.snapshot import Pool, Snapshot, StoredPool
@@ -92,9 +92,30 @@ def _wish(scene: Scene, view: ScalerView, lacking: Sequence[Cell], restore_perce
         shed=tuple([f"{cell.key} has {cell.name(scene.memory[cell.key].level)}" for cell in shed[:1]]),
         dearest_shed=max((cell.cost(FIRST, view.key) for cell in shed), default=0.0) * view.memory.cost_factor,
         next_step=sum([_next_step(scene, cell, view.key) for cell in shed]) * view.memory.cost_factor,
+        before=_before(scene, view, shed),
         restore_percent=restore_percent,
         now=scene.now,
     )
+
+
+def _before(scene: Scene, view: ScalerView, shed: Sequence[Cell]) -> float | None:
+    """The flow of a scaler, did its shed cells ask as much as before they were shed.
+
+    None where that is not known, as of a cell that lost its memory, and while one of them is on its way: what was asked for
+    before fades with each step. Whoever had not been measured had asked for nothing.
+    """
+    planned, faded = view.demand.planned, 0.0
+    if planned is None:
+        return None
+    for cell in shed:
+        memory, most = scene.memory[cell.key], max([costs.get(view.key, 0.0) for costs in cell.costs])
+        moved_at = memory.last_step_at
+        if memory.reason is Reason.RECOVERED_MEMORY or moved_at is None or scene.now - moved_at < AGAIN_WITHIN_SECONDS:
+            return None
+        faded += max(
+            0.0, (memory.shed_rate or 0.0) * most - (scene.asked[cell.key] or 0.0) * cell.cost(FIRST, view.key)
+        )
+    return planned.mean + faded * view.memory.cost_factor
 
 
 def _next_step(scene: Scene, cell: Cell, scaler: Key) -> float:
