@@ -110,6 +110,15 @@ def test_what_limits_a_namespace_is_its_quota_where_that_is_less_than_the_pool()
 # --- dealing them out
 
 
+def test_of_a_tier_what_is_of_use_now_comes_before_what_is_of_use_later_and_after_the_tiers_above() -> None:
+    """`large` comes first by priority, and 20 of its replicas only once those who are denied have come back on `small`."""
+    large = claim("large", demanded=24, priority=90, tiers=((50, 4), (10, 24)), reach=((50, 4), (10, 4)))
+    small = claim("small", demanded=6, priority=10, tiers=((50, 0), (10, 6)), reach=((50, 0), (10, 6)))
+
+    assert by_name(share([large, small], gpus(12))) == {"large": 6, "small": 6}
+    assert by_name(share([large, small], gpus(5))) == {"large": 4, "small": 1}
+
+
 def test_there_is_enough_for_everybody() -> None:
     granted = share([claim("a", demanded=3), claim("b", demanded=4)], gpus(8))
 

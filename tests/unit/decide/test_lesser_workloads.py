@@ -48,6 +48,44 @@ def test_who_was_denied_comes_back_through_a_workload_that_nobody_asked_anything
     assert seen.index(Level(1)) < SURGE[1] / 5
 
 
+def test_where_gpus_are_short_they_go_to_what_users_can_use_now() -> None:
+    """24 GPUs: 2 for who pays, 12 for all others' `lite`, and with the rest some of them have the best. Dealt out by what is asked
+    for at the best variant, 23 were with a workload that nobody could use, and 19 of 20 free users were denied all along.
+    """
+    busy = world(least=1, gpus=24, most=100)
+    busy.offered = lambda now: {("image", "pro", ""): 1.0, ("image", "plus", ""): 1.0, ("image", "free", ""): 60.0}
+    busy.run(900)
+
+    seen = levels(busy)
+    assert max(level.depth for level in seen) > Level(1).depth
+    assert max(level.depth for level in seen[-60:]) < Level(1).depth
+    assert all(replicas["image"] <= 12 for replicas in busy.replicas[-60:])
+
+
+@pytest.mark.parametrize(
+    ("level", "image", "small"),
+    [
+        (Level(0), 1.0, 0.0),
+        (Level(0, 40), 0.4, 0.6 * 0.2),
+        (Level(1), 0.0, 0.2),
+        (Level(1, 40), 0.0, 0.2),
+        (Level(2), 0.0, 0.2),
+    ],
+)
+def test_what_is_within_reach_is_the_next_variant_and_what_its_workload_bears(
+    level: Level, image: float, small: float
+) -> None:
+    one = cell(variants=SPLIT).cell
+
+    assert one.within_reach(level, key("image")) == pytest.approx(image)
+    assert one.within_reach(level, key("image-small")) == pytest.approx(small)
+
+
+@pytest.mark.parametrize("level", [Level(0), Level(0, 40), Level(1), Level(2)])
+def test_on_one_workload_all_of_it_is_within_reach(level: Level) -> None:
+    assert cell().cell.within_reach(level, key("image")) == 1.0
+
+
 def test_replicas_for_the_next_step_up_are_planned_and_said() -> None:
     shed = cell(variants=SPLIT).shed(asked=50.0, ago=0)
     seen = snapshot(

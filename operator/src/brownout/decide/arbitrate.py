@@ -23,7 +23,8 @@ from brownout.decide.snapshot import Pod, Pool
 class Claim(Struct, frozen=True, kw_only=True):
     """What one scaler asks of the pool, in replicas of `gpus` each; `keep` is what it holds and does not give up itself.
 
-    `tiers`: by descending tier priority, the replicas for the demand of that tier and those above it. `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and equals do not take from it. `fixed`: nobody does.
+    `tiers`: by descending tier priority, the replicas for the demand of that tier and those above it; `reach`, where some of a
+    tier's are of no use yet, those that are. `pressed`: it is saturated, or its users have lost something. `closed`: it won GPUs not long ago, and equals do not take from it. `fixed`: nobody does.
     """
 
     key: Key
@@ -34,6 +35,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     demanded: int
     keep: int
     tiers: tuple[tuple[int, int], ...] = ()
+    reach: tuple[tuple[int, int], ...] = ()
     by_node: Mapping[str, int]
     pods: tuple[Pod, ...] = ()
     pressed: bool = False
@@ -225,23 +227,29 @@ class Order(Struct, frozen=True):
 def in_order(claims: Iterable[Claim] | Order) -> Order:
     """Everybody's minimum, then the floors, then the demand of one tier after the other, and the rest; each by priority.
 
+    Of a tier's demand first what its users can use now, and what they have.
+
     A claim takes part in a round only if that asks for more than those before: who could not have it then cannot have it now.
     """
     if isinstance(claims, Order):
         return claims
     ordered = sorted(claims, key=lambda claim: (-claim.priority, claim.key))
-    rounds: defaultdict[tuple[int, int, int], list[tuple[Claim, int]]] = defaultdict(list)
+    rounds: defaultdict[tuple[int, int, int, int], list[tuple[Claim, int]]] = defaultdict(list)
     for claim in ordered:
         place, most, had = -claim.priority, claim.demanded, 0
         if claim.minimum > had:
-            rounds[0, 0, place].append((claim, had := claim.minimum))
+            rounds[0, 0, 0, place].append((claim, had := claim.minimum))
         if had < claim.floor and had < most:
-            rounds[1, 0, place].append((claim, had := min(claim.floor, most)))
+            rounds[1, 0, 0, place].append((claim, had := min(claim.floor, most)))
+        within = dict(claim.reach)
         for tier, replicas in claim.tiers:
+            now = min(within.get(tier, replicas), most)
+            if had < now:
+                rounds[2, -tier, 0, place].append((claim, had := now))
             if had < replicas and had < most:
-                rounds[2, -tier, place].append((claim, had := min(replicas, most)))
+                rounds[2, -tier, 1, place].append((claim, had := min(replicas, most)))
         if had < most:
-            rounds[3, 0, place].append((claim, most))
+            rounds[3, 0, 0, place].append((claim, most))
     smallest = min((claim.gpus for claim in ordered), default=0)
     return Order(ordered, [rounds[place] for place in sorted(rounds)], smallest)
 

@@ -70,10 +70,11 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         trends = tuple([(p, part) for (p, _), part in zip(above, parts, strict=True)])
         memory = structs.replace(memory, trend=whole, tier_trends=trends)
     lead = cold_start_seconds(memory, expected=spec.cold_start.expected_seconds)
-    tiers = _tiers(demand, memory, supply, spec, percent=settings.restore_percent, lead=lead, window=window)
+    full = max(settings.restore_percent, spec.flow.target_percent)
+    tiers = _tiers(demand, memory, supply, spec, full=full, lead=lead, window=window)
     if memory.trend.values and is_due(memory.needs, now=now):
         level = sum(memory.trend.values) / len(memory.trend.values)
-        need = _for_flow(Flow(level), supply, max(settings.restore_percent, spec.flow.target_percent))
+        need = _for_flow(Flow(level), supply, full)
         memory = structs.replace(memory, needs=note(memory.needs, replicas=need, now=now))
     if demand.known != (memory.blind_since is None):
         memory = structs.replace(memory, blind_since=None if demand.known else now)
@@ -87,6 +88,7 @@ def view_scaler(scene: Scene, scaler: Scaler, pool: Pool, memory: ScalerMemory, 
         demanded=_replicas(demand, demand.planned, supply, spec, lead=lead),
         forecast=_forecast(demand, memory, supply, spec, lead=lead, window=window),
         tiers=tiers,
+        reach=tuple([(priority, _for_flow(Flow(flow.mean), supply, full)) for priority, flow, _ in demand.steps]),
         floor=0 if demand.floor is None else _for_flow(demand.floor, supply, spec.flow.target_percent),
     )
 
@@ -118,7 +120,7 @@ def _tiers(
     supply: Supply,
     spec: InferenceScalerSpec,
     *,
-    percent: int,
+    full: int,
     lead: float,
     window: float,
 ) -> tuple[tuple[int, int], ...]:
@@ -128,12 +130,13 @@ def _tiers(
     The lowest tier's trend is the whole demand's, and is in the plan for all of it.
     """
     trends = dict(memory.tier_trends) if spec.forecast.method == "Trend" else {}
-    full = max(percent, spec.flow.target_percent)
+    whole = {priority: flow.mean for priority, _, flow in demand.steps}
     found = []
     for priority, flow in demand.tiers:
         history = trends.get(priority)
         expected = None if history is None else trend(history, noise=flow.noise, window=window, lead_seconds=lead)
-        found.append((priority, _for_flow(Flow(max(flow.mean, expected or 0.0)), supply, full)))
+        mean = max(flow.mean, expected or 0.0, whole.get(priority, 0.0))
+        found.append((priority, _for_flow(Flow(mean), supply, full)))
     return tuple(found)
 
 

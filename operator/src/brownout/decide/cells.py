@@ -81,6 +81,21 @@ class Cell(Struct, frozen=True, kw_only=True):
         here, below = self.costs[better], self.costs[better + 1]
         return frozenset([key for key, cost in here.items() if cost > below.get(key, 0.0)])
 
+    def within_reach(self, level: Level, scaler: Key) -> float:
+        """GPU-seconds for each request that a workload bears once a step up is done, from the level that they have now.
+
+        All of the first variant's where the step up loads it; but where that relieves another workload, or loads only others,
+        no more than now: users who are denied come back through the next variant, and cannot use the first one's GPUs before.
+        """
+        first = self.costs[0].get(scaler, 0.0)
+        if level == FIRST or len(self.scalers) == 1:
+            return first
+        better = Level(level.variant if level.percent < 100 else level.variant - 1)
+        here, there = self.cost(level, scaler), self.cost(better, scaler)
+        if there <= here or any(self.cost(better, other) < self.cost(level, other) for other in self.scalers):
+            return here
+        return max(there, first)
+
     @property
     def floor(self) -> Level:
         """The lowest level that the policy allows."""

@@ -6,7 +6,7 @@ counts are noisy: the flow is widened by its own counting noise, upwards where r
 something is taken from users.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import ceil, sqrt
 
 from msgspec import Struct
@@ -60,7 +60,8 @@ class Flow(Struct, frozen=True, gc=False):
 
 class Flows(Struct, frozen=True, kw_only=True, gc=False):
     """The flows of a scaler's cells: all that is asked for; what it carries; what may never be taken; and, by descending
-    tier priority, what that tier and those above it ask for with the others at their lowest. `requests` a second are let
+    tier priority, what that tier and those above it ask for with the others at their lowest; `steps`, where some of that is of
+    no use yet (`Cell.within_reach`): by tier what it can use now with all of those above it, and in the end. `requests` a second are let
     through to it; `dearest`: GPU-seconds of the largest of them.
     """
 
@@ -68,6 +69,7 @@ class Flows(Struct, frozen=True, kw_only=True, gc=False):
     carried: Flow
     floor: Flow
     tiers: tuple[tuple[int, Flow], ...]
+    steps: tuple[tuple[int, Flow, Flow], ...] = ()
     requests: float
     dearest: float
 
@@ -94,6 +96,7 @@ class Demand(Struct, frozen=True, kw_only=True, gc=False):
     load_replicas: int | None = None
     load_metric: str = ""
     tiers: tuple[tuple[int, Flow], ...] = ()
+    steps: tuple[tuple[int, Flow, Flow], ...] = ()
     objective_ratio: float | None = None
     busy: float | None = None
     dearest: float = 0.0
@@ -162,6 +165,24 @@ def from_the_top(loads: Mapping[int, Load], priorities: Iterable[int]) -> list[L
     return found
 
 
+def with_floors(wholes: Sequence[Load], least: Mapping[int, Load], priorities: Sequence[int]) -> list[Load]:
+    """By descending tier priority: these loads, each with what may never be taken from the tiers below it (`least`)."""
+    below = [NOTHING, *from_the_top(least, reversed(priorities))][-2::-1]
+    return [(one + low, spread + its) for (one, spread), (low, its) in zip(wholes, below, strict=True)]
+
+
+def steps_of(
+    within: Mapping[int, Load], beyond: Mapping[int, Load], priorities: Sequence[int], *, below: Mapping[int, Load]
+) -> tuple[tuple[int, Flow, Flow], ...]:
+    """By descending tier priority: what a tier can use now (`within`) with all of those above it, and in the end (`beyond`)."""
+    wholes = from_the_top(beyond, priorities)
+    above = [NOTHING, *wholes[:-1]]
+    own = [within.get(priority, NOTHING) for priority in priorities]
+    reach = [(one + mean, spread + its) for (one, spread), (mean, its) in zip(above, own, strict=True)]
+    both = (with_floors(loads, below, priorities) for loads in (reach, wholes))
+    return tuple([(p, flow_of(now), flow_of(end)) for p, now, end in zip(priorities, *both, strict=True)])
+
+
 def measure(
     scaler: Scaler,
     *,
@@ -217,6 +238,7 @@ def measure(
         admitted=known.carried if known else None,
         floor=known.floor if known else None,
         tiers=known.tiers if known else (),
+        steps=known.steps if known else (),
         dearest=known.dearest if known else 0.0,
         backlog=backlog,
         load_replicas=load,

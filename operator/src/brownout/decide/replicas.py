@@ -330,6 +330,10 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
     spec = w.view.spec
     acts = spec.mode == "Auto"
     floor = min(max(w.view.floor, spec.min_replicas), spec.max_replicas)
+
+    def bounded(tiers: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+        return tuple([(p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in tiers])
+
     return Claim(
         key=w.view.key,
         gpus=w.view.supply.gpus,
@@ -337,7 +341,8 @@ def _claim(w: Wish, *, pressed: bool, now: float) -> Claim:
         minimum=spec.min_replicas if acts else w.keep,
         floor=floor,
         demanded=w.demanded if acts else w.view.supply.replicas,
-        tiers=tuple([(p, min(max(n, spec.min_replicas), spec.max_replicas)) for p, n in w.view.tiers]),
+        tiers=bounded(w.view.tiers),
+        reach=bounded(w.view.reach),
         keep=w.keep if acts else w.view.supply.replicas,
         by_node=w.view.supply.by_node,
         pods=w.view.supply.pods,

@@ -11,7 +11,20 @@ from brownout.api.resources import Key
 from brownout.decide.carry import unreadable
 from brownout.decide.cells import FIRST, Cell, Part, Rung, clamp, ladder, part_of
 from brownout.decide.compiled import Compiled, compiled
-from brownout.decide.demand import NOTHING, Flow, Flows, Load, add, flow_of, from_the_top, load, rate_of, total
+from brownout.decide.demand import (
+    NOTHING,
+    Flow,
+    Flows,
+    Load,
+    add,
+    flow_of,
+    from_the_top,
+    load,
+    rate_of,
+    steps_of,
+    total,
+    with_floors,
+)
 from brownout.decide.evidence import Missing, Sample
 from brownout.decide.heavy import Users, beneath, parent_of, remember_seconds, user_cells, user_rate, without_users
 from brownout.decide.memory import CellMemory, Memory
@@ -94,6 +107,7 @@ class Scene(Struct, frozen=True, kw_only=True):
         window, now_at = self.snapshot.rate_window_seconds, self.now
         asked: dict[int, Load] = {}
         least: dict[int, Load] = {}
+        apart = False
         carried: list[Load] = []
         requests = dearest = 0.0
         for part in parts:
@@ -107,6 +121,7 @@ class Scene(Struct, frozen=True, kw_only=True):
                 if part.lowest:
                     add(least, part.cell.tier_priority, load(rate, part.lowest * factor, counted))
             if key in moved or seen[key] != rate:
+                apart = apart or part.cell.within_reach(self.served[key], scaler) != part.first
                 now = self.carried(part.cell, scaler)
                 rate, cost = (0.0, 0.0) if now is None else (now[0], now[1] * factor)
                 whole = load(rate, cost, counted_seconds(rate, window, self._measured_for(key)))
@@ -117,18 +132,31 @@ class Scene(Struct, frozen=True, kw_only=True):
                     dearest = cost
         priorities = self.compiled.priorities.get(scaler, ())
         wholes = from_the_top(asked, priorities)
-        if least:  # of the tiers below each: what may never be taken from them
-            below = [NOTHING, *from_the_top(least, reversed(priorities))][-2::-1]
-            wholes = [(one + low, spread + its) for (one, spread), (low, its) in zip(wholes, below, strict=True)]
+        if least:
+            wholes = with_floors(wholes, least, priorities)
         flows = [flow_of(one) for one in wholes]
         return Flows(
             offered=flows[-1] if flows else Flow(),
             carried=total(carried),
             floor=total(least.values()),
             tiers=tuple(zip(priorities, flows, strict=True)),
+            steps=self._steps(scaler, factor, least) if apart else (),
             requests=requests,
             dearest=dearest,
         )
+
+    def _steps(self, scaler: Key, factor: float, least: Mapping[int, Load]) -> tuple[tuple[int, Flow, Flow], ...]:
+        """By tier what it can use of a scaler now, and in the end; `least` may never be taken from each."""
+        window = self.snapshot.rate_window_seconds
+        within: dict[int, Load] = {}
+        beyond: dict[int, Load] = {}
+        for part in self.parts[scaler]:
+            rate, tier = self.asked[part.cell.key] or 0.0, part.cell.tier_priority
+            use = part.cell.within_reach(self.served[part.cell.key], scaler)
+            counted = counted_seconds(rate, window, self._measured_for(part.cell.key))
+            add(within, tier, load(rate, use * factor, counted))
+            add(beyond, tier, load(rate, max(use, part.first) * factor, counted))
+        return steps_of(within, beyond, self.compiled.priorities[scaler], below=least)
 
     def carried_by_tier(self, scaler: Key, factor: float) -> dict[int, Flow]:
         """By tier priority: the flow that a scaler carries of that tier and those above it."""

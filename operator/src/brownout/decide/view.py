@@ -77,6 +77,7 @@ class ScalerView(Struct, frozen=True, kw_only=True):
     forecast: int | None = None
     floor: int = 0
     tiers: tuple[tuple[int, int], ...] = ()
+    reach: tuple[tuple[int, int], ...] = ()
 
     @property
     def key(self) -> Key:
