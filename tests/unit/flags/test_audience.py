@@ -163,3 +163,22 @@ def test_a_tier_with_dots_and_a_cohort_are_not_mistaken_for_each_other() -> None
     with_cohort = tier("a", 9, on_plan("x"), cohorts=[Cohort(name="b", match=(young(),))])
     assert who(dotted, with_cohort, plan="x") == "a.b"
     assert who(dotted, with_cohort) == "a_b"
+
+
+class Counted(dict[str, Any]):
+    """A context that counts how often it is asked for an attribute."""
+
+    asked = 0
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked += 1
+        return super().get(key, default)
+
+
+def test_however_many_values_tell_tiers_apart_one_look_at_the_attribute_finds_the_tier() -> None:
+    tiers = [tier(f"t{n}", n, on_plan(*(f"{n}-{value}" for value in range(500)))) for n in range(1, 4)]
+    evaluator = Evaluator(render(NAMESPACE, policies=[], tiers=[*tiers, tier("rest", 0)], overrides=[], now=0))
+    user = Counted(plan="1-499")
+    found = evaluator.evaluate(AUDIENCE, user)
+    assert isinstance(found, Evaluation)
+    assert (found.variant, user.asked) == ("t1", 1)

@@ -8,7 +8,6 @@ import cbor2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec import structs
 
 from brownout.api.policy import Notice
 from brownout.api.tier import Match
@@ -20,6 +19,7 @@ from flags import random_flags
 from flags.builders import NAMESPACE, TIERS, WEEK, cell, policy, tier
 from flags.random_flags import NOW
 from flags.reference import Reference, as_answer
+from flags.rules import ODD, TESTS, audience_of
 
 
 def agree(flag_set: FlagSet, context: dict[str, Any]) -> None:
@@ -77,27 +77,10 @@ def test_both_evaluators_give_one_answer_to_odd_contexts(user: dict[str, Any]) -
     agree(render(NAMESPACE, policies=[policy(cells=lines)], tiers=TIERS, overrides=[], now=NOW), user)
 
 
-WEEK_AGO = int(NOW) - WEEK
-ODD = [
-    *(None, True, False, "", " ", "0", "1", "pro", "PRO", "pro ", "1500000000", "1.5e9", "NaN", "-inf", "\x00"),
-    *(0, -0.0, 1, 1.0, 1.5, 2, -1, 1_500_000_000, 1.5e9, 10**10, 2**63, -(2**64), 10**308, 1e308, 5e-324),
-    *(WEEK_AGO - 60, WEEK_AGO + 60, WEEK_AGO + 0.5, [], [1_500_000_000], ["pro"], [[]], {}, {"a": "pro"}),
-]
-TESTS = [
-    Match(key="a", operator="In", values=("pro", "", "1", "None", "True")),
-    Match(key="a", operator="NotIn", values=("pro", "1", "None")),
-    Match(key="a", operator="Exists"),
-    Match(key="a", operator="DoesNotExist"),
-    Match(key="a", operator="OlderThan", seconds=WEEK),
-    Match(key="a", operator="YoungerThan", seconds=WEEK),
-]
-
-
 @pytest.mark.parametrize("match", TESTS, ids=lambda match: match.operator)
 @pytest.mark.parametrize("key", ["a", "b.a", "b.1", "b.length", "b.01", "b.-1", "targetingKey"])
 def test_every_test_agrees_on_every_odd_value(match: Match, key: str) -> None:
-    tiers = [tier("matched", 2, structs.replace(match, key=key)), tier("other", 1)]
-    flag_set = render(NAMESPACE, policies=[], tiers=tiers, overrides=[], now=NOW)
+    flag_set = audience_of(match, key)
     for value in ODD:
         contexts = [{"a": value}, {"b": {"a": value, "1": value}}, {"b": ["", value]}, {"b": value}]
         if value is None or isinstance(value, str):
@@ -108,9 +91,7 @@ def test_every_test_agrees_on_every_odd_value(match: Match, key: str) -> None:
 
 @pytest.mark.parametrize("match", TESTS[4:], ids=lambda match: match.operator)
 def test_both_count_an_account_of_exactly_that_age_as_older(match: Match) -> None:
-    flag_set = render(
-        NAMESPACE, policies=[], tiers=[tier("matched", 2, match), tier("other", 1)], overrides=[], now=NOW
-    )
+    flag_set = audience_of(match, "a")
     reference, evaluator = Reference(flag_set), Evaluator(flag_set)
     for offset in (-1, 0, 1):
         while True:

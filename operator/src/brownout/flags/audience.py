@@ -74,9 +74,9 @@ def test_of(match: Match) -> Logic:
     attribute = {"var": match.key}
     match match.operator:
         case "In":
-            return {"in": [attribute, list(match.values)]}
+            return {"and": [_is_listed(attribute, match), _equals_its_text(attribute)]}
         case "NotIn":
-            return {"and": [_is_text(attribute), {"!": {"in": [attribute, list(match.values)]}}]}
+            return {"and": [*_is_no_boolean(attribute), _is_text(attribute), {"!": _is_listed(attribute, match)}]}
         case "Exists":
             return _exists(attribute)
         case "DoesNotExist":
@@ -91,9 +91,25 @@ def _exists(attribute: Logic) -> Logic:
     return {"and": [{"!==": [attribute, None]}, {"!==": [attribute, ""]}]}
 
 
+def _is_listed(attribute: Logic, match: Match) -> Logic:
+    """Go's engine finds a number equal to a text that reads as it, and 0 to every text that is none: ask for text beside this."""
+    return {"in": [attribute, list(match.values)]}
+
+
+def _equals_its_text(attribute: Logic) -> Logic:
+    """`cat` leaves text as it is and turns everything else into text: only text stays equal to itself.
+
+    Go's engine has no text of a boolean, a list or an object: to ask is an error there, so these are to be ruled out before.
+    """
+    return {"===": [attribute, {"cat": [attribute]}]}
+
+
 def _is_text(attribute: Logic) -> Logic:
-    """`cat` leaves text as it is and turns everything else into text: only text stays equal to itself."""
-    return {"and": [_exists(attribute), {"===": [attribute, {"cat": [attribute]}]}]}
+    return {"and": [_exists(attribute), _equals_its_text(attribute)]}
+
+
+def _is_no_boolean(attribute: Logic) -> list[Logic]:
+    return [{"!==": [attribute, True]}, {"!==": [attribute, False]}]
 
 
 def _older_than(attribute: Logic, seconds: int) -> Logic:

@@ -121,9 +121,9 @@ def _read(logic: Any) -> Match | None:
     """The match that was rendered as this test; None where none was."""
     found: Match | None = None
     match logic:
-        case {"in": [{"var": str(key)}, [*values]]}:
+        case {"and": [{"in": [{"var": str(key)}, [*values]]}, _]}:
             found = Match(key=key, operator="In", values=tuple(values))
-        case {"and": [_, {"!": {"in": [{"var": str(key)}, [*values]]}}]}:
+        case {"and": [*_, {"!": {"in": [{"var": str(key)}, [*values]]}}]}:
             found = Match(key=key, operator="NotIn", values=tuple(values))
         case {"and": [{"!==": [{"var": str(key)}, _]}, _]}:
             found = Match(key=key, operator="Exists")
