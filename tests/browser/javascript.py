@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +26,7 @@ PAGE = '<!doctype html><html lang="en"><title>A page</title><link rel="icon" hre
 
 
 def build(folder: Path) -> Path:
-    """Install the pinned packages into a folder and bundle both clients. Returns the folder."""
+    """Install the pinned packages into a folder and bundle the clients of OFREP. Returns the bundles' folder, which is below it."""
     shutil.copytree(SOURCES, folder, dirs_exist_ok=True)
     _run(NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", folder=folder)
     for source, platform, result in (("web", "browser", "web.js"), ("server", "node", "server.bundle.mjs")):
@@ -106,6 +106,16 @@ class WebClient:
     def told(self) -> list[str]:
         """What the provider said on its own, oldest first."""
         return [event["event"] for event in self.page.evaluate("told()")]
+
+
+def in_process(built: Path, document: str, key: str, users: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What flagd's evaluator for JavaScript, which providers in process have, answers to each user of one flag of a set."""
+    lines = "".join(json.dumps({"key": key, "context": user}) + "\n" for user in users)
+    command = [NODE, built.parent / "in_process.mjs"]
+    asked = f"{json.dumps(document)}\n{lines}"
+    done = subprocess.run(command, input=asked, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from brownout.flags.callers import CallerSettings
 from brownout.flags.snapshot import encode, write
 from brownout.flags.tokens import TokenSettings
 from browser.chromium import Tabs
-from browser.javascript import build, node_client, site, web_client
+from browser.javascript import node_client, site, web_client
 from flags.builders import DENIED, FULL, LITE, NAMESPACE, TIERS, cell, policy
 from flags.hosted import HostedServer, hosted
 from flags.issuer import AUDIENCE, NAME, Issuer
@@ -38,11 +38,6 @@ class Client(Protocol):
 
 
 Connect = Callable[[Asked], Client]
-
-
-@pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("stock-clients"))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from brownout_localcluster.build import find_go
 from flags.rules import TESTS, audience, audience_of, contexts, is_container, rule_of
 
 SOURCES = Path(__file__).with_name("go_jsonlogic")
-NO_CONTAINERS = {"NotIn"}
+NO_CONTAINERS = {"NotIn", "OlderThan", "YoungerThan"}
 """Tests that are an error in Go of a list or an object (docs/evaluation.md)."""
 
 

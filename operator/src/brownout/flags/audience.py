@@ -115,10 +115,12 @@ def _is_no_boolean(attribute: Logic) -> list[Logic]:
 def _older_than(attribute: Logic, seconds: int) -> Logic:
     """`+` leaves a number as it is and turns everything else into a number: only a number stays equal to itself.
 
-    Beyond 1, because some engines read `true` as 1, an account of 1970.
+    Not of text, for to compare what is no number is an error in JavaScript's engine. Beyond 1, which is what an unset field looks like.
     """
     return {
         "and": [
+            *_is_no_boolean(attribute),
+            {"!==": [attribute, {"cat": [attribute]}]},
             {">": [attribute, 1]},
             {"<=": [attribute, {"-": [NOW, seconds]}]},
             {"===": [attribute, {"+": [attribute, 0]}]},

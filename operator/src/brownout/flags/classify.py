@@ -129,9 +129,9 @@ def _read(logic: Any) -> Match | None:
             found = Match(key=key, operator="Exists")
         case {"!": {"and": [{"!==": [{"var": str(key)}, _]}, _]}}:
             found = Match(key=key, operator="DoesNotExist")
-        case {"and": [_, {"<=": [{"var": str(key)}, {"-": [_, int(seconds)]}]}, _]}:
+        case {"and": [*_, {"<=": [{"var": str(key)}, {"-": [_, int(seconds)]}]}, _]}:
             found = Match(key=key, operator="OlderThan", seconds=seconds)
-        case {"!": {"and": [_, {"<=": [{"var": str(key)}, {"-": [_, int(seconds)]}]}, _]}}:
+        case {"!": {"and": [*_, {"<=": [{"var": str(key)}, {"-": [_, int(seconds)]}]}, _]}}:
             found = Match(key=key, operator="YoungerThan", seconds=seconds)
     return found if found is not None and test_of(found) == logic else None
 
