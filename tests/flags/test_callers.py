@@ -217,6 +217,19 @@ def test_without_any_settings_the_context_counts_and_headers_do_not() -> None:
         assert variant(server, {"plan": "pro"}, {"Authorization": "Bearer x", "X-API-Key": "y"}) == "full"
 
 
+@pytest.mark.parametrize("trust_context", [True, False])
+def test_an_api_key_that_nothing_was_configured_for_takes_nothing_from_a_token(
+    issuer: Issuer, tmp_path: Path, trust_context: bool
+) -> None:
+    (tmp_path / "jwks.json").write_bytes(issuer.jwks)
+    callers = CallerSettings(trust_context=trust_context, required=True, tokens=tokens(str(tmp_path / "jwks.json")))
+    gateways = {"X-API-Key": "of-the-gateway"}
+    with hosted(SHED, callers=callers) as server:
+        assert variant(server, {}, bearer(issuer.token("one", plan="pro")) | gateways) == "full"
+        assert variant(server, {}, bearer("garbage") | gateways) == "401"
+        assert variant(server, {}, gateways) == "401"
+
+
 def test_behind_a_gateway_claims_count_more_than_what_is_sent(issuer: Issuer, tmp_path: Path) -> None:
     (tmp_path / "jwks.json").write_bytes(issuer.jwks)
     callers = CallerSettings(trust_context=True, tokens=tokens(str(tmp_path / "jwks.json")))
@@ -333,6 +346,18 @@ def test_api_keys_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         keys.write_text("new\n")
         wait_for(lambda: variant(server, {"plan": "pro"}, {"X-API-Key": "new"}) == "full", "the new key is known")
         assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "401"
+
+
+def test_a_revoked_key_is_a_401_also_where_no_other_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("brownout.flags.callers.KEYS_READ_EVERY_SECONDS", 0.1)
+    keys = tmp_path / "api-keys"
+    keys.write_text("old\n")
+    with hosted(SHED, callers=CallerSettings(trust_context=False, api_keys_file=keys)) as server:
+        assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "full"
+        keys.write_text("")
+        wait_for(lambda: variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) != "full", "the key is not known")
+        assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "401"
+        assert variant(server, {"plan": "pro"}, bearer("old")) == "401"
 
 
 # Settings that would let in too many

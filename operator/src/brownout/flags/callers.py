@@ -111,13 +111,18 @@ class Callers:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def tell(self, headers: Mapping[str, str], namespace: str) -> Caller:
-        """The caller with these headers, who asks for a namespace. Raises RefusedError."""
+        """The caller with these headers, who asks for a namespace. Raises RefusedError.
+
+        Headers that nothing was configured for are somebody else's: gateways pass them on.
+        """
+        has_keys = self._settings.api_keys_file is not None
         scheme, _, credentials = headers.get("Authorization", "").partition(" ")
         credentials = credentials.strip()
-        key = headers.get("X-API-Key", "") or (credentials if _hashed(credentials) in self._api_keys else "")
+        key = headers.get("X-API-Key", "") if has_keys else ""
+        key = key or (credentials if _hashed(credentials) in self._api_keys else "")
         if key:
             return self._by_api_key(key, namespace)
-        if scheme and (self._tokens or self._api_keys):
+        if scheme and (self._tokens or has_keys):
             if scheme.lower() != "bearer" or not credentials:
                 raise RefusedError(401, "Authorization: expected Bearer and a token")
             return await self._by_token(credentials)
@@ -128,8 +133,6 @@ class Callers:
     def _by_api_key(self, key: str, namespace: str) -> Caller:
         namespaces = self._api_keys.get(_hashed(key))
         if namespaces is None:
-            if not self._api_keys and not self._settings.required:
-                return Caller(trusted=self._settings.trust_context)
             raise RefusedError(401, "X-API-Key: not a key that is known here")
         if namespaces and namespace not in namespaces:
             raise RefusedError(403, f"this key is not for namespace {shown(namespace)!r}")
