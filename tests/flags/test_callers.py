@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from brownout.flags.callers import CallerSettings
+from brownout.flags.callers import CallerSettings, read_api_keys
 from brownout.flags.tokens import TokenSettings
 from flags.builders import NAMESPACE, cell, policy
 from flags.hosted import HostedServer, hosted
@@ -358,6 +358,52 @@ def test_a_revoked_key_is_a_401_also_where_no_other_is_left(tmp_path: Path, monk
         wait_for(lambda: variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) != "full", "the key is not known")
         assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "401"
         assert variant(server, {"plan": "pro"}, bearer("old")) == "401"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le"])
+def test_a_file_of_keys_that_is_not_utf_8_leaves_the_known_keys_until_it_can_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("brownout.flags.callers.KEYS_READ_EVERY_SECONDS", 0.1)
+    keys = tmp_path / "api-keys"
+    keys.write_text("old\n")
+    with hosted(SHED, callers=CallerSettings(trust_context=False, api_keys_file=keys)) as server:
+        keys.write_bytes("new\n".encode(encoding))
+        wait_for(lambda: "API keys cannot be read" in caplog.text, "it is said")
+        assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "full"
+        keys.write_text("new\n")
+        wait_for(lambda: variant(server, {"plan": "pro"}, {"X-API-Key": "new"}) == "full", "the new key is known")
+        assert variant(server, {"plan": "pro"}, {"X-API-Key": "old"}) == "401"
+
+
+def test_a_file_of_keys_that_is_not_utf_8_keeps_a_server_from_starting_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "api-keys").write_bytes("new\n".encode("utf-16"))
+    with pytest.raises(OSError, match=r"api-keys: is no text in UTF-8; write it again as UTF-8"):
+        read_api_keys(tmp_path / "api-keys")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    (tmp_path / "marked").write_bytes("first\n".encode("utf-8-sig"))
+    (tmp_path / "plain").write_bytes(b"first\n")
+    assert read_api_keys(tmp_path / "marked") == read_api_keys(tmp_path / "plain")
+
+
+@pytest.mark.parametrize("what", ["brownout.flags.callers.read_api_keys", "brownout.flags.jwks.KeySet._look"])
+def test_a_reader_of_keys_that_dies_is_logged_and_started_again(
+    issuer: Issuer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, what: str
+) -> None:
+    for name in ("KEYS_READ_EVERY_SECONDS", "STARTED_AGAIN_AFTER_SECONDS"):
+        monkeypatch.setattr(f"brownout.flags.callers.{name}", 0.05)
+    (tmp_path / "jwks.json").write_bytes(issuer.jwks)
+    (tmp_path / "api-keys").write_text("key\n")
+    settings = tokens(str(tmp_path / "jwks.json"), refresh_seconds=0.05)
+    with hosted(SHED, callers=CallerSettings(api_keys_file=tmp_path / "api-keys", tokens=settings)):
+
+        def broken(*_: Any) -> None:
+            raise RuntimeError("nobody thought of this")
+
+        monkeypatch.setattr(what, broken)
+        wait_for(lambda: caplog.text.count("keys could not be kept up to date") > 1, "it was started again")
 
 
 # Settings that would let in too many

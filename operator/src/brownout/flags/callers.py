@@ -8,7 +8,8 @@ what he sends only the targetingKey counts, by which nobody changes the tier. A 
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ TARGETING_KEY = "targetingKey"
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 """Goes with every 401 (RFC 9110, 11.6.1)."""
 KEYS_READ_EVERY_SECONDS = 10.0
+STARTED_AGAIN_AFTER_SECONDS = 5.0
+"""How long a job that failed in a way nobody thought of rests."""
 
 log = logging.getLogger(__name__)
 
@@ -101,10 +104,10 @@ class Callers:
 
     async def background(self, app: web.Application) -> AsyncIterator[None]:
         """Keep keys up to date for as long as the application lives."""
-        jobs = [self._key_set.run()] if self._key_set is not None else []
+        jobs: list[Callable[[], Coroutine[Any, Any, None]]] = [self._key_set.run] if self._key_set is not None else []
         if self._settings.api_keys_file is not None:
-            jobs.append(self._read_again(self._settings.api_keys_file))
-        tasks = [asyncio.create_task(job) for job in jobs]
+            jobs.append(partial(self._read_again, self._settings.api_keys_file))
+        tasks = [asyncio.create_task(_for_ever(job)) for job in jobs]
         yield
         for task in tasks:
             task.cancel()
@@ -158,13 +161,29 @@ class Callers:
                 log.warning("API keys cannot be read, the known ones stay", extra={"reason": str(error)})
 
 
+async def _for_ever(job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Start a job again whenever it ends: with keys that nobody reads again those that were revoked would count for ever."""
+    while True:
+        try:
+            await job()
+        except Exception:  # whatever it is, users are served meanwhile
+            log.exception("keys could not be kept up to date, the known ones stay; trying again")
+        await asyncio.sleep(STARTED_AGAIN_AFTER_SECONDS)
+
+
 def read_api_keys(path: Path) -> dict[bytes, frozenset[str]]:
     """The namespaces of each key, by the key's hash: comparing hashes takes no longer where more of a guess is right.
 
-    Raises OSError where the file cannot be read.
+    Raises OSError where the file cannot be read, or is no text in UTF-8.
     """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:  # as UTF-16 has it, which older PowerShells write
+        raise OSError(f"{path}: is no text in UTF-8; write it again as UTF-8")
     found = {}
-    for line in path.read_text().splitlines():
+    for line in text.splitlines():
         words = line.replace(",", " ").split()
         if words and not line.startswith("#"):
             found[_hashed(words[0])] = frozenset(words[1:])
