@@ -126,16 +126,20 @@ def _never_silently(task: asyncio.Task[None]) -> None:
         log.critical("a background job ended", exc_info=error)
 
 
+def authority(host: str, port: int) -> str:
+    """A name or address with a port, as gRPC and URLs write it: an address of IPv6 in brackets (RFC 3986, 3.2.2)."""
+    return f"[{host}]:{port}" if ":" in host and not host.startswith("[") else f"{host}:{port}"
+
+
 @contextlib.asynccontextmanager
 async def _grpc(settings: Settings, board: Board, metrics: Metrics) -> AsyncIterator[None]:
     server = grpc.aio.server(options=OPTIONS)
     FlagSync(board, metrics).add_to(server)
+    where = authority(settings.host, settings.grpc_port)
     try:
-        port = server.add_insecure_port(f"{settings.host}:{settings.grpc_port}")
+        port = server.add_insecure_port(where)
     except RuntimeError as error:
-        raise OSError(
-            f"cannot listen on {settings.host}:{settings.grpc_port}: {error}; name another by --grpc-port"
-        ) from None
+        raise OSError(f"cannot listen on {where}: {error}; name another by --grpc-port") from None
     await server.start()
     log.info("listening", extra={"protocol": "grpc", "host": settings.host, "port": port})
     try:
