@@ -68,6 +68,13 @@ def test_on_a_public_listener_nobody_can_claim_a_tier(public: HostedServer) -> N
         assert flag["variant"] in {"free.new-accounts", "denied_new_accounts"}
 
 
+def test_on_a_public_listener_nobody_is_told_which_namespaces_are_served(public: HostedServer) -> None:
+    for path in ("/readyz", "/livez", "/"):
+        status, body, _ = public.ask(path)
+        assert status == 200
+        assert NAMESPACE not in json.dumps(body)
+
+
 def test_the_claims_of_a_token_are_the_context(public: HostedServer, issuer: Issuer) -> None:
     pro = issuer.token("one", sub="u", plan="pro")
     free = issuer.token("one", sub="u", plan="free", accountCreatedAt=1_500_000_000)

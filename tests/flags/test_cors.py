@@ -48,6 +48,21 @@ def test_pages_of_another_origin_may_not(origin: str) -> None:
         assert headers["Vary"] == "Origin"
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/livez", "/metrics", "/", "/openapi.json", f"/{NAMESPACE}/status", "/no"])
+def test_no_page_may_read_what_is_neither_ofrep_nor_events_nor_quotas(path: str) -> None:
+    with hosted(policy(), cors_origins=("*",)) as server:
+        _, _, headers = server.ask(path, headers={"Origin": "https://any"})
+        assert not [name for name in headers if name.startswith("Access-Control")]
+
+
+def test_a_page_may_read_what_the_quotas_say() -> None:
+    with hosted(policy(), cors_origins=(PAGE,)) as server:
+        path = f"/{NAMESPACE}/v1/quota/image-generation/reserve"
+        headers = server.ask(path, {"context": {"targetingKey": "u"}}, headers={"Origin": PAGE})[2]
+        assert headers["Access-Control-Allow-Origin"] == PAGE
+        assert preflight(server, path, PAGE)["Access-Control-Allow-Origin"] == PAGE
+
+
 def test_a_star_lets_in_every_page() -> None:
     with hosted(policy(), cors_origins=("*",)) as server:
         assert server.ask(BULK, {}, headers={"Origin": "https://any"})[2]["Access-Control-Allow-Origin"] == "*"

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from brownout.flags.callers import CallerSettings
 from brownout.flags.settings import Settings
 from flags.builders import NAMESPACE, policy
 from flags.hosted import HostedServer, hosted
@@ -35,3 +36,11 @@ def test_it_counts_the_flags_of_namespaces_with_policies() -> None:
     assert told.returncode == 0, told.stderr
     assert f"{NAMESPACE}: 2 flags" in told.stdout
     assert "no policy has been applied yet" not in told.stdout
+
+
+def test_it_asks_a_public_listener_which_names_no_namespaces() -> None:
+    with hosted(policy(), callers=CallerSettings(trust_context=False)) as server:
+        elsewhere, here = helm_test(server, "brownout-system"), helm_test(server, NAMESPACE)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert elsewhere.stdout.endswith(": a public listener does not say for which there are\n")
+    assert f"{NAMESPACE}: 2 flags" in here.stdout

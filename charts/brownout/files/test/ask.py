@@ -42,12 +42,18 @@ def main(base, namespace):
     said = ready(base)
     print(f"ready; heard from the API server {said['syncAgeSeconds']} s ago", flush=True)
     body = json.dumps({"context": {"targetingKey": "helm-test"}}).encode()
-    for name in said["sets"] or [namespace]:
+    sets = said.get("sets")  # a public listener names none
+    for name in sets or [namespace]:
         status, answer = ask(f"{base}/{name}/ofrep/v1/evaluate/flags", body)
         if status == 200:
             print(f"{name}: {len(answer['flags'])} flags", flush=True)
-        elif status == 400 and not said["sets"]:  # for a bulk evaluation OFREP has no 404
-            print(f"{name}: {answer.get('errorDetails')}: no policy has been applied yet", flush=True)
+        elif status == 400 and not sets:  # for a bulk evaluation OFREP has no 404
+            why = (
+                "a public listener does not say for which there are"
+                if sets is None
+                else "no policy has been applied yet"
+            )
+            print(f"{name}: {answer.get('errorDetails')}: {why}", flush=True)
         elif status == 401:
             print(f"{name}: credentials are asked for, as flags.auth.required says", flush=True)
         else:

@@ -35,6 +35,7 @@ class Cors:
         self._origins = frozenset(checked(origins))
         self._lines = {origin: _encoded(self.headers(origin)) for origin in self._origins}
         self._others = _encoded(self.headers(None))
+        self._paths: frozenset[str] = frozenset()
 
     def headers(self, origin: str | None) -> dict[str, str]:
         """What a response to a page of an origin, or to nobody's page, has to say."""
@@ -57,14 +58,18 @@ class Cors:
         return self._lines.get(request.headers.get(hdrs.ORIGIN, ""), self._others)
 
     def attach(self, app: web.Application, paths: Iterable[str]) -> None:
-        """Answer preflights on these paths, and let pages of the origins read every answer. Nothing without origins."""
+        """Answer preflights on these paths, and let pages of the origins read their answers, no others'. Nothing without origins."""
         if not self._origins:
             return
+        self._paths = frozenset(paths)
         app.on_response_prepare.append(self._allow)
-        for path in sorted(set(paths)):
+        for path in sorted(self._paths):
             app.router.add_route(hdrs.METH_OPTIONS, path, _preflight)
 
     async def _allow(self, request: web.Request, response: web.StreamResponse) -> None:
+        resource = request.match_info.route.resource
+        if resource is None or resource.canonical not in self._paths:
+            return
         for name, value in self.headers(request.headers.get(hdrs.ORIGIN)).items():
             if name == hdrs.VARY:
                 response.headers.add(name, value)

@@ -1,6 +1,7 @@
 """What the process says of itself: live, ready, and its metrics."""
 
 import time
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -10,8 +11,8 @@ from brownout.flags.metrics import Metrics
 from brownout.flags.service import Service
 
 
-def health(board: Board, metrics: Metrics, service: Service) -> list[web.RouteDef]:
-    """The routes of probes and of Prometheus."""
+def health(board: Board, metrics: Metrics, service: Service, *, named: bool = True) -> list[web.RouteDef]:
+    """The routes of probes and of Prometheus. named: whoever asks may know the namespaces that are served."""
 
     async def livez(request: web.Request) -> web.Response:
         return web.json_response({"live": True})
@@ -22,14 +23,14 @@ def health(board: Board, metrics: Metrics, service: Service) -> list[web.RouteDe
         A namespace that the API server does not tell of keeps no other from being served: it has to have been asked for, no more.
         """
         age = service.heard_from.age_seconds()
-        body = {
+        body: dict[str, Any] = {
             "ready": board.complete or ((service.restored or board.settled) and bool(board.namespaces())),
             "synced": board.complete,
-            "awaited": board.awaited,
             "syncAgeSeconds": None if age is None else round(age, 1),
-            "sets": board.versions(),
             "time": round(time.time(), 3),
         }
+        if named:
+            body |= {"awaited": board.awaited, "sets": board.versions()}
         return web.json_response(body, status=200 if body["ready"] else 503)
 
     async def prometheus(request: web.Request) -> web.Response:

@@ -61,11 +61,10 @@ def application(
     resolve = as_sent if callers.anybody else by_callers(callers, board)
     app.cleanup_ctx.append(callers.background)
     ofrep = Ofrep(board, metrics, notices, callers, public_url=settings.public_url)
+    for_pages = [*ofrep.routes(), *events.routes(), *Quotas(board, metrics, ledger, resolve=resolve).routes()]
     parts = (
-        ofrep.routes(),
-        health(board, metrics, service),
-        events.routes(),
-        Quotas(board, metrics, ledger, resolve=resolve).routes(),
+        for_pages,
+        health(board, metrics, service, named=settings.callers.trust_context),
         openapi(settings),
         pages.routes() if pages else [],
         front(settings, board),
@@ -73,7 +72,7 @@ def application(
     for routes in parts:
         app.add_routes(routes)
     cors = Cors(settings.cors_origins)
-    cors.attach(app, (route.path for routes in parts for route in routes))
+    cors.attach(app, (route.path for route in for_pages))
     app[FAST_PATH] = FastPath(ofrep, cors)
     app.on_cleanup.append(lambda _: ledger.close())
     return app
