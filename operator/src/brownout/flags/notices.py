@@ -188,7 +188,7 @@ class Notices:
         self._count += 1
         self._subscribers.setdefault(subscriber.namespace, set()).add(subscriber)
         self._shares.add(subscriber.address, subscriber)
-        self._beats[self._count % HEARTBEAT_SECONDS].add(subscriber)
+        min(self._beats, key=len).add(subscriber)
         newest = self.latest(subscriber.namespace)
         if newest is not None and subscriber.known != newest.version:
             self._tell(subscriber, newest)
