@@ -278,6 +278,18 @@ def test_a_server_with_a_snapshot_is_ready_and_says_that_it_has_not_heard_the_ap
     )
 
 
+def test_from_a_snapshot_with_an_object_that_cannot_be_read_nothing_is_served(disk: Disk) -> None:
+    """Without a policy a client would serve the code's default, and without a tier its users would be those of a lesser one."""
+    disk.keep(policy())
+    write(disk.snapshots, "other", encode({FEATURE_POLICY.plural: [policy(namespace="other")]}, saved_at=0.0))
+    kept = disk.snapshots / f"{NAMESPACE}.flags.json"
+    kept.write_bytes(kept.read_bytes().replace(b'"priority":100', b'"priority":"high"'))
+    with flag_server(kubeconfig=disk.kubeconfig, snapshot_dir=disk.snapshots) as server:
+        assert server.ask("/readyz")[1]["sets"].keys() == {"other"}
+        status, body, _ = server.ask(f"/{NAMESPACE}/ofrep/v1/evaluate/flags/{KEY}", {"context": FREE})
+        assert (status, body.keys()) == (500, {"errorDetails"})
+
+
 def test_an_unreadable_snapshot_is_counted_and_the_others_are_served(disk: Disk) -> None:
     disk.keep(policy())
     (disk.snapshots / "broken.flags.json").write_text("{")

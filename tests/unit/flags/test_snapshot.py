@@ -50,13 +50,15 @@ def test_a_file_that_cannot_be_read_is_told_and_left_out(tmp_path: Path, content
     assert sentences[0].startswith("broken.flags.json: ")
 
 
-def test_an_object_that_cannot_be_read_is_told_and_the_others_are_not_lost(tmp_path: Path) -> None:
+def test_of_a_file_with_an_object_that_cannot_be_read_nothing_is_taken_and_of_others_everything(tmp_path: Path) -> None:
+    """Without its tier a paying user would be a free one, and without its policy a client would serve the code's default."""
     content = encode(OBJECTS, saved_at=1.0).replace(b'"priority":100', b'"priority":"high"')
-    write(tmp_path, NAMESPACE, content)
+    write(tmp_path, "broken", content)
+    write(tmp_path, NAMESPACE, encode(OBJECTS, saved_at=1.0))
     sentences: list[str] = []
-    found = read(tmp_path, namespaces=[], failed=sentences.append)
-    assert [tier.key.name for tier in found[USER_TIER.plural]] == ["plus", "free"]
-    assert "UserTier" in sentences[0]
+    assert read(tmp_path, namespaces=[], failed=sentences.append) == OBJECTS
+    assert len(sentences) == 1
+    assert sentences[0].startswith("broken.flags.json: UserTier: ")
 
 
 def test_fields_of_a_newer_version_are_ignored(tmp_path: Path) -> None:

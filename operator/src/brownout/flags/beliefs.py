@@ -11,7 +11,9 @@ client that finds no flag serves the code's own default, often "on". So nothing 
 - An override ends when it is deleted, at once, as long as there are policies: ending it is a person's word too, and the loop
   stands beneath.
 
-An object that cannot be read leaves its last readable state in place.
+An object that cannot be read leaves its last readable state in place. Where there is none, as in a new server, it is not known what it
+would say: a set without a tier makes its users those of a lesser one, a set without a policy makes clients serve the code's default. So
+a namespace that has no set yet gets none while there is such an object. One that has a set goes on: nobody was told of the object yet.
 
 Where namespaces are watched one by one each has beliefs of its own: objects refer to their own namespace alone, so that one which
 cannot be listed keeps no other from being served.
@@ -43,6 +45,8 @@ class Kind:
         self.empty_believed_after = empty_believed_after
         self.seen: dict[Key, Stored[Any, Any]] = {}
         self.believed: dict[Key, Stored[Any, Any]] = {}
+        self.unknown: set[Key] = set()
+        """Objects that are there and cannot be read, and never could."""
         self.removed_at: float | None = None
         self.listed = False
 
@@ -56,7 +60,7 @@ class Kind:
         found = list(objects)
         invalid = [each for each in found if isinstance(each, InvalidObject)]
         keys = {each.key for each in found}
-        gone = [key for key in {**self.seen, **self.believed} if key not in keys]
+        gone = [key for key in {*self.seen, *self.believed, *self.unknown} if key not in keys]
         self.listed = True
         for each in found:
             self.put(each)
@@ -66,14 +70,18 @@ class Kind:
 
     def put(self, each: Stored[Any, Any] | InvalidObject) -> None:
         """An object was added or changed. One that cannot be read stays as it was, if it was."""
+        self.unknown.discard(each.key)
         if isinstance(each, Stored):
             self.seen[each.key] = each
         elif (before := self.seen.get(each.key) or self.believed.get(each.key)) is not None:
             self.seen[each.key] = before
+        else:
+            self.unknown.add(each.key)
 
     def drop(self, key: Key, now: float) -> None:
         """An object is gone, as far as the API server says."""
         self.seen.pop(key, None)
+        self.unknown.discard(key)
         if key in self.believed:
             self.removed_at = now
 
@@ -132,6 +140,14 @@ class Beliefs:
             hold = plural == FEATURE_OVERRIDE.plural and policies.missing
             again.append(kind.judge(now, hold=hold))
         return min((due for due in again if due is not None and due > now), default=None)
+
+    def unknown(self) -> dict[str, list[str]]:
+        """The objects that cannot be read and never could, as `plural/name`, by namespace."""
+        found: dict[str, list[str]] = {}
+        for plural, kind in self.kinds.items():
+            for key in sorted(kind.unknown):
+                found.setdefault(key.namespace, []).append(f"{plural}/{key.name}")
+        return found
 
     def by_namespace(self, plural: str) -> dict[str, list[Stored[Any, Any]]]:
         """What is believed of one kind, by namespace and in the order of names."""

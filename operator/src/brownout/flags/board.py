@@ -18,6 +18,7 @@ class Board:
     def __init__(self, awaited: Iterable[str] = ("",)) -> None:
         self._awaited = dict.fromkeys(awaited, False)
         self._known = False
+        self.withheld: frozenset[str] = frozenset()
         self._evaluators: dict[str, Evaluator] = {}
         self._changed = asyncio.Event()
         self._waves: defaultdict[str, Waves] = defaultdict(Waves)
@@ -35,6 +36,12 @@ class Board:
         """The API server was asked for what is awaited, and does not say it."""
         if self._awaited.get(namespace) is False:
             self._awaited[namespace] = True
+            self._wake(*self._waves)
+
+    def withhold(self, namespaces: Iterable[str]) -> None:
+        """Of these, and no others, nothing is served because an object cannot be read: they may yet come."""
+        before, self.withheld = self.withheld, frozenset(namespaces)
+        if before != self.withheld:
             self._wake(*self._waves)
 
     def completed(self, *namespaces: str) -> None:
@@ -63,7 +70,15 @@ class Board:
 
     def may_come(self, namespace: str | None) -> bool:
         """Whether a namespace, or without a name any, may yet come."""
-        return bool(self._awaited) if namespace is None else not self._awaited.keys().isdisjoint(("", namespace))
+        if namespace is None:
+            return bool(self._awaited or self.withheld)
+        return namespace in self.withheld or not self._awaited.keys().isdisjoint(("", namespace))
+
+    def why_not_yet(self, namespace: str | None) -> str:
+        """A sentence on why there is nothing of a namespace, or without a name of any, that may come."""
+        if namespace in self.withheld or (namespace is None and self.withheld):
+            return "no flag set yet: an object of the namespace cannot be read; the server's log names it"
+        return "no flag set yet: the API server has not been heard"
 
     def get(self, namespace: str) -> Evaluator | None:
         return self._evaluators.get(namespace)

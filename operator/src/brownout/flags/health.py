@@ -21,16 +21,18 @@ def health(board: Board, metrics: Metrics, service: Service, *, named: bool = Tr
         """Ready as soon as there is any set, from the snapshot or from the API server, and for as long as the process lives.
 
         A namespace that the API server does not tell of keeps no other from being served: it has to have been asked for, no more.
+        Nor does one with an object that cannot be read; where that is the only one, there is nothing to serve.
         """
         age = service.heard_from.age_seconds()
+        has_sets = bool(board.namespaces())
         body: dict[str, Any] = {
-            "ready": board.complete or ((service.restored or board.settled) and bool(board.namespaces())),
+            "ready": service.restored or board.settled if has_sets else board.complete and not board.withheld,
             "synced": board.complete,
             "syncAgeSeconds": None if age is None else round(age, 1),
             "time": round(time.time(), 3),
         }
         if named:
-            body |= {"awaited": board.awaited, "sets": board.versions()}
+            body |= {"awaited": board.awaited, "withheld": sorted(board.withheld), "sets": board.versions()}
         return web.json_response(body, status=200 if body["ready"] else 503)
 
     async def prometheus(request: web.Request) -> web.Response:

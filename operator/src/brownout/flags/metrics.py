@@ -62,8 +62,13 @@ class Metrics:
         )
         self.unreadable = Counter(
             "brownout_flags_unreadable_objects_total",
-            "Objects that could not be read; their last readable state is served.",
+            "Objects that could not be read; their last readable state is served, if there is one.",
             ["kind"],
+            registry=self.registry,
+        )
+        self.withheld = Gauge(
+            "brownout_flags_namespaces_withheld",
+            "Namespaces of which nothing is served because an object cannot be read and never could.",
             registry=self.registry,
         )
         self.sets = Gauge("brownout_flags_sets", "Flag sets that are served.", registry=self.registry)

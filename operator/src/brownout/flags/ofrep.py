@@ -173,7 +173,7 @@ class Ofrep:
         if namespace is None and self._board.namespaces():
             return _refuse(asked, BadContextError("GENERAL", "name a namespace: the base URL is /{namespace}/"))
         if self._board.may_come(namespace):
-            details = {"errorDetails": "no flag set yet: the API server has not been heard"}
+            details = {"errorDetails": self._board.why_not_yet(namespace)}
             return _answer(500, details, outcome="not_ready")
         sentence = f"no flags are served for namespace {shown(namespace)!r}" if namespace else "no flags are served yet"
         if asked.key:

@@ -75,9 +75,9 @@ class Service:
         self._awake.set()
 
     def changed(self, part: Part, found: Found) -> None:
+        self._kind(part).put(found)
         if isinstance(found, InvalidObject):
             self._unreadable(part, found)
-        self._kind(part).put(found)
         self._awake.set()
 
     def deleted(self, part: Part, key: Key) -> None:
@@ -104,7 +104,9 @@ class Service:
 
     def _unreadable(self, part: Part, invalid: InvalidObject) -> None:
         self.metrics.unreadable.labels(part.resource.plural).inc()
-        log.error("object cannot be read, its last readable state stays", extra={"reason": invalid.message})
+        known = invalid.key not in self._kind(part).unknown
+        sentence = "its last readable state stays" if known else "and never could, so that nothing is known of it"
+        log.error(f"object cannot be read, {sentence}", extra={"reason": invalid.message})
 
     # What is made of it
 
@@ -128,15 +130,32 @@ class Service:
         for kind in KINDS:
             missing = any(each.kinds[kind.plural].missing for each in self._beliefs.values())
             self.metrics.missing.labels(kind.plural).set(missing)
+        self._withhold()
         now = time.time()
         moments = [LONGEST_NAP_SECONDS, *(due - time.monotonic() for due in judge_again)]
         for watched, beliefs in self._beliefs.items():
             for namespace, objects in self._by_namespace(watched, beliefs).items():
+                if namespace in self.board.withheld:
+                    continue
                 changes_at = self._render(namespace, objects, now, known=beliefs.listed)
                 moments += [] if changes_at is None else [changes_at - now]
             if beliefs.listed:
                 self.board.completed(watched)
         return max(0.0, min(moments))
+
+    def _withhold(self) -> None:
+        """Serve nothing of a namespace that has no set yet and has an object of which nothing is known."""
+        unknown = {
+            namespace: objects
+            for beliefs in self._beliefs.values()
+            for namespace, objects in beliefs.unknown().items()
+            if self.board.get(namespace) is None
+        }
+        for namespace in unknown.keys() - self.board.withheld:
+            extra = {"namespace": namespace, "objects": unknown[namespace]}
+            log.error("a namespace is not served until these can be read: nothing is known of them", extra=extra)
+        self.board.withhold(unknown)
+        self.metrics.withheld.set(len(unknown))
 
     def _by_namespace(self, watched: str, beliefs: Beliefs) -> dict[str, Objects]:
         """What is believed of what is watched at once, by namespace and kind. A namespace that has been served goes on being served.

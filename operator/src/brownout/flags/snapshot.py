@@ -1,7 +1,8 @@
 """The last known objects on disk, so that a restart with the API server away serves at once.
 
 Objects rather than rendered sets: an override that ends while the API server is away must end. One file for each namespace,
-replaced by an atomic rename; a file or an object that cannot be read is left out and counted, never a reason not to start.
+replaced by an atomic rename. One that cannot be read, or has an object that cannot, is left out as a whole and counted, never a reason not
+to start: without a tier its users would be those of a lesser one, without a policy clients would serve the code's default.
 """
 
 import asyncio
@@ -52,7 +53,7 @@ def read(
 ) -> dict[str, list[Stored[Any, Any]]]:
     """What is on disk of these namespaces, or of all where none are named, by the plural of the kind.
 
-    `failed` is told a sentence for each file or object that cannot be read.
+    `failed` is told a sentence for each file or object that cannot be read; nothing of such a file is there.
     """
     found: dict[str, list[Stored[Any, Any]]] = {kind.plural: [] for kind in KINDS}
     for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -66,14 +67,27 @@ def read(
         if file.format != FORMAT:
             failed(f"{path.name}: has format {file.format}, this version reads {FORMAT}")
             continue
-        for kind in KINDS:
-            for raw in file.objects.get(kind.plural, []):
-                try:
-                    typed: Stored[Any, Any] = msgspec.json.decode(raw, type=Stored[kind.spec, kind.status])  # type: ignore[name-defined]
-                    found[kind.plural].append(typed)
-                except msgspec.DecodeError as error:
-                    failed(f"{path.name}: {kind.kind}: {error}")
+        objects, sentences = _decoded(file)
+        for sentence in sentences:
+            failed(f"{path.name}: {sentence}")
+        if not sentences:
+            for plural, some in objects.items():
+                found[plural] += some
     return found
+
+
+def _decoded(file: _File) -> tuple[dict[str, list[Stored[Any, Any]]], list[str]]:
+    """The objects of a file by the plural of the kind, and a sentence for each that cannot be read."""
+    found: dict[str, list[Stored[Any, Any]]] = {kind.plural: [] for kind in KINDS}
+    sentences = []
+    for kind in KINDS:
+        for raw in file.objects.get(kind.plural, []):
+            try:
+                typed: Stored[Any, Any] = msgspec.json.decode(raw, type=Stored[kind.spec, kind.status])  # type: ignore[name-defined]
+                found[kind.plural].append(typed)
+            except msgspec.DecodeError as error:
+                sentences.append(f"{kind.kind}: {error}")
+    return found, sentences
 
 
 class Writer:

@@ -94,10 +94,11 @@ class FlagSync:
 
     async def fetch_all_flags(self, request: sync_pb2.FetchAllFlagsRequest, context: grpc.aio.ServicerContext) -> bytes:
         """The namespace's set as it is now."""
-        evaluator = await self._found(_selector(request.selector, context), context)
+        selector = _selector(request.selector, context)
+        evaluator = await self._found(selector, context)
         if evaluator is not None:
             return self._message(evaluator)
-        await context.abort(grpc.StatusCode.UNAVAILABLE, "no flag set yet: the API server has not been heard")
+        await context.abort(grpc.StatusCode.UNAVAILABLE, self._board.why_not_yet(_namespace(selector) or None))
         raise AssertionError("abort raises")
 
     async def get_metadata(self, request: sync_pb2.GetMetadataRequest, context: grpc.aio.ServicerContext) -> bytes:

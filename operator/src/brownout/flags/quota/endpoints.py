@@ -167,8 +167,7 @@ class Quotas:
         if evaluator is not None:
             return evaluator
         if self._board.may_come(namespace):
-            detail = "no flag set yet: the API server has not been heard"
-            raise Problem(503, "not_ready", detail, retry_after=RETRY_SECONDS)
+            raise Problem(503, "not_ready", self._board.why_not_yet(namespace), retry_after=RETRY_SECONDS)
         if namespace is None and self._board.namespaces():
             raise Problem(400, "general", "name a namespace: the base URL is /{namespace}/")
         raise Problem(404, "flag_not_found", f"no flags are served for namespace {(namespace or '')[:63]!r}")
