@@ -137,7 +137,7 @@ class Quotas:
         return await self._end(request, body, self._ledger.refund)
 
     async def _end(self, request: web.Request, body: bytes, end: Callable[..., Awaitable[Entry]]) -> dict[str, Any]:
-        """Commit or refund. That the ledger cannot be asked is no choice of the policy here: nobody waits, so it is tried again."""
+        """Commit or refund; the numbers are said of today alone. That the ledger cannot be asked is no choice of the policy here: nobody waits, so it is tried again."""
         namespace, feature, who = await self._who(request, body)
         reservation, date = reserved(wish_of(body), who.day)
         account = account_of(namespace, feature, who.user, who.day, date=date)
@@ -149,6 +149,8 @@ class Quotas:
         if entry.outcome is Outcome.CLOSED:
             detail = "reservation: not open; it has expired, or was ended otherwise, and nothing was changed"
             raise Problem(409, "reservation_closed", detail)
+        if date != who.day.date:  # what was used then says nothing of what is left now
+            return _what_became(feature, who, entry)
         return self._numbers(feature, who, entry)
 
     async def _who(self, request: web.Request, body: bytes) -> tuple[str, str, Asked]:
@@ -193,7 +195,7 @@ class Quotas:
         return Problem(429, DENIED, detail, retry_after=again - self._clock(), **numbers)
 
     def _numbers(self, feature: str, who: Asked, entry: Entry) -> dict[str, Any]:
-        numbers: dict[str, Any] = {"outcome": str(entry.outcome), "feature": feature, "tier": who.tier}
+        numbers = _what_became(feature, who, entry)
         if who.allowance is not None:
             numbers |= {
                 "limit": who.allowance.limit,
@@ -204,6 +206,10 @@ class Quotas:
                 "zone": who.day.zone,
             }
         return numbers
+
+
+def _what_became(feature: str, who: Asked, entry: Entry) -> dict[str, Any]:
+    return {"outcome": str(entry.outcome), "feature": feature, "tier": who.tier}
 
 
 def _time(moment: float | None) -> str:
