@@ -57,6 +57,7 @@ HEALTHY = {
     f"brownout_override_start_timestamp_seconds{{{OVERRIDE}}}": constant(0),
     f"brownout_override_end_timestamp_seconds{{{OVERRIDE}}}": constant(86400),
     f"brownout_flags_sets{{{FLAGS_POD}}}": constant(1),
+    f"brownout_flags_namespaces_withheld{{{FLAGS_POD}}}": constant(0),
     f"brownout_flags_sync_age_seconds{{{FLAGS_POD}}}": f"30 60x{MINUTES}",
     f'brownout_flags_kind_missing{{{FLAGS},kind="featurepolicies"}}': constant(0),
     'brownout_flags_set_info{namespace="media",version="aaa",pod="flags-1"}': constant(1),

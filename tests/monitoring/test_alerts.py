@@ -222,6 +222,12 @@ TROUBLES = {
         {**FLAGS_HERE, "kind": "featurepolicies"},
         "15 times within 15 minutes an object of featurepolicies could not be read; its last readable state is served.",
     ),
+    "BrownoutFlagsNamespaceWithheld": Trouble(
+        {f"brownout_flags_namespaces_withheld{{{FLAGS_POD}}}": constant(1)},
+        "2m",
+        {"namespace": "brownout-system", "pod": "flags-1"},
+        "flags-1 in brownout-system serves nothing of 1 namespaces, because an object of each cannot be read and never could; its log names them.",
+    ),
     "BrownoutFlagsSnapshotErrors": Trouble(
         {f'brownout_flags_snapshot_errors_total{{{FLAGS_POD},operation="write"}}': rising(2)},
         "30m",
