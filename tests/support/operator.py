@@ -125,7 +125,11 @@ class Operator:
 
     def __enter__(self) -> Self:
         if self._started:
-            self.start()
+            try:
+                self.start()
+            except BaseException:
+                self.kill()
+                raise
         return self
 
     def __exit__(self, *_: object) -> None:
