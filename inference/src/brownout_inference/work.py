@@ -3,12 +3,17 @@
 A cost is declared, not measured: the batch advances once every `step_seconds` whatever its fill, so a request that sits in `slots` of `max_batch` places
 for `steps` steps uses slots / max_batch of the device for steps x step_seconds. A smaller model or a smaller picture takes a `share` of a slot. The control
 plane corrects declared costs by what it measures.
+
+A long prompt keeps the others waiting while it is read. A step reads a bounded part of all prompts together, so that is the whole device's time, not a slot's.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+CHARACTERS_READ_IN_A_STEP = 4096
+"""A step reads a thousand tokens of prompts or so (`engine/prefill`), a token having about four characters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +36,14 @@ class ImageWork:
     @property
     def slots(self) -> float:
         return self.pictures * self.share
+
+    @property
+    def least_steps(self) -> int:
+        return self.steps
+
+    @property
+    def reading_steps(self) -> int:
+        return 0
 
     @property
     def steps(self) -> int:
@@ -74,6 +87,16 @@ class TextWork:
     def steps(self) -> int:
         return self.tokens
 
+    @property
+    def least_steps(self) -> int:
+        """Of a text that ends with its first token."""
+        return 1
+
+    @property
+    def reading_steps(self) -> int:
+        """Steps of the whole device in which the prompt is read; a short one is read beside others."""
+        return sum(len(turn.text) for turn in self.turns) // CHARACTERS_READ_IN_A_STEP
+
 
 Work = ImageWork | TextWork
 
@@ -112,5 +135,11 @@ def _is_picture(shape: tuple[int, ...]) -> bool:
 
 
 def declared_gpu_seconds(work: Work, *, step_seconds: float, max_batch: int) -> float:
-    """GPU-seconds of `work` in batches that are full: slots x steps x step_seconds / max_batch."""
-    return work.slots * work.steps * step_seconds / max_batch
+    """GPU-seconds of `work` in batches that are full: (slots x steps / max_batch + steps in which its prompt is read) x step_seconds."""
+    return (work.slots * work.steps / max_batch + work.reading_steps) * step_seconds
+
+
+def likely_gpu_seconds(work: Work, *, made_share: float, step_seconds: float, max_batch: int) -> float:
+    """What it is likely to take at the least, where texts have `made_share` of the tokens that were asked for, 0..1; their prompts are left out."""
+    steps = max(work.least_steps, made_share * work.steps)
+    return work.slots * steps * step_seconds / max_batch

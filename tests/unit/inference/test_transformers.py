@@ -219,6 +219,16 @@ def test_what_does_not_fit_the_context_fails_alone(llama: TransformersEngine) ->
         llama.join(2, ImageWork(prompt="a", pictures=1, frames=1, steps_per_frame=1))
 
 
+def test_nobody_waits_until_all_of_a_prompt_that_is_far_too_long_is_read(
+    llama: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode, read = llama._tokens, list[int]()
+    monkeypatch.setattr(llama, "_tokens", lambda text, **options: read.append(len(text)) or encode(text, **options))
+    with pytest.raises(UnsuitableError, match=f"has more than {CONTEXT} tokens and 1 may follow"):
+        llama.join(1, text("the statement " * 20_000, tokens=1))
+    assert sum(read) < 16 * CONTEXT
+
+
 def test_places_that_are_all_taken_are_a_full_device_and_nothing_changes(llama: TransformersEngine) -> None:
     for key in range(6):
         llama.join(key, text("the"))

@@ -5,7 +5,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from brownout_inference.work import Continuation, ImageWork, TextWork, unfit
+from brownout_inference.work import (
+    ChatTurn,
+    Continuation,
+    ImageWork,
+    TextWork,
+    declared_gpu_seconds,
+    likely_gpu_seconds,
+    unfit,
+)
 
 PICTURES = ImageWork(prompt="7", pictures=2, frames=1, steps_per_frame=1)
 TEXT = TextWork(prompt="7", tokens=1, temperature=1.0)
@@ -37,3 +45,20 @@ def test_anything_else_is_named(result: Any, why: str) -> None:
 
 def test_a_text_is_a_continuation() -> None:
     assert unfit(TEXT, "7") == "a text is a Continuation, not str"
+
+
+def test_a_long_prompt_costs_what_the_whole_device_needs_to_read_it() -> None:
+    short, long = (TextWork(prompt="a" * length, tokens=64, temperature=1.0) for length in (0, 4 * 4096))
+    costs = [declared_gpu_seconds(work, step_seconds=0.1, max_batch=64) for work in (short, long)]
+    assert costs == pytest.approx([0.1, 0.1 + 0.4])
+    said = TextWork(prompt="", tokens=64, temperature=1.0, earlier=(ChatTurn("user", "a" * 4096),))
+    assert declared_gpu_seconds(said, step_seconds=0.1, max_batch=64) == pytest.approx(0.2)
+
+
+def test_a_text_is_likely_to_take_what_texts_take_of_late_and_a_picture_what_it_declares() -> None:
+    text = TextWork(prompt="7", tokens=100, temperature=1.0)
+    assert [likely_gpu_seconds(text, made_share=share, step_seconds=0.1, max_batch=1) for share in (0, 0.5)] == [
+        pytest.approx(0.1),
+        pytest.approx(5.0),
+    ]
+    assert likely_gpu_seconds(PICTURES, made_share=0, step_seconds=0.1, max_batch=1) == pytest.approx(0.2)

@@ -10,6 +10,7 @@ Where nothing is said, nothing is fetched: the folder must hold weights (safeten
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from brownout_inference.engine.key_values import KeyValues, Seating
 from brownout_inference.engine.load import EngineSpec, LoadError
 from brownout_inference.engine.pieces import Pieces
 from brownout_inference.engine.prefill import CHUNKS, PREFILL_TOKENS_OF_MANY, Prefill, at_least
+from brownout_inference.engine.prompt import tokens_of
 from brownout_inference.engine.text_stream import TextStream
 from brownout_inference.work import Continuation, TextWork, Work
 
@@ -139,12 +141,10 @@ class TransformersEngine:
         if not isinstance(work, TextWork):
             raise TypeError(f"a language model cannot do {type(work).__name__}")
         prompt = self._encode(work)
-        if len(prompt) + work.tokens > self._context:
-            left = self._context - len(prompt)
-            raise UnsuitableError(
-                f"the prompt has {len(prompt)} tokens and {work.tokens} may follow; this model has room for {self._context} together, "
-                f"so shorten the prompt{f' or write max_tokens {left} at most' if left > 0 else ''}"
-            )
+        left = self._context - len(prompt)
+        if work.tokens > left:
+            instead = f" or write max_tokens {left} at most" if left > 0 else ""
+            raise UnsuitableError(self._too_long(str(len(prompt)), work, instead))
         self._seating.take(key)
         text = TextStream(self._decode, work.stop, self._pieces)
         self._requests[key] = _Request(work, prompt, Chances(work.seed), text, prompt[-1])
@@ -346,19 +346,32 @@ class TransformersEngine:
         return min(read, int(self._cache.length))
 
     def _encode(self, work: TextWork) -> list[int]:
-        """The tokens of a conversation, by the tokenizer's chat template where it has one, else of its turns' texts, a paragraph each."""
+        """The tokens of a conversation, by the tokenizer's chat template where it has one, else of its turns' texts, a paragraph each. Raises UnsuitableError."""
         if getattr(self._tokenizer, "chat_template", None):
             turns = [{"role": turn.role, "content": turn.text} for turn in work.turns]
             try:
                 text = self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
             except TemplateError as error:  # such as Mistral's, where turns do not alternate
                 raise UnsuitableError(f"messages do not fit this model's chat template: {error}") from error
-            tokens = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            tokens = tokens_of(text, partial(self._tokens, add_special_tokens=False), most=self._context)
         else:
-            tokens = self._tokenizer("\n\n".join(turn.text for turn in work.turns))["input_ids"]
+            text = "\n\n".join(turn.text for turn in work.turns)
+            tokens = tokens_of(text, self._tokens, most=self._context)
+        if tokens is None:
+            raise UnsuitableError(self._too_long(f"more than {self._context}", work))
         if not tokens:
             raise UnsuitableError("the prompt has no token in this model's vocabulary; write some text")
-        return list(tokens)
+        return tokens
+
+    def _tokens(self, text: str, **options: Any) -> list[int]:
+        tokens: list[int] = self._tokenizer(text, **options)["input_ids"]
+        return tokens
+
+    def _too_long(self, found: str, work: TextWork, instead: str = "") -> str:
+        return (
+            f"the prompt has {found} tokens and {work.tokens} may follow; "
+            f"this model has room for {self._context} together, so shorten the prompt{instead}"
+        )
 
     def _decode(self, tokens: Sequence[int]) -> str:
         text: str = self._tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False)

@@ -26,6 +26,9 @@ Tokens = Annotated[int, msgspec.Meta(ge=1)]
 Stop = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 DEFAULT_TEMPERATURE = 0.7
 
+MOST_MESSAGES, MOST_PARTS = 1000, 1000
+"""A chat template is rendered message by message while the batch waits."""
+
 
 class Part(msgspec.Struct, forbid_unknown_fields=True):
     """A part of a message; only text is read. The members after it are those of parts of other types, which are refused by their type."""
@@ -44,7 +47,7 @@ class Message(msgspec.Struct, forbid_unknown_fields=True):
     """One turn. OpenAI's clients send an answer back with all the members that it came with, which here say nothing; `tool_call_id` has no effect."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: str | Annotated[list[Part], msgspec.Meta(max_length=MOST_PARTS)] | None = None
 
     tool_call_id: Any = None
 
@@ -72,7 +75,7 @@ class StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
 class ChatBody(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """OpenAI's request. The members after `stop` have no effect here; those of HARMLESS may say nothing but what is done anyway."""
 
-    messages: Annotated[list[Message], msgspec.Meta(min_length=1)]
+    messages: Annotated[list[Message], msgspec.Meta(min_length=1, max_length=MOST_MESSAGES)]
     model: str | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
