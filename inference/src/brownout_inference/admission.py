@@ -15,17 +15,18 @@ from typing import Any
 from openfeature.evaluation_context import EvaluationContext
 
 from brownout_inference import refusal
-from brownout_inference.deadlines import late, late_by
+from brownout_inference.deadlines import Ahead, late, late_by
 from brownout_inference.engine.process import EngineError
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
 from brownout_inference.identity import Caller
+from brownout_inference.made_tokens import MadeTokens
 from brownout_inference.metrics import FAILED_IN_ENGINE, Meters
 from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.ticket import Ticket
 from brownout_inference.verdict import Verdict
-from brownout_inference.work import Continuation, TextWork, Work, declared_gpu_seconds
+from brownout_inference.work import Continuation, TextWork, Work, declared_gpu_seconds, likely_steps
 
 Judge = Callable[[Feature, EvaluationContext], Verdict]
 
@@ -57,6 +58,7 @@ class Admission:
         self._scheduler = scheduler
         self._meters = meters
         self._clock = clock
+        self._made_tokens = MadeTokens()
         self._queue_seconds = math.inf if queue_seconds is None else queue_seconds
 
     async def until_busy(self) -> None:
@@ -96,9 +98,10 @@ class Admission:
         if work.slots > (most := self._scheduler.max_batch):
             detail = f"n is {work.slots:g}; this server makes at most {most} at once"
             raise RefusedError(refusal.bad_request(detail, parameter="n"))
-        step_seconds = self._scheduler.pace.step_seconds
+        pace = self._scheduler.pace
         objective = objective_seconds(feature, verdict.value)
-        if objective is not None and isinstance(work, TextWork) and (alone := work.steps * step_seconds) > objective:
+        # a measured pace may be another one in a minute, and says nothing of the request
+        if objective is not None and isinstance(work, TextWork) and (alone := work.steps * pace.declared) > objective:
             raise RefusedError(refusal.too_long(work.tokens, alone_seconds=alone, objective_seconds=objective))
         self._meters.offered(feature.flag_key, tier, cohort, context.targeting_key)
         if refused := self._objection(feature, verdict, caller):
@@ -115,7 +118,7 @@ class Admission:
             offered_at=now,
             user=context.targeting_key or "",
             deadline=None if objective is None else now + objective,
-            step_seconds=step_seconds,
+            step_seconds=pace.step_seconds,
             outcome=asyncio.get_running_loop().create_future(),
             pieces=asyncio.Queue() if stream else None,
             unit=unit,
@@ -123,10 +126,11 @@ class Admission:
             rework=lambda verdict: ask.work(feature, verdict.value),
             accept_language=caller.accept_language,
         )
-        ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
-        if late := late_by(ticket.deadline, now=now, ahead=ahead, own_seconds=ticket.own_seconds):
+        wait = self._least_wait(ticket)
+        if late := late_by(ticket.deadline, now=now, least_wait=wait, own_seconds=ticket.own_seconds):
             self._meters.refused(feature.flag_key, tier, cohort, refusal.TOO_LATE)
             raise RefusedError(refusal.too_late(verdict, feature.flag_key, wait_seconds=late))
+        ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
         loser = self._scheduler.submit(ticket, is_full=ahead > self._queue_seconds)
         if loser is not None:
             full = RefusedError(refusal.queue_full(loser.verdict, loser.feature, wait_seconds=ahead))
@@ -178,6 +182,7 @@ class Admission:
         now = self._clock()
         self._meters.completed(*cell, ticket.verdict.variant, now - ticket.offered_at)
         if isinstance(result, Continuation):
+            self._made_tokens.ended(made=result.tokens, asked=ticket.work.steps)
             self._meters.text(
                 ticket.tier,
                 prompt_tokens=result.prompt_tokens,
@@ -205,7 +210,8 @@ class Admission:
 
     def refuse_late(self) -> None:
         """Answers those who wait and can no longer be in time."""
-        for ticket, seconds in late(self._scheduler.queue, now=self._clock()):
+        most = self._scheduler.max_batch
+        for ticket, seconds in late(self._scheduler.queue, now=self._clock(), most=most, needs=self._needs):
             self._scheduler.abandon(ticket)
             ticket.end_with(RefusedError(refusal.too_late(ticket.verdict, ticket.feature, wait_seconds=seconds)))
 
@@ -230,6 +236,20 @@ class Admission:
         if not verdict.enabled:
             return refusal.denial(verdict, feature.flag_key, accept_language=caller.accept_language)
         return None
+
+    def _least_wait(self, ticket: Ticket) -> float:
+        """Seconds before which a ticket that comes now cannot begin, for what waits ahead of it."""
+        if ticket.deadline is None:
+            return 0.0
+        ahead = Ahead(self._scheduler.max_batch)
+        for waiting in self._scheduler.queue.ahead_of(priority=ticket.priority, user=ticket.user):
+            ahead.add(*self._needs(waiting))
+        return ahead.least_wait(ticket.work.slots)
+
+    def _needs(self, ticket: Ticket) -> tuple[float, float]:
+        """Slots that a ticket takes, and the seconds for which it is likely to."""
+        steps = likely_steps(ticket.work, made_share=self._made_tokens.share)
+        return ticket.work.slots, steps * ticket.step_seconds
 
     def _cost(self, work: Work) -> float:
         return declared_gpu_seconds(

@@ -18,11 +18,15 @@ class FairClock:
 
     def tag(self, user: str, cost: float) -> float:
         """The start tag of a request by `user` that comes now."""
-        start = max(self.now, self._ends.get(user, 0.0))
+        start = self.next_tag(user)
         self._ends[user] = start + cost
         if len(self._ends) > FORGET_ABOVE:
             self._ends = {name: end for name, end in self._ends.items() if end > self.now}
         return start
+
+    def next_tag(self, user: str) -> float:
+        """The start tag that a request by `user` would get now."""
+        return max(self.now, self._ends.get(user, 0.0))
 
     def served(self, tag: float) -> None:
         """A request with this tag goes to the device."""

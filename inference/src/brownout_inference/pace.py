@@ -11,14 +11,14 @@ class Pace:
     """Seconds of a step. `declared` is the least that a step takes; 0 leaves all to measurement."""
 
     def __init__(self, declared: float) -> None:
-        self._declared = declared
+        self.declared = declared
         self._measured: float | None = None
         self._measured_full = False
 
     @property
     def step_seconds(self) -> float:
         """Of a full step as far as is known; 0 before anything was measured where nothing is declared."""
-        return max(self._declared, self._measured or 0.0)
+        return max(self.declared, self._measured or 0.0)
 
     def stepped(self, seconds: float, *, fill: float) -> None:
         """A step took `seconds` with `fill` of the batch taken, 0..1. Steps that are nearly empty count until there were fuller ones."""

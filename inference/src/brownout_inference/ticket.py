@@ -55,8 +55,8 @@ class Ticket:
 
     @property
     def own_seconds(self) -> float:
-        """What the request takes where nobody else is."""
-        return self.work.steps * self.step_seconds
+        """The least that the request takes where nobody else is; a text may end with its first token."""
+        return self.work.least_steps * self.step_seconds
 
     def answer(self, result: Any) -> None:
         """Hands the result to whoever waits for it."""

@@ -146,6 +146,13 @@ class TierQueue(Generic[T]):
             ticket.cost for ticket in self._tickets if at_least_priority is None or ticket.priority >= at_least_priority
         )
 
+    def ahead_of(self, *, priority: int, user: str) -> Iterator[T]:
+        """What waits and is served before a newcomer, unless others come who go before both."""
+        tag = self._clocks[priority].next_tag(user)
+        for ticket in self._tickets:
+            if ticket.aged or ticket.priority > priority or (ticket.priority == priority and ticket.start_tag <= tag):
+                yield ticket
+
     def _insert(self, ticket: T) -> None:
         insort(self._tickets, ticket, key=order)
         self._lengths[ticket.tier] += 1

@@ -139,7 +139,6 @@ def declared_gpu_seconds(work: Work, *, step_seconds: float, max_batch: int) -> 
     return (work.slots * work.steps / max_batch + work.reading_steps) * step_seconds
 
 
-def likely_gpu_seconds(work: Work, *, made_share: float, step_seconds: float, max_batch: int) -> float:
-    """What it is likely to take at the least, where texts have `made_share` of the tokens that were asked for, 0..1; their prompts are left out."""
-    steps = max(work.least_steps, made_share * work.steps)
-    return work.slots * steps * step_seconds / max_batch
+def likely_steps(work: Work, *, made_share: float) -> float:
+    """The steps that it takes, where texts have `made_share` of the tokens that were asked for, 0..1."""
+    return max(work.least_steps, made_share * work.steps)

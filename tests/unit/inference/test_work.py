@@ -11,9 +11,10 @@ from brownout_inference.work import (
     ImageWork,
     TextWork,
     declared_gpu_seconds,
-    likely_gpu_seconds,
+    likely_steps,
     unfit,
 )
+from inference.builders import work
 
 PICTURES = ImageWork(prompt="7", pictures=2, frames=1, steps_per_frame=1)
 TEXT = TextWork(prompt="7", tokens=1, temperature=1.0)
@@ -57,8 +58,5 @@ def test_a_long_prompt_costs_what_the_whole_device_needs_to_read_it() -> None:
 
 def test_a_text_is_likely_to_take_what_texts_take_of_late_and_a_picture_what_it_declares() -> None:
     text = TextWork(prompt="7", tokens=100, temperature=1.0)
-    assert [likely_gpu_seconds(text, made_share=share, step_seconds=0.1, max_batch=1) for share in (0, 0.5)] == [
-        pytest.approx(0.1),
-        pytest.approx(5.0),
-    ]
-    assert likely_gpu_seconds(PICTURES, made_share=0, step_seconds=0.1, max_batch=1) == pytest.approx(0.2)
+    assert [likely_steps(text, made_share=share) for share in (0, 0.5, 1)] == [1, 50, 100]
+    assert likely_steps(work(steps=8), made_share=0) == 8
