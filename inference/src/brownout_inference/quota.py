@@ -3,11 +3,15 @@
 Only a feature whose flag names a quota for the user's tier asks the ledger at all. Where it does not answer in time the flag says
 what the user gets. Nobody waits for a commit or a refund: they are sent in the background, again until they arrive or the
 reservation is over, which gives its unit back by itself.
+
+A ledger that does not answer may have reserved all the same. So each reservation has a secret of ours, with which it can be asked for again: the second time gives
+the same one, or none that anybody else has, and that is refunded.
 """
 
 import asyncio
 import logging
 import math
+import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
@@ -31,6 +35,8 @@ ANSWER_SECONDS = 1.5
 REST_SECONDS = 1.0
 """After a failure nobody waits for the ledger for so long."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.2, 10.0
+MOST_TAKEN_BACK = 1000
+"""Units that are taken back at a time from a ledger that did not answer; of those beyond, the ledger gives each back when its reservation is over."""
 LAST_SECONDS = 2.0
 """How long the end of the server may be held up by what is still to be sent."""
 
@@ -45,8 +51,15 @@ class Unit:
     until: float
 
 
+RESERVED, UNCOUNTED = "reserved", "uncounted"
+
+
 class _UnavailableError(Exception):
-    """The ledger gave no answer that helps."""
+    """The ledger gave no answer that helps. `asked`: it may have done what was asked."""
+
+    def __init__(self, message: str, *, asked: bool = True) -> None:
+        super().__init__(message)
+        self.asked = asked
 
 
 class Quotas:
@@ -58,6 +71,7 @@ class Quotas:
         self._clock = clock
         self._resting_until = -math.inf
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._taking_back = 0
         self._session: aiohttp.ClientSession | None = None
 
     async def reserve(self, feature: Feature, verdict: Verdict, context: EvaluationContext) -> Unit | None:
@@ -102,12 +116,13 @@ class Quotas:
         assert verdict.quota is not None
         sent = {**context.attributes, "targetingKey": context.targeting_key}
         until = self._clock() + self._settings.ttl_seconds
+        wish = {"context": sent, "ttlSeconds": self._settings.ttl_seconds, "reservation": secrets.token_urlsafe(18)}
         try:
-            status, body, headers = await self._ask(
-                feature, "reserve", {"context": sent, "ttlSeconds": self._settings.ttl_seconds}
-            )
+            status, body, headers = await self._ask(feature, "reserve", wish)
         except _UnavailableError as error:
             self._meters.quota(feature.flag_key, QUOTA_UNAVAILABLE)
+            if error.asked:
+                self._start(self._take_back(feature, wish, until))
             if verdict.quota.when_unavailable == "Allow":
                 return None
             log.warning("quota of %s: %s; the policy denies it then", feature.flag_key, error)
@@ -117,31 +132,51 @@ class Quotas:
             raise RefusedError(refusal.quota_used_up(verdict, feature.flag_key, body, headers.get("Retry-After", "")))
         outcome = str(body.get("outcome"))
         self._meters.quota(feature.flag_key, outcome)
-        if outcome != "reserved":
-            return None
-        return Unit(feature=feature, context=sent, reservation=str(body["reservation"]), until=until)
+        if outcome == UNCOUNTED:  # its storage did not answer, and may have counted
+            self._start(self._take_back(feature, wish, until))
+        return _unit(feature, wish, body, until) if outcome == RESERVED else None
+
+    async def _take_back(self, feature: Feature, wish: Mapping[str, Any], until: float) -> None:
+        """Gives back what a ledger may have reserved that did not say so. Where it had not, it reserves now, and the late one finds that it has ended."""
+        if self._taking_back >= MOST_TAKEN_BACK:
+            return
+        self._taking_back += 1
+        try:
+            answer = await self._until_answered(feature, "reserve", wish, until)
+            if answer is not None and answer[1].get("outcome") == RESERVED:
+                await self._end(_unit(feature, wish, answer[1], until), "refund")
+        finally:
+            self._taking_back -= 1
 
     async def _end(self, unit: Unit, operation: str) -> None:
+        wish = {"context": unit.context, "reservation": unit.reservation}
+        answer = await self._until_answered(unit.feature, operation, wish, unit.until)
+        outcome = str(answer[1]["outcome"]) if answer is not None and answer[0] == 200 else "expired"
+        self._meters.quota(unit.feature.flag_key, outcome)
+
+    async def _until_answered(
+        self, feature: Feature, operation: str, wish: Mapping[str, Any], until: float
+    ) -> tuple[int, dict[str, Any]] | None:
+        """Asks again and again; None where nobody has answered `until` then."""
         pause = FIRST_PAUSE_SECONDS
-        while self._clock() < unit.until:
+        while self._clock() < until:
             try:
-                status, body, _ = await self._ask(
-                    unit.feature, operation, {"context": unit.context, "reservation": unit.reservation}
-                )
+                status, body, _ = await self._ask(feature, operation, wish)
             except _UnavailableError:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
-                continue
-            self._meters.quota(unit.feature.flag_key, str(body["outcome"]) if status == 200 else "expired")
-            return
-        self._meters.quota(unit.feature.flag_key, "expired")
+                pass
+            else:
+                if body.get("outcome") != UNCOUNTED:
+                    return status, body
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return None
 
     async def _ask(
         self, feature: Feature, operation: str, body: Mapping[str, Any]
     ) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         """The ledger's answer: 200, 409 or 429. Raises _UnavailableError for everything else."""
         if self._clock() < self._resting_until:
-            raise _UnavailableError("the ledger did not answer a moment ago")
+            raise _UnavailableError("the ledger did not answer a moment ago", asked=False)
         if self._session is None:
             token = self._settings.token
             headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -168,3 +203,7 @@ class Quotas:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _unit(feature: Feature, wish: Mapping[str, Any], answer: Mapping[str, Any], until: float) -> Unit:
+    return Unit(feature=feature, context=wish["context"], reservation=str(answer["reservation"]), until=until)

@@ -48,6 +48,36 @@ class Away(MemoryLedger):
         raise LedgerUnavailableError("the quota storage does not answer")
 
 
+class Slow(MemoryLedger):
+    """A ledger that reserves at once and, for as long as it is slow, says so after a second."""
+
+    slow = True
+
+    async def reserve(self, *asked: Any, **more: Any) -> Any:
+        entry = await super().reserve(*asked, **more)
+        await asyncio.sleep(1.0 if self.slow else 0.0)
+        return entry
+
+
+class Late(MemoryLedger):
+    """A ledger whose first reservation is made a second after it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.late = asyncio.Event()
+
+    async def reserve(self, *asked: Any, **more: Any) -> Any:
+        self.asked += 1
+        if self.asked > 1:
+            return await super().reserve(*asked, **more)
+        await asyncio.sleep(1.0)
+        try:
+            return await super().reserve(*asked, **more)
+        finally:
+            self.late.set()
+
+
 def board(when_unavailable: Any = "Allow") -> Board:
     """What is served: one feature, of which free users have two units a day."""
     entry = TierEntry(tier_ref=Ref(name="free"), quota=QuotaSpec(limit=LIMIT, when_unavailable=when_unavailable))
@@ -288,6 +318,32 @@ async def test_a_flag_server_that_hangs_holds_nobody_up_twice(monkeypatch: pytes
         for _ in range(5):
             await one.admit()
         assert asyncio.get_running_loop().time() - began < 0.5
+
+
+async def test_what_a_ledger_reserves_that_is_too_slow_to_say_so_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.3)
+    denying = verdict(quota=Quota(limit=LIMIT, when_unavailable="Deny"))
+    with nothing_rests():
+        ledger = Slow()
+        async with door(ledger=ledger, served=board("Deny"), says=denying) as one:
+            for _ in range(LIMIT):
+                assert (await one.refusal()).reason == "quota_unavailable"
+            ledger.slow = False
+            await one.until("refunded", LIMIT)
+            for _ in range(LIMIT):
+                assert (await one.admit()).unit is not None
+
+
+async def test_what_a_ledger_reserves_after_it_was_given_back_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "ANSWER_SECONDS", 0.3)
+    ledger = Late()
+    with nothing_rests():
+        async with door(ledger=ledger) as one:
+            assert (await one.admit()).unit is None
+            await one.until("refunded")
+            await ledger.late.wait()
+            for _ in range(LIMIT):
+                assert (await one.admit()).unit is not None
 
 
 async def test_a_commit_is_sent_again_until_it_arrives() -> None:
