@@ -1,7 +1,7 @@
 """The options that say whose word about a user counts."""
 
 import argparse
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from brownout_inference.settings import (
     DEFAULT_CLAIMS,
@@ -28,7 +28,7 @@ def add_identity_options(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--trusted-gateways",
-        help="comma-separated networks whose headers count [TRUSTED_GATEWAYS] (default 127.0.0.0/8,::1); "
+        help="comma-separated networks whose headers count [TRUSTED_GATEWAYS] (default 127.0.0.0/8,::1 where --host is one of them or there is a secret, else none); "
         "with GATEWAY_SECRET in the environment they have to show it as X-Brownout-Gateway-Secret too",
     )
     add("--jwt-jwks", help="the keys of whoever issues tokens: a URL or a file [JWT_JWKS]")
@@ -51,20 +51,34 @@ def add_identity_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def identity_settings(arguments: argparse.Namespace) -> IdentitySettings:
-    """What they say. Raises SettingsError."""
+def identity_settings(arguments: argparse.Namespace, *, host: str) -> IdentitySettings:
+    """What they say, for a server that listens on `host`. Raises SettingsError."""
     if arguments.identity == "none" and arguments.identity_required:
         raise SettingsError(
             "--identity none makes everybody unknown, and --identity-required refuses who is; leave one of them out, or write --identity headers or jwt"
         )
+    secret = from_environment("GATEWAY_SECRET", "")
     gateways = arguments.trusted_gateways or from_environment("TRUSTED_GATEWAYS", "")
     return IdentitySettings(
         source=arguments.identity,
-        gateways=_networks(gateways) if gateways else LOOPBACK,
-        gateway_secret=from_environment("GATEWAY_SECRET", ""),
+        gateways=_networks(gateways) if gateways else trusted_by_default(host, secret=secret),
+        gateway_secret=secret,
         required=arguments.identity_required,
         tokens=_tokens(arguments) if arguments.identity == "jwt" else None,
     )
+
+
+def trusted_by_default(host: str, *, secret: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Loopback, where the server listens there alone or a gateway shows a secret; else nobody.
+
+    A mesh's sidecar hands on from loopback what came from anywhere: Istio's from 127.0.0.6, Linkerd's from 127.0.0.1.
+    """
+    try:
+        address = ip_address(host)
+        local = any(address in network for network in LOOPBACK)
+    except ValueError:
+        local = host == "localhost"
+    return LOOPBACK if local or secret else ()
 
 
 def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:

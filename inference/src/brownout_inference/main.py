@@ -189,13 +189,14 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         max_tokens=_first(arguments.max_tokens, file.max_tokens, 2048),
         memory_share=_first(arguments.memory_share, file.memory_share, 0.9),
     )
+    host = arguments.host or from_environment("POD_IP", "127.0.0.1")
     settings = Settings(
         workload=workload or _name_of(model),
         model=model,
         features=features_of(
             [name.strip() for name in named if name.strip()], file.features, model, max_tokens=engine.max_tokens
         ),
-        host=arguments.host or from_environment("POD_IP", "127.0.0.1"),
+        host=host,
         port=_first(arguments.port, from_environment("PORT", 8000)),
         step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),
         max_batch=max_batch,
@@ -206,7 +207,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         quota=quota,
         pod=own_pod(os.environ) if cost_seconds else None,
         pod_deletion_cost_seconds=cost_seconds,
-        identity=identity_settings(arguments),
+        identity=identity_settings(arguments, host=host),
         max_connections=_first(arguments.max_connections, from_environment("MAX_CONNECTIONS", 1000)),
         engine=engine,
         pause_slots=pause_slots,

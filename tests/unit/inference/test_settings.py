@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from brownout_inference.main import main, parser, settings_from
-from brownout_inference.settings import Settings, SettingsError
+from brownout_inference.settings import LOOPBACK, Settings, SettingsError
 
 
 def settings(*arguments: str) -> Settings:
@@ -159,3 +159,27 @@ def test_an_unknown_field_of_the_file_is_named(tmp_path: Path) -> None:
 def test_bad_settings_are_one_line_and_status_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["serve", "--workload", "image"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "secret", "trusted"),
+    [
+        ("127.0.0.1", "", True),
+        ("127.16.0.9", "", True),
+        ("::1", "", True),
+        ("localhost", "", True),
+        ("10.244.1.7", "", False),
+        ("0.0.0.0", "", False),
+        ("inference.example", "", False),
+        ("10.244.1.7", "s3cret", True),
+    ],
+)
+def test_loopback_is_trusted_by_default_only_where_the_server_listens_there_or_a_secret_is_shown(
+    monkeypatch: pytest.MonkeyPatch, host: str, secret: str, trusted: bool
+) -> None:
+    monkeypatch.setenv("POD_IP", host)
+    monkeypatch.setenv("GATEWAY_SECRET", secret)
+    words = ["--workload", "image", "--features", "image-generation"]
+    assert settings(*words).identity.gateways == (LOOPBACK if trusted else ())
+    named = settings(*words, "--trusted-gateways", "10.4.0.0/16").identity.gateways
+    assert [str(network) for network in named] == ["10.4.0.0/16"]

@@ -43,7 +43,7 @@ class Callers:
     async def background(self, _: web.Application) -> AsyncIterator[None]:
         """Says whose word counts, and keeps keys up to date for as long as the application lives."""
         if self._settings.source == "headers":
-            networks = ", ".join(map(str, self._settings.gateways))
+            networks = ", ".join(map(str, self._settings.gateways)) or "nobody"
             log.info("X-Brownout-* headers count from %s alone (--trusted-gateways)", networks)
         task = asyncio.create_task(self._keys.run()) if self._keys else None
         yield
