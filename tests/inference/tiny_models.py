@@ -34,6 +34,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerFast,
     Qwen2Config,
@@ -84,6 +86,22 @@ def language_model(family: str, **changes: Any) -> PreTrainedModel:
             return Qwen2ForCausalLM(Qwen2Config(**sizes | common))
         case "mistral":
             return MistralForCausalLM(MistralConfig(**sizes | common))
+        case "phi3":  # of long rotations
+            rotations = {
+                "rope_type": "longrope",
+                "rope_theta": 10_000.0,
+                "short_factor": [1.0] * 4,
+                "long_factor": [4.0, 5.0, 6.0, 7.0],
+                "original_max_position_embeddings": CONTEXT // 2,
+            }
+            return Phi3ForCausalLM(
+                Phi3Config(
+                    **sizes | common,
+                    pad_token_id=0,
+                    original_max_position_embeddings=CONTEXT // 2,
+                    rope_parameters=rotations,
+                )
+            )
         case "gpt2":
             return GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, **common))
     raise ValueError(family)

@@ -296,6 +296,16 @@ def _out_of_memory(*_: Any) -> None:
     raise torch.OutOfMemoryError("no memory. Tried to allocate")
 
 
+def test_a_model_of_long_rotations_is_served_as_far_as_its_short_ones_go(tmp_path: Path) -> None:
+    folder = language_folder(tmp_path, "phi3")
+    engine = engine_of(folder)
+    assert engine.context == CONTEXT // 2
+    for key, prompt in PROMPTS.items():
+        engine.join(key, text(prompt))
+    results = run(engine, list(PROMPTS))
+    assert {key: result.text for key, result in results.items()} == generated(folder, PROMPTS, 12)
+
+
 def test_sliding_attention_is_served_within_its_window(tmp_path: Path) -> None:
     engine = engine_of(language_folder(tmp_path, "mistral", sliding_window=32))
     assert engine.context == 32

@@ -1,6 +1,7 @@
 """What is asked of a causal language model before it is served: its kind, what its layers keep of a token, its context, its last tokens."""
 
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -35,13 +36,31 @@ def layer_shapes(model: Any) -> list[LayerShape]:
 
 
 def model_context(config: Any) -> int:
-    """The tokens that the model was made for; with sliding attention those of its window, for within them it is plain attention."""
+    """The tokens that the model was made for.
+
+    With sliding attention those of its window, for within them it is plain attention. With long rotations (`longrope`) those before they begin: transformers turns all of a
+    batch by the long ones as soon as one position is beyond, which would change what the others are given.
+    """
     text = config.get_text_config()
     most = getattr(text, "max_position_embeddings", None) or getattr(text, "n_positions", None) or 2**20
     kinds = getattr(text, "layer_types", None)
     window = getattr(text, "sliding_window", None)
     slides = "sliding_attention" in kinds if kinds else getattr(text, "use_sliding_window", True)
-    return int(min(most, window) if window and slides else most)
+    bounds = [most, *_before_long_rotations(text)]
+    return int(min([*bounds, window] if window and slides else bounds))
+
+
+def _before_long_rotations(text: Any) -> list[int]:
+    """Rotations are described once, or for each type of layer."""
+    said = getattr(text, "rope_parameters", None) or getattr(text, "rope_scaling", None) or {}
+    kinds = [each for each in (said, *said.values()) if isinstance(each, Mapping)]
+    original = getattr(text, "original_max_position_embeddings", None)
+    bounds = [
+        original or each.get("original_max_position_embeddings")
+        for each in kinds
+        if (each.get("rope_type") or each.get("type")) == "longrope"
+    ]
+    return [bound for bound in bounds if bound]
 
 
 def cache_parameter(model: Any) -> str:
