@@ -21,6 +21,9 @@ GREEDY_BELOW = 0.01
 FROM_HOST = -1
 """In place of a row of the last step: the token was told."""
 
+BELOW_ONE = np.nextafter(np.float32(1), np.float32(0))
+"""A chance of nearly 1 would be rounded to 1, which chooses the last token of the vocabulary however unlikely it is."""
+
 DRAWN_AT_ONCE = 64
 
 
@@ -56,7 +59,7 @@ def pack(turns: Sequence[Turn], *, rows: int, scratch: int) -> "np.ndarray[Any, 
     numbers = block.view(np.float32)
     places, tokens, from_rows, positions, temperatures, chances = map(list, zip(*turns, strict=True))
     block[0, places], block[1, places], block[2, places] = tokens, from_rows, positions
-    numbers[3, places], numbers[4, places] = temperatures, chances
+    numbers[3, places], numbers[4, places] = temperatures, np.minimum(np.float32(chances), BELOW_ONE)
     return block
 
 
