@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from brownout_inference import refusal
+from brownout_inference.http import bodies
 from brownout_inference.http.bodies import decoded, refuse_unsupported
 from brownout_inference.http.chat import ChatBody
 from brownout_inference.http.images import HARMLESS, ImageBody
@@ -33,7 +34,7 @@ def refused(body: Any, shape: type[Any]) -> refusal.Refusal:
         ({**SEVEN, "n": 10**40}, ImageBody, f"n is {10**40}; write a whole number from 1 to 10."),
         ({**SEVEN, "output_format": "gif"}, ImageBody, 'output_format is "gif"; write "jpeg", "png" or "webp".'),
         ({**SEVEN, "model": 7}, ImageBody, "model is 7; write a text."),
-        ({"messages": []}, ChatBody, "messages is []; write a list of 1 or more."),
+        ({"messages": []}, ChatBody, "messages is []; write a list of 1 to 1000."),
         ({"messages": [TURN, 7]}, ChatBody, "messages[1] is 7; write an object."),
         ({"messages": [TURN], "temperature": 3}, ChatBody, "temperature is 3; write a number from 0 to 2."),
         ({"messages": [TURN], "max_tokens": 0}, ChatBody, "max_tokens is 0; write a whole number of 1 or more."),
@@ -123,3 +124,30 @@ def test_a_configuration_file_is_refused_in_one_line_that_names_feature_and_fiel
     assert said.startswith(f"--config {path}")
     assert words in said
     assert "\n" not in said
+
+
+def test_of_a_large_body_the_decoder_says_what_is_wrong_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def searched(*_: object, **__: object) -> None:
+        raise AssertionError("its smallest wrong part was looked for")
+
+    monkeypatch.setattr(bodies, "fault", searched)
+    parts = [{"type": "text"}] * 900
+    wrong = {"messages": [*[{"role": "user", "content": parts}] * 3, {"role": "x"}]}
+    with pytest.raises(RefusedError, match=r"messages\[3\].role") as caught:
+        decoded(json.dumps(wrong).encode(), ChatBody)
+    assert caught.value.refusal.status == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ({"messages": [{"role": "user"}] * 1001}, "messages is .*; write a list of 1 to 1000"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": ""}] * 1001}]},
+            r"messages\[0\].content is .*; write a text or a list of at most 1000",
+        ),
+    ],
+)
+def test_a_conversation_has_bounds(body: dict[str, object], said: str) -> None:
+    with pytest.raises(RefusedError, match=said):
+        decoded(json.dumps(body).encode(), ChatBody)
