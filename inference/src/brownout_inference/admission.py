@@ -21,7 +21,7 @@ from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
 from brownout_inference.identity import Caller
 from brownout_inference.made_tokens import MadeTokens
-from brownout_inference.metrics import FAILED_IN_ENGINE, Meters
+from brownout_inference.metrics import FAILED_IN_ENGINE, UNSUITABLE, Meters
 from brownout_inference.quota import Quotas, Unit
 from brownout_inference.refusal import Refusal, RefusedError
 from brownout_inference.ticket import Ticket
@@ -173,7 +173,7 @@ class Admission:
                 self._meters.refused(*cell, reason if reason in refusal.OVERLOAD else refusal.CANCELLED)
             raise
         except EngineError as error:
-            self._meters.failed(*cell, FAILED_IN_ENGINE)
+            self._meters.failed(*cell, UNSUITABLE if error.unsuitable else FAILED_IN_ENGINE)
             if error.unsuitable:
                 raise RefusedError(refusal.bad_request(f"{error}.")) from error
             raise RefusedError(

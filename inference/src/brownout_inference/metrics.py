@@ -38,6 +38,8 @@ QUOTA_UNAVAILABLE = "unavailable"
 """The outcome of asking a ledger that does not answer."""
 FAILED_IN_ENGINE = "engine"
 """Why a request that was let in has no answer, where it is the engine that has none."""
+UNSUITABLE = "unsuitable"
+"""The same, where the model cannot do what was asked for, which is its user's mistake."""
 
 MAX_LABEL_VALUES = 32
 DURATION_BUCKETS = (0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 30, 45, 60, 90, 120)

@@ -11,10 +11,12 @@ from prometheus_client import CollectorRegistry
 
 from brownout_inference.admission import Admission, Phase
 from brownout_inference.engine.device import PacedDevice
+from brownout_inference.engine.interface import UnsuitableError
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import BUILT_IN, ImageAsk, TextAsk
 from brownout_inference.identity import USER, caller_of
 from brownout_inference.metrics import Meters
+from brownout_inference.models.catalogue import IMAGE_SHARES
 from brownout_inference.pace import Pace
 from brownout_inference.quota import Quotas
 from brownout_inference.refusal import RefusedError
@@ -229,6 +231,22 @@ async def test_a_request_on_which_the_model_fails_is_told_so_and_not_to_try_agai
             await door.admission.result(await door.admit())
     assert (caught.value.refusal.status, caught.value.refusal.reason) == (500, "request_failed")
     assert door.count("failed", reason="engine") == 1
+
+
+class Choosy(CountingEngine):
+    """An engine for whose model every request is too long."""
+
+    def join(self, key: int, work: Work) -> None:
+        raise UnsuitableError("the prompt is too long")
+
+
+async def test_a_request_that_the_model_cannot_do_is_its_users_mistake_and_no_failure_of_the_engine() -> None:
+    door = Door(engine=Choosy())
+    async with door.serving():
+        with pytest.raises(RefusedError, match="the prompt is too long") as caught:
+            await door.admission.result(await door.admit())
+    assert caught.value.refusal.status == 400
+    assert [door.count("failed", reason=reason) for reason in ("engine", "unsuitable")] == [0, 1]
 
 
 async def test_what_the_grace_period_leaves_is_told_to_try_again() -> None:
