@@ -9,13 +9,14 @@ nobody loses a place. Work that runs is never cut.
 import asyncio
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from openfeature.evaluation_context import EvaluationContext
 
 from brownout_inference import refusal
-from brownout_inference.deadlines import Ahead, late, late_by
+from brownout_inference.deadlines import ROUNDING, Ahead, late, late_by
 from brownout_inference.engine.process import EngineError
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
@@ -95,9 +96,8 @@ class Admission:
     ) -> Ticket:
         tier, cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
         context, work = caller.context, ask.work(feature, verdict.value)
-        if work.slots > (most := self._scheduler.max_batch):
-            detail = f"n is {work.slots:g}; this server makes at most {most} at once"
-            raise RefusedError(refusal.bad_request(detail, parameter="n"))
+        if not self._fits(work):
+            raise RefusedError(refusal.too_many(work, max_batch=self._scheduler.max_batch))
         pace = self._scheduler.pace
         objective = objective_seconds(feature, verdict.value)
         # a measured pace may be another one in a minute, and says nothing of the request
@@ -202,8 +202,12 @@ class Admission:
                 denied = refusal.denial(verdict, ticket.feature, accept_language=ticket.accept_language)
                 ticket.end_with(RefusedError(denied))
                 continue
-            ticket.verdict = verdict
-            ticket.work = ticket.rework(verdict)
+            work = ticket.rework(verdict)
+            if self._fits(work):
+                ticket.verdict, ticket.work = verdict, work
+            else:  # more pictures than there are places for ones of this kind: it is served as it was let in
+                variant, value = ticket.verdict.variant, ticket.verdict.value
+                ticket.verdict = replace(verdict, variant=variant, value=value)
             ticket.cost = self._cost(ticket.work)
             ticket.tier, ticket.cohort = self._meters.cell(verdict.audience.tier, verdict.audience.cohort)
         queue.reorder()
@@ -250,6 +254,9 @@ class Admission:
         """Slots that a ticket takes, and the seconds for which it is likely to."""
         steps = likely_steps(ticket.work, made_share=self._made_tokens.share)
         return ticket.work.slots, steps * ticket.step_seconds
+
+    def _fits(self, work: Work) -> bool:
+        return work.slots <= self._scheduler.max_batch + ROUNDING
 
     def _cost(self, work: Work) -> float:
         return declared_gpu_seconds(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from brownout_inference.verdict import Verdict
+from brownout_inference.work import ImageWork, Work
 
 QUEUE_FULL = "queue_full"
 TOO_LATE = "too_late"
@@ -150,6 +151,13 @@ def too_long(tokens: int, *, alone_seconds: float, objective_seconds: float) -> 
     most = max(1, math.floor(tokens * objective_seconds / alone_seconds))
     detail = f"An answer of {tokens} tokens takes {alone_seconds:.0f} s here, and is of use within {objective_seconds:g} s; write max_tokens {most} at most."
     return bad_request(detail, parameter="max_tokens")
+
+
+def too_many(work: Work, *, max_batch: int) -> Refusal:
+    """400: not even a batch of its own has room for so many pictures."""
+    pictures = work.pictures if isinstance(work, ImageWork) else 1
+    most = math.floor(max_batch * pictures / work.slots)
+    return bad_request(f"n is {pictures}; this server makes at most {most} at once.", parameter="n")
 
 
 def quota_used_up(verdict: Verdict, feature: str, said: Mapping[str, Any], retry_after: str) -> Refusal:

@@ -1,6 +1,7 @@
 """The door: what is counted, who is let in, and what becomes of those who wait."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ from brownout_inference.settings import QuotaSettings
 from brownout_inference.ticket import Ticket
 from brownout_inference.tier_queue import TierQueue
 from brownout_inference.verdict import Verdict
-from brownout_inference.work import Continuation
+from brownout_inference.work import Continuation, Work
 from inference.builders import CountingEngine, VirtualTime, verdict
 
 FEATURE = BUILT_IN["image-generation"]
@@ -168,8 +169,30 @@ async def test_behind_a_bound_in_seconds_who_was_served_lately_gives_way_to_who_
 
 async def test_more_pictures_than_the_batch_has_places_are_a_bad_request_and_no_demand() -> None:
     door = Door()
-    assert (await door.refusal(pictures=3)).status == 400
+    refused = await door.refusal(pictures=3)
+    assert (refused.status, refused.detail) == (400, "n is 3; this server makes at most 2 at once.")
     assert door.count("offered") == 0
+
+
+async def test_of_smaller_pictures_more_fit_and_the_refusal_counts_pictures() -> None:
+    door = Door(says=verdict(value={**FULL, "model": "lite"}))
+    share = IMAGE_SHARES["lite", 28]
+    refused = await door.refusal(pictures=10)
+    assert refused.detail == f"n is 10; this server makes at most {math.floor(2 / share)} at once."
+    await door.admit(pictures=math.floor(2 / share))
+
+
+async def test_a_flip_to_larger_pictures_leaves_those_as_they_are_of_which_no_batch_has_room() -> None:
+    door = Door(says=verdict(variant="lite", value={**LITE, "model": "lite"}))
+    many, one = await door.admit(pictures=math.floor(2 / IMAGE_SHARES["lite", 28])), await door.admit()
+    assert many.work.slots > 1
+    door.says = verdict("pro", variant="full", value=FULL)
+    door.admission.reconsider()
+    assert many.work.slots <= 2
+    assert (many.work.steps, many.verdict.variant, many.tier) == (2, "lite", "pro")
+    assert (one.work.steps, one.verdict.variant, one.tier) == (8, "full", "pro")
+    async with door.serving():
+        await asyncio.gather(*(door.admission.result(ticket) for ticket in (many, one)))
 
 
 @pytest.mark.parametrize(("phase", "reason"), [(Phase.LOADING, "not_ready"), (Phase.DRAINING, "draining")])
