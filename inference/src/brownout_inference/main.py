@@ -94,6 +94,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--host", help="address to listen on [POD_IP] (default 127.0.0.1)")
     add("--port", type=int, help="[PORT] (default 8000)")
+    add(
+        "--metrics-port",
+        type=int,
+        help="where /metrics is served, which names users, instead of beside everything else",
+    )
     add("--step-seconds", type=float, help="wall time that a step takes at least; 0 is unpaced (default 0.1)")
     add("--max-batch", type=int, help="places in the batch (default 4)")
     add("--pause-slots", type=int, help="places for those who began and let others go first (default: --max-batch)")
@@ -198,6 +203,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         ),
         host=host,
         port=_first(arguments.port, from_environment("PORT", 8000)),
+        metrics_port=arguments.metrics_port,
         step_seconds=_first(arguments.step_seconds, file.step_seconds, 0.1),
         max_batch=max_batch,
         queue_places=_first(arguments.queue_places, file.queue_places, 64),
@@ -225,8 +231,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(f"--heaviest-users is {settings.heaviest_users}; write 0 to {MOST_HEAVIEST_USERS}")
     if settings.model.startswith(OWN) and not all(settings.model.removeprefix(OWN).rpartition(".")[::2]):
         raise SettingsError(f"--model is {settings.model!r}; write {OWN}module.Class, such as {OWN}mine.Mine")
-    for name, port in (("--port", settings.port), ("--flags-port", settings.flags.port)):
-        if not 1 <= port <= MOST_PORT:
+    ports = {"--port": settings.port, "--flags-port": settings.flags.port, "--metrics-port": settings.metrics_port}
+    if settings.metrics_port == settings.port:
+        raise SettingsError(f"--metrics-port is {settings.port}, as --port is; write another one, or leave it out")
+    for name, port in ports.items():
+        if port is not None and not 1 <= port <= MOST_PORT:
             raise SettingsError(f"{name} is {port}; write 1 to {MOST_PORT}")
     if not settings.quota.url.startswith(("http://", "https://")):
         raise SettingsError("--quota-url is no URL of HTTP; write one such as http://brownout-flags:8080/media")

@@ -20,7 +20,7 @@ from brownout_inference.engine.messages import Loaded
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.engine.supervisor import EngineLife, Supervisor
 from brownout_inference.flags import Flags
-from brownout_inference.http.app import make_app
+from brownout_inference.http.app import make_app, make_metrics_app
 from brownout_inference.http.connections import KEEP_ALIVE_SECONDS, BoundedSite, Connections, affordable
 from brownout_inference.http.context import Serving
 from brownout_inference.http.jobs import JOBS, Jobs
@@ -36,6 +36,9 @@ log = logging.getLogger(__name__)
 
 LAST_ANSWERS_SECONDS = 5.0
 """How long answers that are ready may take to reach their clients when the server stops."""
+
+MOST_METRICS_CONNECTIONS = 50
+"""Open connections at `--metrics-port`, which is for a few Prometheuses."""
 
 STOPPING = (signal.SIGTERM, signal.SIGINT)
 
@@ -116,14 +119,17 @@ async def serve(
         keepalive_timeout=KEEP_ALIVE_SECONDS,
         shutdown_timeout=LAST_ANSWERS_SECONDS,
     )
-    await runner.setup()
+    runners = [runner]
     connections = Connections(affordable(settings.max_connections), registry=meters.registry)
-    try:
-        await BoundedSite(runner, settings.host, settings.port, connections).start()
-    except OSError as error:
-        found = f"--host is {settings.host!r}, --port is {settings.port}: {error.strerror or error}"
-        raise OSError(f"{found}; write an address of this machine, and a port that is free") from error
+    await runner.setup()
+    await _listen(BoundedSite(runner, settings.host, settings.port, connections), settings, "--port", settings.port)
     log.info("%s listens on http://%s:%d", settings.workload, settings.host, settings.port)
+    if settings.metrics_port is not None:
+        metrics = web.AppRunner(make_metrics_app(serving), access_log=None, shutdown_timeout=LAST_ANSWERS_SECONDS)
+        runners.append(metrics)
+        await metrics.setup()
+        site = BoundedSite(metrics, settings.host, settings.metrics_port, Connections(MOST_METRICS_CONNECTIONS))
+        await _listen(site, settings, "--metrics-port", settings.metrics_port)
     flags.start()
     _declare(settings, scheduler, meters)
     gc.freeze()  # what is there now stays; looking through it again and again would stop the event loop for a moment each time
@@ -150,7 +156,8 @@ async def serve(
             await engine_task  # raises what ended it
     finally:
         admission.phase = Phase.DRAINING
-        await runner.cleanup()
+        for each in runners:
+            await each.cleanup()
         await quotas.close()
         for task in (engine_task, stop_task, *watching):
             task.cancel()
@@ -160,6 +167,14 @@ async def serve(
         for signum in STOPPING:
             loop.remove_signal_handler(signum)
             signal.signal(signum, signal.SIG_IGN)  # one more while Python ends changes nothing
+
+
+async def _listen(site: BoundedSite, settings: Settings, option: str, port: int) -> None:
+    try:
+        await site.start()
+    except OSError as error:
+        found = f"--host is {settings.host!r}, {option} is {port}: {error.strerror or error}"
+        raise OSError(f"{found}; write an address of this machine, and a port that is free") from error
 
 
 async def _watch_deadlines(admission: Admission) -> None:

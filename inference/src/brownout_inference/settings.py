@@ -119,7 +119,7 @@ class ConfigFile(msgspec.Struct, frozen=True, kw_only=True, rename="camel", forb
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a server needs to know. `queue_places` is for each tier; `grace_seconds` is how long a drain may take.
 
-    `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody. `pod` (namespace, name) is the pod whose deletion cost is kept, at most
+    Metrics are served at `metrics_port` alone, or beside everything else where that is None. `heaviest_users` of each feature, tier and cohort are named in metrics; 0 names nobody. `pod` (namespace, name) is the pod whose deletion cost is kept, at most
     every `pod_deletion_cost_seconds`; 0 keeps none. `pause_slots` bounds those who have begun and let others go first. Lower tiers may slow the steps of more important
     ones by `company_slack` of what they take alone; negative or infinite means without bound. Nobody is admitted behind more GPU-seconds than `queue_seconds`; None is without bound. An engine
     that says nothing for `step_timeout_seconds` in a step, or for `load_timeout_seconds` while it loads, is taken for dead.
@@ -130,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     features: tuple[Feature, ...]
     host: str
     port: int
+    metrics_port: int | None = None
     step_seconds: float
     max_batch: int
     queue_places: int

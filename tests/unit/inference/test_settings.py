@@ -183,3 +183,13 @@ def test_loopback_is_trusted_by_default_only_where_the_server_listens_there_or_a
     assert settings(*words).identity.gateways == (LOOPBACK if trusted else ())
     named = settings(*words, "--trusted-gateways", "10.4.0.0/16").identity.gateways
     assert [str(network) for network in named] == ["10.4.0.0/16"]
+
+
+def test_metrics_are_at_a_port_of_their_own_only_where_one_is_named() -> None:
+    words = ["--workload", "image", "--features", "image-generation"]
+    assert settings(*words).metrics_port is None
+    assert settings(*words, "--metrics-port", "9090").metrics_port == 9090
+    with pytest.raises(SettingsError, match="--metrics-port is 8000, as --port is"):
+        settings(*words, "--metrics-port", "8000")
+    with pytest.raises(SettingsError, match="--metrics-port is 0; write 1 to 65535"):
+        settings(*words, "--metrics-port", "0")

@@ -25,7 +25,6 @@ def make_app(serving: Serving) -> web.Application:
         [
             web.get("/healthz", status.live),
             web.get("/readyz", status.ready),
-            web.get("/metrics", status.metrics),
             web.get("/v1/models", status.models),
             web.get("/v1/models/{name:.+}", status.model),
             web.post("/v1/images/generations", generate_images),
@@ -37,4 +36,14 @@ def make_app(serving: Serving) -> web.Application:
             web.post("/v1/chat/completions", complete_chat),
         ]
     )
+    if serving.settings.metrics_port is None:
+        app.add_routes([web.get("/metrics", status.metrics)])
+    return app
+
+
+def make_metrics_app(serving: Serving) -> web.Application:
+    """The application of a port that is for Prometheus alone: metrics name users."""
+    app = web.Application(middlewares=[tell_gate, answer_problems])
+    app[SERVING] = serving
+    app.add_routes([web.get("/metrics", status.metrics)])
     return app
