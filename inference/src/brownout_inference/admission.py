@@ -16,7 +16,7 @@ from typing import Any
 from openfeature.evaluation_context import EvaluationContext
 
 from brownout_inference import refusal
-from brownout_inference.deadlines import ROUNDING, Ahead, late, late_by
+from brownout_inference.deadlines import ROUNDING, Ahead, late, late_by, most_wait
 from brownout_inference.engine.process import EngineError
 from brownout_inference.engine.scheduler import Scheduler
 from brownout_inference.features import Ask, Feature, objective_seconds
@@ -126,11 +126,11 @@ class Admission:
             rework=lambda verdict: ask.work(feature, verdict.value),
             accept_language=caller.accept_language,
         )
-        wait = self._least_wait(ticket)
+        ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
+        wait = self._least_wait(ticket, ahead)
         if late := late_by(ticket.deadline, now=now, least_wait=wait, own_seconds=ticket.own_seconds):
             self._meters.refused(feature.flag_key, tier, cohort, refusal.TOO_LATE)
             raise RefusedError(refusal.too_late(verdict, feature.flag_key, wait_seconds=late))
-        ahead = self._scheduler.queue.gpu_seconds(at_least_priority=ticket.priority)
         loser = self._scheduler.submit(ticket, is_full=ahead > self._queue_seconds)
         if loser is not None:
             full = RefusedError(refusal.queue_full(loser.verdict, loser.feature, wait_seconds=ahead))
@@ -241,12 +241,17 @@ class Admission:
             return refusal.denial(verdict, feature.flag_key, accept_language=caller.accept_language)
         return None
 
-    def _least_wait(self, ticket: Ticket) -> float:
-        """Seconds before which a ticket that comes now cannot begin, for what waits ahead of it."""
+    def _least_wait(self, ticket: Ticket, gpu_seconds: float) -> float:
+        """Seconds before which a ticket that comes now cannot begin, for what waits ahead of it, which declares so many GPU-seconds; 0 where it is in time in any case."""
         if ticket.deadline is None:
             return 0.0
-        ahead = Ahead(self._scheduler.max_batch)
-        for waiting in self._scheduler.queue.ahead_of(priority=ticket.priority, user=ticket.user):
+        queue, most = self._scheduler.queue, self._scheduler.max_batch
+        largest = max((waiting.work.slots for waiting in queue), default=0.0)
+        begins = ticket.offered_at + most_wait(gpu_seconds, most=most, largest=max(largest, ticket.work.slots))
+        if begins + ticket.own_seconds <= ticket.deadline:
+            return 0.0
+        ahead = Ahead(most)
+        for waiting in queue.ahead_of(priority=ticket.priority, user=ticket.user):
             ahead.add(*self._needs(waiting))
         return ahead.least_wait(ticket.work.slots)
 

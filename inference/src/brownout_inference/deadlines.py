@@ -5,6 +5,7 @@ its own steps. Whoever would be late even so is sure to be late: where requests 
 left out and later arrivals of higher tiers too, so nobody is refused who might still have been in time; who is overtaken later is found then.
 """
 
+import math
 from bisect import insort
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
@@ -49,6 +50,14 @@ class Ahead:
             self._free += self._by_end.pop(0)[1]
         self._free -= slots
         insort(self._by_end, (self._begun + seconds, slots))
+
+
+def most_wait(gpu_seconds: float, *, most: float, largest: float) -> float:
+    """Seconds after which a request begins at the latest for which so many GPU-seconds wait, each request taking `largest` of `most` slots or less.
+
+    Until then there is never room for the largest, so all other slots are at work. Quickly found, where `Ahead` looks at everybody.
+    """
+    return gpu_seconds * most / (most - largest) if largest < most else math.inf
 
 
 def late_by(deadline: float | None, *, now: float, least_wait: float, own_seconds: float) -> float:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brownout_inference.deadlines import Ahead, late, late_by
+from brownout_inference.deadlines import Ahead, late, late_by, most_wait
 
 MOST = 4
 
@@ -90,3 +90,14 @@ def test_they_are_refused_and_no_others_who_are_late_if_all_are_served_in_order_
             assert ticket.deadline is None or start + ticket.own_seconds < ticket.deadline + 1e-6
             begun = start
             served.append((start, start + ticket.own_seconds, ticket.slots))
+
+
+@given(st.lists(dues, min_size=1, max_size=20))
+def test_nobody_begins_later_than_is_quickly_found(tickets: list[Due]) -> None:
+    ahead = Ahead(MOST)
+    *before, last = tickets
+    for ticket in before:
+        ahead.add(ticket.slots, ticket.own_seconds)
+    gpu_seconds = sum(ticket.slots * ticket.own_seconds / MOST for ticket in before)
+    largest = max(ticket.slots for ticket in tickets)
+    assert ahead.least_wait(last.slots) <= most_wait(gpu_seconds, most=MOST, largest=largest) + 1e-6

@@ -223,7 +223,12 @@ def test_nobody_waits_until_all_of_a_prompt_that_is_far_too_long_is_read(
     llama: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     encode, read = llama._tokens, list[int]()
-    monkeypatch.setattr(llama, "_tokens", lambda text, **options: read.append(len(text)) or encode(text, **options))
+
+    def counting(text: str, **options: Any) -> list[int]:
+        read.append(len(text))
+        return encode(text, **options)
+
+    monkeypatch.setattr(llama, "_tokens", counting)
     with pytest.raises(UnsuitableError, match=f"has more than {CONTEXT} tokens and 1 may follow"):
         llama.join(1, text("the statement " * 20_000, tokens=1))
     assert sum(read) < 16 * CONTEXT

@@ -59,7 +59,8 @@ def pack(turns: Sequence[Turn], *, rows: int, scratch: int) -> "np.ndarray[Any, 
     numbers = block.view(np.float32)
     places, tokens, from_rows, positions, temperatures, chances = map(list, zip(*turns, strict=True))
     block[0, places], block[1, places], block[2, places] = tokens, from_rows, positions
-    numbers[3, places], numbers[4, places] = temperatures, np.minimum(np.float32(chances), BELOW_ONE)
+    numbers[3, places] = temperatures
+    numbers[4, places] = np.minimum(np.asarray(chances, np.float32), BELOW_ONE)
     return block
 
 
