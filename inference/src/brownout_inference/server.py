@@ -156,8 +156,7 @@ async def serve(
             await engine_task  # raises what ended it
     finally:
         admission.phase = Phase.DRAINING
-        for each in runners:
-            await each.cleanup()
+        await asyncio.gather(*(each.cleanup() for each in runners))
         await quotas.close()
         for task in (engine_task, stop_task, *watching):
             task.cancel()
