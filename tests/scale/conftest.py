@@ -21,7 +21,7 @@ MODELS = (
 )
 FLOODS = (
     "The demo's flood at four times its speed, one after the other, each with a seed of its own: the chart's operator and flag server,"
-    " six to eight inference servers and users on one processor. Memory is what a process holds resident, a median of looks at equal"
+    " up to twelve inference servers and users on one processor. Memory is what a process holds resident, a median of looks at equal"
     " intervals. `make test-scale` makes this page."
 )
 
