@@ -108,7 +108,7 @@ def deleted_unseen(world: World, operator: Operator) -> Iterator[None]:
     """A tier is deleted while the operator sleeps and the API server restarts; at the end of the block it wakes."""
     world.namespace.create(ours("UserTier", "professional", priority=80, match=[plan("pro")]))
     world.wait_for_sentence("UserTier", "professional", "Ready", "matches the same users")
-    assert world.status("UserTier", "free")["tried"] == 3
+    wait_for(lambda: world.status("UserTier", "free")["tried"] == 3, "the new tier is known")
     api_server = world.cluster.component("kube-apiserver")
     operator.send(signal.SIGSTOP)
     world.namespace.delete(API_VERSION, "UserTier", "professional")

@@ -161,7 +161,7 @@ def test_a_long_line_of_a_log_takes_no_minutes(line: str) -> None:
 
 def test_the_end_of_a_long_log_is_kept_and_what_is_beyond_the_bundle_is_said() -> None:
     bundle = Bundle(Redactor(), most_bytes=MOST_BYTES_OF_A_FILE + 10)
-    bundle.text("long.log", "first\n" + "line\n" * MOST_BYTES_OF_A_FILE + "last\n")
+    bundle.text("long.log", "first\n" + ("line " * 40 + "\n") * (MOST_BYTES_OF_A_FILE // 200) + "last\n")
     assert len(bundle.files["long.log"]) <= MOST_BYTES_OF_A_FILE
     assert bundle.files["long.log"].endswith(b"last\n")
     bundle.text("more.log", "beyond its bounds")
