@@ -19,6 +19,8 @@ from support.waiting import holds_for, wait_for
 
 MOST_WRITES = 8
 """A tick in which a surge is answered writes two statuses of cells and scalers, a pool's, replicas, and an Event for each of them."""
+CHANGES, SURE_WRITES = 3, 3
+"""Replicas come, a feature goes, and both go back: each change takes so many writes at least; later ones may be spread over ticks."""
 NO_MORE_WRITES_SECONDS = 8.0
 MOST_TURNS = 6
 """Of a feature in a surge with two operators; one turns once. Each writes what it decided, also where the other has just decided otherwise on newer numbers."""
@@ -48,19 +50,20 @@ def test_an_operator_that_is_killed_at_a_write_loses_nothing_and_reverses_nothin
     world.wait_for_replicas(2)
     with chronicle(world) as seen:
         world.set_load(pro=3.5, free=0.05)
-        assert dies(operator, api, lives) >= 1
+        deaths = dies(operator, api, lives)
         world.wait_for_replicas(4)
         wait_for(lambda: world.status("InferenceScaler", "image")["replicas"]["ready"] == 4, "four are ready")
         world.set_load(pro=4.6, free=3)
-        assert dies(operator, api, lives) >= 1
+        deaths += dies(operator, api, lives)
         world.wait_for_variant("free", "denied", seconds=120)
     seen.no_replica_was_lost()
     seen.no_way_back_twice("free")
     with chronicle(world) as seen:
         calm(world)
-        assert dies(operator, api, lives) >= 1
+        deaths += dies(operator, api, lives)
         world.wait_for_variant("free", "full", seconds=120)
         world.wait_for_replicas(2, seconds=120)
+    assert deaths >= (CHANGES if lives[0].write <= SURE_WRITES else 1)
     seen.no_way_back_twice("free")
     assert sorted(seen.replicas, reverse=True) == seen.replicas
 
@@ -106,6 +109,7 @@ def dies(operator: Operator, api: ApiProxy, lives: Sequence[Death]) -> int:
         operator.kill()
         operator.launch()
         api.kill_at(write, when, partial(os.kill, operator.pid, signal.SIGKILL))
+        wait_for(lambda: operator.ended() or operator.ready(), "it decides, or dies", seconds=60)
         try:
             wait_for(operator.ended, f"it dies {when} write {write}", seconds=NO_MORE_WRITES_SECONDS)
         except AssertionError:

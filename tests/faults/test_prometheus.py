@@ -51,6 +51,9 @@ def surged(cluster: LocalCluster, tmp_path_factory: pytest.TempPathFactory) -> I
         Operator(cluster, namespace.name, tmp_path_factory.mktemp("operator"), started=False) as operator,
     ):
         operator.start(prometheus_url=prometheus.url)
+        # One fault comes after the other, and after each what was taken comes back.
+        often = {"spec": {"shedding": {"maxReversalsPerCellPerHour": 60}}}
+        cluster.objects.patch(API_VERSION, "GPUPool", world.pool, often)
         lasting_surge(world)
         yield Surged(world, operator, prometheus)
 
