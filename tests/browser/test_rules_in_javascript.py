@@ -9,7 +9,7 @@ from brownout.flags.render import AUDIENCE, render
 from browser.javascript import in_process
 from flags.builders import NAMESPACE, TIERS, cell, policy
 from flags.random_flags import NOW
-from flags.rules import TESTS, audience, audience_of, contexts, is_container
+from flags.rules import TESTS, audience_of, contexts, expected_audiences
 
 NO_CONTAINERS = {"OlderThan", "YoungerThan"}
 """Tests that are an error in JavaScript of a list or an object (docs/evaluation.md)."""
@@ -19,10 +19,7 @@ NO_CONTAINERS = {"OlderThan", "YoungerThan"}
 @pytest.mark.parametrize("match", TESTS, ids=lambda match: match.operator)
 def test_javascript_finds_the_audience_that_we_find(built: Path, match: Match, key: str) -> None:
     flag_set, users = audience_of(match, key), contexts()
-    expected = [
-        "ERROR" if match.operator in NO_CONTAINERS and is_container(user, key) else audience(flag_set, user)
-        for user in users
-    ]
+    expected = expected_audiences(match, key, flag_set, users, no_containers=NO_CONTAINERS, error="ERROR")
     answers = in_process(built, flag_set.document, AUDIENCE, users)
     found = [answer.get("variant") or answer["reason"] for answer in answers]
     wrong = [each for each in zip(users, expected, found, strict=True) if each[1] != each[2]]

@@ -48,12 +48,22 @@ def audience(flag_set: FlagSet, context: dict[str, Any]) -> str:
     return found.variant
 
 
+def expected_audiences(
+    match: Match, key: str, flag_set: FlagSet, users: list[dict[str, Any]], *, no_containers: set[str], error: str
+) -> list[str]:
+    """What another evaluator is to find: what ours does, or an `error` where a test is one there of a list or an object."""
+    return [
+        error if match.operator in no_containers and _is_container(user, key) else audience(flag_set, user)
+        for user in users
+    ]
+
+
 def contexts() -> list[dict[str, Any]]:
     """Each odd value as the attribute `a`, and as `b.a`; and none."""
     return [{}, *({"a": value} for value in ODD), *({"b": {"a": value}} for value in ODD)]
 
 
-def is_container(context: dict[str, Any], key: str) -> bool:
+def _is_container(context: dict[str, Any], key: str) -> bool:
     """Whether the attribute is a list or an object."""
     value: Any = context
     for part in key.split("."):

@@ -11,7 +11,7 @@ import pytest
 
 from brownout.api.tier import Match
 from brownout_localcluster.build import find_go
-from flags.rules import TESTS, audience, audience_of, contexts, is_container, rule_of
+from flags.rules import TESTS, audience_of, contexts, expected_audiences, rule_of
 
 SOURCES = Path(__file__).with_name("go_jsonlogic")
 NO_CONTAINERS = {"NotIn", "OlderThan", "YoungerThan"}
@@ -42,10 +42,7 @@ def evaluated(engine: Path, rule: dict[str, Any], users: list[dict[str, Any]]) -
 @pytest.mark.parametrize("match", TESTS, ids=lambda match: match.operator)
 def test_go_finds_the_audience_that_we_find(engine: Path, match: Match, key: str) -> None:
     flag_set, users = audience_of(match, key), contexts()
-    expected = [
-        "error" if match.operator in NO_CONTAINERS and is_container(user, key) else audience(flag_set, user)
-        for user in users
-    ]
+    expected = expected_audiences(match, key, flag_set, users, no_containers=NO_CONTAINERS, error="error")
     found = evaluated(engine, rule_of(flag_set), users)
     wrong = [each for each in zip(users, expected, found, strict=True) if each[1] != each[2]]
     assert wrong == []

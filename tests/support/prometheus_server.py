@@ -9,6 +9,7 @@ from aiohttp import web
 
 from brownout.observe.ask import Ask
 from brownout.observe.sources import Source
+from support.web_app import on_loopback
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -50,11 +51,5 @@ async def listening(server: Server, context: ssl.SSLContext | None = None) -> As
     """The server listens on loopback, with TLS where there is a context."""
     app = web.Application()
     app.router.add_post("/api/v1/query", server.query)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
-    server.url = f"{'https' if context else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with on_loopback(app, context=context, shutdown_seconds=0.1) as server.url:
         yield
-    finally:
-        await runner.cleanup()

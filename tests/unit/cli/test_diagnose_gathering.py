@@ -14,6 +14,7 @@ from brownout.cli.diagnosing.found import Found
 from brownout.cli.diagnosing.gathering import gather
 from brownout.cli.diagnosing.parts import Asked
 from brownout.cli.diagnosing.summary import summary
+from support.web_app import on_loopback
 
 ASKED = Asked(namespace="media", since_seconds=60.0, operator_namespace="brownout-system")
 OURS = "/apis/brownout.dev/v1alpha1"
@@ -30,18 +31,13 @@ async def server(answers: dict[str, object]) -> AsyncIterator[ApiClient]:
 
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
     configuration = Configuration()
-    configuration.host = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    client = ApiClient(configuration)
-    try:
-        yield client
-    finally:
-        await client.close()
-        await runner.cleanup()
+    async with on_loopback(application, shutdown_seconds=0.1) as configuration.host:
+        client = ApiClient(configuration)
+        try:
+            yield client
+        finally:
+            await client.close()
 
 
 async def test_an_api_server_that_says_nothing_costs_a_bounded_time_and_a_line_for_each_part() -> None:

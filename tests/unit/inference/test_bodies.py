@@ -13,6 +13,7 @@ from aiohttp import web
 from brownout_inference.http import bodies
 from brownout_inference.http.bodies import read_body
 from brownout_inference.http.chat import ChatBody
+from support.web_app import on_loopback
 
 
 @asynccontextmanager
@@ -24,13 +25,8 @@ async def reader() -> AsyncIterator[str]:
 
     app = web.Application()
     app.add_routes([web.post("/", handle)])
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield f"{url}/"
 
 
 @pytest.mark.parametrize(("length", "beside"), [(100, False), (100_000, True)])

@@ -13,6 +13,7 @@ from brownout_inference.http.callers import Callers
 from brownout_inference.refusal import RefusedError
 from brownout_inference.settings import IdentitySettings, TokenSettings
 from flags.issuer import AUDIENCE, NAME, Issuer
+from support.web_app import on_loopback
 
 GATEWAY, STRANGER = "127.0.0.7", "127.0.0.8"
 ANA = {"X-Brownout-User": "ana", "X-Brownout-Plan": "pro"}
@@ -41,13 +42,8 @@ async def server(settings: IdentitySettings) -> AsyncIterator[str]:
     app = web.Application()
     app.cleanup_ctx.append(callers.background)
     app.router.add_get("/", who)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield f"{url}/"
 
 
 async def ask(url: str, headers: dict[str, str], *, source: str = GATEWAY) -> tuple[int, Any]:

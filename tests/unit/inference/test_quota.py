@@ -34,6 +34,7 @@ from brownout_inference.verdict import Quota, Verdict
 from flags.builders import NAMESPACE, TIERS, policy
 from inference.builders import CountingEngine, VirtualTime, is_running, verdict
 from support.waiting import wait_for_async
+from support.web_app import on_loopback
 
 FEATURE = BUILT_IN["image-generation"]
 LIMIT = 2
@@ -98,13 +99,8 @@ async def flag_server(ledger: Ledger, served: Board, *, delay: float = 0.0) -> A
 
     app = web.Application(middlewares=[slowly])
     app.add_routes(Endpoints(served, Metrics(), ledger).routes())
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/{NAMESPACE}"
-    finally:
-        await runner.cleanup()
+    async with on_loopback(app) as url:
+        yield f"{url}/{NAMESPACE}"
 
 
 @dataclass
@@ -358,9 +354,6 @@ async def test_a_commit_is_sent_again_until_it_arrives() -> None:
         assert one.count("inference_quota", outcome="committed") == 0
         app = web.Application()
         app.add_routes(Endpoints(board(), Metrics(), ledger).routes())
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        await one.until("committed")
-        await one.quotas.close()
-        await runner.cleanup()
+        async with on_loopback(app, port=port):
+            await one.until("committed")
+            await one.quotas.close()

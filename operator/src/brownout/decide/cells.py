@@ -90,7 +90,7 @@ class Cell(Struct, frozen=True, kw_only=True):
         first = self.costs[0].get(scaler, 0.0)
         if level == FIRST or len(self.scalers) == 1:
             return first
-        better = Level(level.variant if level.percent < 100 else level.variant - 1)
+        better = raised(level, by_percent=100)
         here, there = self.cost(level, scaler), self.cost(better, scaler)
         if there <= here or any(self.cost(better, other) < self.cost(level, other) for other in self.scalers):
             return here

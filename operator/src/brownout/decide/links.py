@@ -25,6 +25,14 @@ class Links(Struct, frozen=True, kw_only=True):
     ready: dict[tuple[str, Key], Verdict]
 
 
+def not_admitted(pool: str, namespace: str) -> str:
+    """What is said of whatever a pool carries nothing for."""
+    return (
+        f"GPUPool {pool} does not admit the namespace {namespace}; label the namespace as its spec.namespaceSelector asks, "
+        f"or choose another pool"
+    )
+
+
 def selects(selector: LabelSelector, labels: dict[str, str]) -> bool:
     """Kubernetes' label selection; an empty selector selects everything."""
     if any(labels.get(key) != value for key, value in selector.match_labels.items()):
@@ -156,8 +164,7 @@ def _judge_scalers(snapshot: Snapshot, ready: dict[tuple[str, Key], Verdict]) ->
         ):
             verdict = _not_ready(
                 Reason.NOT_ADMITTED,
-                f"{where}.poolRef.name: GPUPool {spec.pool_ref.name} does not admit the namespace {key.namespace}; "
-                f"label the namespace as its spec.namespaceSelector asks, or choose another pool",
+                f"{where}.poolRef.name: {not_admitted(spec.pool_ref.name, key.namespace)}",
             )
         elif target in claimed:
             verdict = _not_ready(

@@ -13,7 +13,7 @@ from brownout.api.resources import Key
 from brownout.decide.arbitrate import gpus_of
 from brownout.decide.assess import view_scaler
 from brownout.decide.carry import by_name, kept, variant_names
-from brownout.decide.cells import FIRST, Cell
+from brownout.decide.cells import FIRST, Cell, raised
 from brownout.decide.evidence import Missing
 from brownout.decide.features import Shedding, not_whole, restore_all, shed_all, went_down
 from brownout.decide.heavy import beneath, parent_of
@@ -121,7 +121,7 @@ def _before(scene: Scene, view: ScalerView, shed: Sequence[Cell]) -> float | Non
 def _next_step(scene: Scene, cell: Cell, scaler: Key) -> float:
     """The declared flow that a workload carries more once all of a cell's users have the next better variant."""
     level = scene.memory[cell.key].level
-    better = Level(level.variant if level.percent < 100 else level.variant - 1)
+    better = raised(level, by_percent=100)
     return (scene.asked[cell.key] or 0.0) * max(0.0, cell.cost(better, scaler) - cell.cost(level, scaler))
 
 

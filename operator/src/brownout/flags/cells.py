@@ -1,6 +1,6 @@
 """What a cell is served, and why: the plan first, then a person's word, then what status says, within what the tier may have."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -43,7 +43,7 @@ def serve(policy: Policy, *, tier: str, cohort: str, overrides: Iterable[Overrid
     if entry is None:
         return Share(_named(policy, last, PLAN))
     if override := word_for(policy, tier, cohort, overrides):
-        return Share(_named(policy, _step(policy, override.spec.variant), OVERRIDE))
+        return Share(_named(policy, place_of(override.spec.variant, _names(policy)), OVERRIDE))
     if spec.mode == "Advise":
         return Share(spec.variants[0].name)
     return _as_status_says(policy, entry, cohort)
@@ -111,16 +111,15 @@ def _depth(policy: Policy, entry: TierEntry, line: CellStatus) -> int:
 def _lowest(policy: Policy, entry: TierEntry) -> int:
     if entry.availability == "Always":
         return 0
-    return len(policy.spec.variants) - 1 if entry.lowest is None else _step(policy, entry.lowest)
+    return len(policy.spec.variants) - 1 if entry.lowest is None else place_of(entry.lowest, _names(policy))
 
 
 def _names(policy: Policy) -> list[str]:
     return [variant.name for variant in policy.spec.variants]
 
 
-def _step(policy: Policy, variant: str) -> int:
-    """The place of a variant; the last where the policy does not know it."""
-    names = _names(policy)
+def place_of(variant: str, names: Sequence[str]) -> int:
+    """The place of a variant among a policy's; the last where it is none of them, as it is served."""
     return names.index(variant) if variant in names else len(names) - 1
 
 

@@ -20,7 +20,6 @@ from brownout.rest import send
 
 TIMEOUT_SECONDS = 10.0
 
-
 ABSENT, ENDING, FORBIDDEN = "absent", "ending", "forbidden"
 """Why a namespace is left out: it does not exist; it is being deleted, and may not be read any more; it came since the start, and
 may not be read yet."""

@@ -14,7 +14,7 @@ from brownout.api.pool import LabelSelector
 from brownout.api.resources import Key
 from brownout.api.scaler import Metric, Stale
 from brownout.decide.evidence import Evidence, Missing
-from brownout.decide.links import selects
+from brownout.decide.links import not_admitted, selects
 from brownout.decide.snapshot import Rates, StoredPolicy, StoredPool, StoredScaler
 from brownout.observe import answers, engine_packs
 from brownout.observe.ask import Answer, Ask
@@ -149,12 +149,7 @@ class Questions:
         asker = self._pools.get(pool, self._own)
         if selects(asker.namespace_selector, self._namespaces.get(namespace, {})):
             return asker
-        return Asker(
-            Missing(
-                f"GPUPool {pool} does not admit the namespace {namespace}; label the namespace as its "
-                f"spec.namespaceSelector asks, or choose another pool"
-            )
-        )
+        return Asker(Missing(not_admitted(pool, namespace)))
 
     def _of_policy(
         self, policy: StoredPolicy, query: DemandQuery, default: str, asker: Asker, *, limit: int

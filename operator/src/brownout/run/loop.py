@@ -7,7 +7,7 @@ What could not be written of a policy has not happened: users have what its stat
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from msgspec import structs
 
@@ -223,10 +223,15 @@ class Loop:
 
 def _has_answers(snapshot: Snapshot, *, since: float) -> bool:
     """Whether Prometheus has given any `since` then: one that is more than a minute from the clock is none."""
-    rates = [policy.offered for policy in snapshot.policies.values() if not isinstance(policy.offered, Missing)]
-    found: list[Evidence] = [sample for of_policy in rates for sample in of_policy.values()]
-    found += [evidence for scaler in snapshot.scalers.values() for evidence in scaler.metrics.values()]
-    return any(isinstance(evidence, Sample) and evidence.at >= since for evidence in found)
+    return any(isinstance(evidence, Sample) and evidence.at >= since for evidence in _answers(snapshot))
+
+
+def _answers(snapshot: Snapshot) -> Iterator[Evidence]:
+    for scaler in snapshot.scalers.values():
+        yield from scaler.metrics.values()
+    for policy in snapshot.policies.values():
+        if not isinstance(policy.offered, Missing):
+            yield from policy.offered.values()
 
 
 def _replicas(snapshot: Snapshot) -> dict[Key, int]:

@@ -155,9 +155,13 @@ async def _decide(
         feature_flags=feature_flags if options.feature_flag else None,
         may_decide=lambda: elector is None or elector.seconds_for_a_write() > 0,
     )
-    background = [asyncio.create_task(one.run()) for one in (events, Audit(client, watch), namespaces)]
-    coming_and_going = background[-1]
+    coming_and_going = asyncio.create_task(namespaces.run())
     coming_and_going.add_done_callback(lambda _: stop.set())
+    background = [
+        asyncio.create_task(events.run()),
+        asyncio.create_task(Audit(client, watch).run()),
+        coming_and_going,
+    ]
     if options.feature_flag:
         background.append(asyncio.create_task(feature_flags.run()))
 

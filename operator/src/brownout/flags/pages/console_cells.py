@@ -11,7 +11,7 @@ from brownout.api.policy import FEATURE_POLICY, CellStatus, TierEntry
 from brownout.api.resources import Key
 from brownout.api.tier import USER_TIER
 from brownout.flags.audience import REMAINDER, Tier
-from brownout.flags.cells import NOT_SAID_YET, Override, Policy, in_force, word_for
+from brownout.flags.cells import NOT_SAID_YET, Override, Policy, in_force, place_of, word_for
 from brownout.flags.pages.status_feed import rfc3339
 from brownout.flags.snapshot import Objects
 
@@ -108,7 +108,7 @@ def _row(policy: Policy, entry: TierEntry, cohort: str, line: CellStatus | None)
     spec, key = policy.spec, policy.key
     names = tuple(variant.name for variant in spec.variants)
     last = len(names) - 1
-    lowest = 0 if entry.availability == "Always" else last if entry.lowest is None else _step(names, entry.lowest)
+    lowest = 0 if entry.availability == "Always" else last if entry.lowest is None else place_of(entry.lowest, names)
     row = CellRow(
         id="/".join((key.namespace, key.name, entry.tier_ref.name, cohort, line.user if line else "")),
         namespace=key.namespace,
@@ -127,8 +127,3 @@ def _row(policy: Policy, entry: TierEntry, cohort: str, line: CellStatus | None)
         row.reason, row.message, row.since = line.reason, line.message, line.since
         row.expected_return, row.refused_by, row.refusal = line.expected_return, line.refused_by, line.refusal
     return row
-
-
-def _step(names: tuple[str, ...], variant: str) -> int:
-    """The place of a variant; the last where the policy does not know it, as it is served."""
-    return names.index(variant) if variant in names else len(names) - 1
